@@ -1,0 +1,2 @@
+//! Playhead.
+fn main() {}

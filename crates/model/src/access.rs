@@ -1,0 +1,131 @@
+//! Who may do what.
+
+use crate::{WallTime, recording::text_form};
+use serde::{Deserialize, Serialize};
+
+/// One thing that a role may allow. Every endpoint names exactly one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Permission {
+    /// See the list of recordings and their particulars.
+    ListRecordings,
+    /// Play recordings, live ones included.
+    PlayRecordings,
+    /// Download original recording files.
+    DownloadRecordings,
+    /// See sites, servers and session hosts.
+    ViewSites,
+    /// Create, change and delete sites; make join tokens.
+    ManageSites,
+}
+
+/// What a person is at a console.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// May do everything.
+    Full,
+    /// May find, play and download every recording, and change nothing.
+    PrivilegedPlayer,
+    /// May look at the configuration; plays only what playback permissions allow.
+    ReadOnly,
+}
+
+impl Role {
+    /// Whether the role holds the permission.
+    pub const fn allows(self, permission: Permission) -> bool {
+        use Permission::{DownloadRecordings, ListRecordings, PlayRecordings, ViewSites};
+        match self {
+            Self::Full => true,
+            Self::PrivilegedPlayer => {
+                matches!(permission, ListRecordings | PlayRecordings | DownloadRecordings)
+            }
+            Self::ReadOnly => matches!(permission, ViewSites),
+        }
+    }
+
+    /// The permissions the role holds, in declaration order.
+    pub fn permissions(self) -> Vec<Permission> {
+        Permission::ALL.into_iter().filter(|&permission| self.allows(permission)).collect()
+    }
+}
+
+impl Permission {
+    /// All there are.
+    pub const ALL: [Self; 5] = [
+        Self::ListRecordings,
+        Self::PlayRecordings,
+        Self::DownloadRecordings,
+        Self::ViewSites,
+        Self::ManageSites,
+    ];
+}
+
+text_form!(Permission {
+    ListRecordings = "list-recordings",
+    PlayRecordings = "play-recordings",
+    DownloadRecordings = "download-recordings",
+    ViewSites = "view-sites",
+    ManageSites = "manage-sites",
+});
+text_form!(Role { Full = "full", PrivilegedPlayer = "privileged-player", ReadOnly = "read-only" });
+
+/// Which recordings a statement's bearer may find and play.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Scope {
+    /// All of the site's.
+    All,
+    /// None.
+    Nothing,
+}
+
+/// What a console tells a site of the person on whose behalf it asks. The console signs its JSON; the site checks the
+/// signature, that it has not expired, and then the permission itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Statement {
+    /// Name of the person.
+    pub user: String,
+    /// The person's role at the console.
+    pub role: Role,
+    /// What the person may play.
+    pub scope: Scope,
+    /// From when on the statement is void.
+    pub expires_at: WallTime,
+}
+
+/// A name that is none of those expected.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("expected one of {expected}, got '{actual}'")]
+pub struct UnknownName {
+    expected: String,
+    actual: String,
+}
+
+impl UnknownName {
+    pub(crate) fn new(actual: &str, expected: &[&str]) -> Self {
+        Self { expected: expected.join(", "), actual: actual.chars().take(64).collect() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn full_may_do_everything_and_the_others_change_nothing() {
+        for permission in Permission::ALL {
+            assert!(Role::Full.allows(permission));
+        }
+        for role in [Role::PrivilegedPlayer, Role::ReadOnly] {
+            assert!(!role.allows(Permission::ManageSites));
+        }
+        assert!(!Role::ReadOnly.allows(Permission::PlayRecordings));
+    }
+
+    #[test]
+    fn permissions_lists_what_allows_says() {
+        assert_eq!(Role::ReadOnly.permissions(), [Permission::ViewSites]);
+        assert_eq!(Role::Full.permissions(), Permission::ALL);
+    }
+}

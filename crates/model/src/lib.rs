@@ -1,0 +1,16 @@
+//! The domain's words as types: ids, times, recordings, roles and permissions, settings.
+//!
+//! This crate is pure: it does no I/O, reads no clock and draws no randomness. Whatever comes from
+//! outside arrives as bytes or values.
+
+mod access;
+mod ids;
+mod recording;
+mod settings;
+mod time;
+
+pub use access::{Permission, Role, Scope, Statement, UnknownName};
+pub use ids::{AgentId, RecordingId, ServerId, SiteId};
+pub use recording::{EndReason, Gap, GapCause, Monitor, RecordingInfo, RecordingState};
+pub use settings::{RecordingSettings, SettingsError};
+pub use time::{TimeError, WallTime};
