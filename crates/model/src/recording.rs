@@ -153,12 +153,9 @@ mod tests {
             assert_eq!(serde_json::to_value(reason).unwrap(), reason.as_str());
             assert_eq!(reason.as_str().parse(), Ok(reason));
         }
-        for cause in [
-            GapCause::AgentRestarted,
-            GapCause::QueueFull,
-            GapCause::QueueDamaged,
-            GapCause::CaptureFailed,
-        ] {
+        for cause in
+            [GapCause::AgentRestarted, GapCause::QueueFull, GapCause::QueueDamaged, GapCause::CaptureFailed]
+        {
             assert_eq!(serde_json::to_value(cause).unwrap(), cause.as_str());
         }
         for state in [RecordingState::Live, RecordingState::Finished, RecordingState::Quarantined] {

@@ -11,17 +11,20 @@ use std::{fmt, str::FromStr};
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WallTime(i64);
 
-/// A text that is no RFC 3339 time, or a time outside the years -9999 to 9999.
+/// A text that is no RFC 3339 time, or one that jiff cannot hold.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("expected a time such as 2026-03-01T09:30:00Z, got '{0}'")]
 pub struct TimeError(String);
 
 impl WallTime {
-    /// Takes microseconds since the Unix epoch; values that no calendar can show are clamped.
+    /// The start of the year 1: RFC 3339 has no way to write years before 0.
+    const LEAST: i64 = -62_135_596_800_000_000;
+    /// The start of 9999-12-30, about the last moment that `jiff` can show.
+    const MOST: i64 = 253_402_128_000_000_000;
+
+    /// Takes microseconds since the Unix epoch; what RFC 3339 cannot show is clamped to the years 1 to 9999.
     pub fn from_micros(micros: i64) -> Self {
-        let least = Timestamp::MIN.as_microsecond();
-        let most = Timestamp::MAX.as_microsecond();
-        Self(micros.clamp(least, most))
+        Self(micros.clamp(Self::LEAST, Self::MOST))
     }
 
     /// Microseconds since the Unix epoch.
@@ -54,7 +57,7 @@ impl FromStr for WallTime {
 
     fn from_str(text: &str) -> Result<Self, TimeError> {
         let at: Timestamp = text.parse().map_err(|_| TimeError(text.chars().take(64).collect()))?;
-        Ok(Self(at.as_microsecond()))
+        Ok(Self::from_micros(at.as_microsecond()))
     }
 }
 
@@ -93,6 +96,6 @@ mod tests {
     #[test]
     fn extreme_values_are_clamped_and_still_show() {
         assert!(WallTime::from_micros(i64::MAX).to_string().starts_with("9999-"));
-        assert!(WallTime::from_micros(i64::MIN).to_string().starts_with("-009999-"));
+        assert!(WallTime::from_micros(i64::MIN).to_string().starts_with("0001-"));
     }
 }

@@ -1,0 +1,285 @@
+//! Messages between an agent and a recording server.
+//!
+//! They are Protocol Buffers messages; unknown fields and unknown kinds are ignored, so that a newer peer may say more.
+
+use bytes::Bytes;
+use prost::Message as _;
+
+/// What an agent says.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct FromAgent {
+    /// Exactly one kind; none when a newer agent says something this version does not know.
+    #[prost(oneof = "from_agent::Kind", tags = "1, 2, 3, 4")]
+    pub kind: Option<from_agent::Kind>,
+}
+
+/// The kinds of [`FromAgent`].
+pub mod from_agent {
+    /// One kind of message.
+    #[derive(Clone, PartialEq, prost::Oneof)]
+    pub enum Kind {
+        /// First on every connection.
+        #[prost(message, tag = "1")]
+        Hello(super::Hello),
+        /// A recording begins, or goes on after a break.
+        #[prost(message, tag = "2")]
+        Open(super::Open),
+        /// The next fragment of an open recording.
+        #[prost(message, tag = "3")]
+        Fragment(super::Fragment),
+        /// Still there.
+        #[prost(message, tag = "4")]
+        Heartbeat(super::Heartbeat),
+    }
+}
+
+/// The agent's greeting.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Hello {
+    /// Protocol version, [`crate::VERSION`].
+    #[prost(uint32, tag = "1")]
+    pub protocol: u32,
+    /// Version of the agent.
+    #[prost(string, tag = "2")]
+    pub version: String,
+    /// Name of the session host.
+    #[prost(string, tag = "3")]
+    pub host: String,
+    /// Operating system, for people.
+    #[prost(string, tag = "4")]
+    pub system: String,
+}
+
+/// Opens a recording on this connection.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Open {
+    /// The recording's 16 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub recording: Bytes,
+    /// JSON of `playhead_model::RecordingInfo`.
+    #[prost(string, tag = "2")]
+    pub info: String,
+}
+
+/// One fragment.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Fragment {
+    /// The recording's 16 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub recording: Bytes,
+    /// Number of the fragment in its recording.
+    #[prost(uint64, tag = "2")]
+    pub seq: u64,
+    /// The chunk record, byte for byte as it will be stored.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub record: Bytes,
+}
+
+/// Said by both sides when they said nothing else for a while.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub struct Heartbeat {}
+
+/// What a server says.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct FromServer {
+    /// Exactly one kind; none when a newer server says something this version does not know.
+    #[prost(oneof = "from_server::Kind", tags = "1, 2, 3, 4, 5, 6")]
+    pub kind: Option<from_server::Kind>,
+}
+
+/// The kinds of [`FromServer`].
+pub mod from_server {
+    /// One kind of message.
+    #[derive(Clone, PartialEq, prost::Oneof)]
+    pub enum Kind {
+        /// Answers the agent's greeting.
+        #[prost(message, tag = "1")]
+        Welcome(super::Welcome),
+        /// Answers an [`super::Open`].
+        #[prost(message, tag = "2")]
+        Opened(super::Opened),
+        /// Fragments are durable.
+        #[prost(message, tag = "3")]
+        Durable(super::Durable),
+        /// Something about a recording was not taken.
+        #[prost(message, tag = "4")]
+        Refused(super::Refused),
+        /// Somebody begins or ends to watch.
+        #[prost(message, tag = "5")]
+        Watch(super::Watch),
+        /// Still there.
+        #[prost(message, tag = "6")]
+        Heartbeat(super::Heartbeat),
+    }
+}
+
+/// The server's greeting.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Welcome {
+    /// Protocol version, [`crate::VERSION`].
+    #[prost(uint32, tag = "1")]
+    pub protocol: u32,
+    /// Version of the server.
+    #[prost(string, tag = "2")]
+    pub version: String,
+    /// After how many seconds without a word each side gives the other up.
+    #[prost(uint32, tag = "3")]
+    pub silence_seconds: u32,
+}
+
+/// Where an opened recording stands with the server, and how the site wants it recorded.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Opened {
+    /// The recording's 16 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub recording: Bytes,
+    /// The fragment that the server wants next; all before it are durable.
+    #[prost(uint64, tag = "2")]
+    pub next_seq: u64,
+    /// Hash of the last durable fragment, 32 bytes; empty when there is none.
+    #[prost(bytes = "bytes", tag = "3")]
+    pub head_hash: Bytes,
+    /// Segment of the last durable fragment.
+    #[prost(uint32, tag = "4")]
+    pub segment: u32,
+    /// Media time at which the last durable fragment ends.
+    #[prost(uint64, tag = "5")]
+    pub end_us: u64,
+    /// JSON of `playhead_model::RecordingSettings`.
+    #[prost(string, tag = "6")]
+    pub settings: String,
+    /// The recording has ended; nothing more is taken for it.
+    #[prost(bool, tag = "7")]
+    pub finished: bool,
+}
+
+/// All fragments before `next_seq` are durable: the agent may forget them.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Durable {
+    /// The recording's 16 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub recording: Bytes,
+    /// First fragment that is not durable.
+    #[prost(uint64, tag = "2")]
+    pub next_seq: u64,
+}
+
+/// The server did not take something. The recording is closed on this connection; the connection goes on.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Refused {
+    /// The recording's 16 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub recording: Bytes,
+    /// Why, as a [`Refusal`].
+    #[prost(enumeration = "Refusal", tag = "2")]
+    pub reason: i32,
+    /// Why, for people.
+    #[prost(string, tag = "3")]
+    pub text: String,
+}
+
+/// Why something was refused, and so what the agent does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
+#[repr(i32)]
+pub enum Refusal {
+    /// A reason of a newer version: treated like [`Refusal::Later`].
+    Unspecified = 0,
+    /// The server cannot take anything now, for example because its disk is full: keep it and open again later.
+    Later = 1,
+    /// What came does not continue what is there (a hole, another hash, a time that steps back): open again.
+    Mismatch = 2,
+    /// The bytes are no fragment, or break a limit: this fragment will never be taken.
+    Malformed = 3,
+    /// The recording was set aside at the server: keep what is here and tell the administrator.
+    Quarantined = 4,
+    /// The recording belongs to another agent.
+    NotYours = 5,
+}
+
+/// Somebody watches a recording live, or nobody does any more.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Watch {
+    /// The recording's 16 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub recording: Bytes,
+    /// Whether anybody watches.
+    #[prost(bool, tag = "2")]
+    pub watched: bool,
+}
+
+/// Bytes that are no message.
+#[derive(Debug, thiserror::Error)]
+#[error("expected a message of the agent's protocol: {0}")]
+pub struct MessageError(#[from] prost::DecodeError);
+
+macro_rules! wire {
+    ($message:ident, $module:ident: $($kind:ident)+) => {
+        impl $message {
+            /// Reads a message from a frame's bytes. Payloads share the frame's memory.
+            ///
+            /// # Errors
+            /// Bytes that are no Protocol Buffers message.
+            pub fn read(frame: Bytes) -> Result<Self, MessageError> {
+                Ok(Self::decode(frame)?)
+            }
+
+            /// Appends the message with its frame's prefix to `out`.
+            ///
+            /// # Errors
+            /// A message over [`crate::frame::MAX_FRAME`]; nothing was appended.
+            pub fn write(&self, out: &mut bytes::BytesMut) -> Result<(), crate::frame::FrameError> {
+                let length = self.encoded_len();
+                out.extend_from_slice(&crate::frame::prefix(length)?);
+                out.reserve(length);
+                self.encode_raw(out);
+                Ok(())
+            }
+        }
+
+        $(impl From<$kind> for $message {
+            fn from(kind: $kind) -> Self {
+                Self { kind: Some($module::Kind::$kind(kind)) }
+            }
+        })+
+    };
+}
+
+wire!(FromAgent, from_agent: Hello Open Fragment Heartbeat);
+wire!(FromServer, from_server: Welcome Opened Durable Refused Watch Heartbeat);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::frame;
+    use bytes::BytesMut;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_fragment_comes_through_a_frame_unchanged() {
+        let sent = FromAgent::from(Fragment {
+            recording: Bytes::from_static(&[7; 16]),
+            seq: 9,
+            record: Bytes::from(vec![1; 5000]),
+        });
+        let mut stream = BytesMut::new();
+        sent.write(&mut stream).unwrap();
+        let frame = frame::take(&mut stream, frame::MAX_FRAME).unwrap().unwrap();
+        assert_eq!(FromAgent::read(frame).unwrap(), sent);
+        assert!(stream.is_empty());
+    }
+
+    #[test]
+    fn a_kind_of_a_newer_version_reads_as_none() {
+        // Field 15, length-delimited, three bytes.
+        let newer = Bytes::from_static(&[0x7a, 3, 1, 2, 3]);
+        assert_eq!(FromServer::read(newer).unwrap().kind, None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = FromAgent::read(Bytes::from(bytes.clone()));
+            let _ = FromServer::read(Bytes::from(bytes));
+        }
+    }
+}
