@@ -1,0 +1,66 @@
+#!/bin/bash
+# Every check there is, cheapest first; ends with the runners' own closing lines. What it needs: scripts/deps.sh test.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+logs=target/test-logs
+mkdir -p "$logs"
+rm -f "$logs"/*.log
+summary=()
+started=$SECONDS
+export PLAYHEAD_TEST_PYTHON=$PWD/target/venv/bin/python
+
+# step NAME COMMAND...: run and show it, keep what it printed in a log.
+step() {
+  local name=$1 from=$SECONDS
+  shift
+  printf '\n== %s\n' "$name"
+  if ! "$@" 2>&1 | tee "$logs/$name.log"; then
+    printf '\nmake test: FAILED at: %s (log: %s)\n' "$name" "$logs/$name.log"
+    exit 1
+  fi
+  printf '== %s: %d s\n' "$name" $((SECONDS - from))
+}
+
+# closing NAME PATTERN: remember the lines of that step's log that say how it ended.
+closing() {
+  local line
+  while IFS= read -r line; do summary+=("$1: $line"); done < <(
+    sed 's/\x1b\[[0-9;]*m//g; s/^ *//' "$logs/$1.log" | grep -E "$2" || true)
+}
+
+# cargo test prints a line for each test binary; add them up.
+closing_cargo_test() {
+  summary+=("$1: $(sed -n 's/^test result: .* \([0-9]*\) passed; \([0-9]*\) failed; \([0-9]*\) ignored.*/\1 \2 \3/p' "$logs/$1.log" |
+    awk '{ p += $1; f += $2; i += $3 } END { printf "%d passed, %d failed, %d ignored", p, f, i }')")
+}
+
+rust_tests() {
+  if cargo nextest --version >/dev/null 2>&1; then
+    scripts/with-postgres cargo nextest run --workspace --locked --no-fail-fast
+  else
+    scripts/with-postgres cargo test --workspace --locked --no-fail-fast --lib --bins --tests --examples
+  fi
+}
+
+step format cargo fmt --all --check
+if cargo deny --version >/dev/null 2>&1; then
+  step dependencies cargo deny --locked check
+else
+  summary+=("dependencies: not checked, cargo-deny is not installed (cargo install cargo-deny --locked)")
+fi
+step web-build scripts/web.sh
+step web npm --prefix web run --silent check
+closing web '^(Test Files|Tests) '
+step lints cargo clippy --workspace --all-targets --locked -- -D warnings
+step binary cargo build --locked -p playhead-cli
+export PLAYHEAD=${PLAYHEAD:-$PWD/target/debug/playhead}
+step rust rust_tests
+closing rust '^Summary '
+[ -n "$(grep -m1 'Summary \[' "$logs/rust.log" || true)" ] || closing_cargo_test rust
+step doc cargo test --workspace --locked --doc --quiet
+closing_cargo_test doc
+
+printf '\n'
+printf '%s\n' "${summary[@]}"
+printf 'make test: all passed in %d s\n' $((SECONDS - started))
