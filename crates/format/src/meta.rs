@@ -1,0 +1,83 @@
+//! Messages of the meta channel: JSON objects with a `type`.
+
+use playhead_model::{EndReason, Gap, GapCause, RecordingInfo};
+use serde::{Deserialize, Serialize};
+
+/// One meta message. Types that this version does not know read as [`MetaMessage::Unknown`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum MetaMessage {
+    /// The recording's particulars: the first message after the head in every segment's first fragment.
+    Recording {
+        /// The particulars.
+        info: RecordingInfo,
+    },
+    /// Nothing is recorded of this span of media time.
+    Gap {
+        /// Media time of the last thing recorded before it.
+        from_us: u64,
+        /// Media time at which recording goes on.
+        to_us: u64,
+        /// Why.
+        cause: GapCause,
+    },
+    /// Nothing follows: in the last fragment of the recording.
+    End {
+        /// Media time of the end.
+        at_us: u64,
+        /// Why.
+        reason: EndReason,
+    },
+    /// A message of a later version.
+    #[serde(other)]
+    Unknown,
+}
+
+impl MetaMessage {
+    /// The message's bytes as they stand in a fragment.
+    pub fn encode(&self) -> Vec<u8> {
+        // Serialising these types into memory has no way to fail: all map keys are strings and the texts are UTF-8.
+        serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Reads a message. Bytes that are no message of this version, or none at all, are [`MetaMessage::Unknown`]: a
+    /// later version may give a known type other fields, and a recording plays without them.
+    pub fn parse(bytes: &[u8]) -> Self {
+        serde_json::from_slice(bytes).unwrap_or(Self::Unknown)
+    }
+}
+
+impl From<Gap> for MetaMessage {
+    fn from(Gap { from_us, to_us, cause }: Gap) -> Self {
+        Self::Gap { from_us, to_us, cause }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_that_of_the_specification() {
+        let gap = MetaMessage::from(Gap { from_us: 5, to_us: 9, cause: GapCause::QueueFull });
+        let text = r#"{"type":"gap","from_us":5,"to_us":9,"cause":"queue-full"}"#;
+        assert_eq!(String::from_utf8(gap.encode()).unwrap(), text);
+        assert_eq!(MetaMessage::parse(text.as_bytes()), gap);
+
+        let end = MetaMessage::End { at_us: 3, reason: EndReason::SessionEnded };
+        assert_eq!(
+            String::from_utf8(end.encode()).unwrap(),
+            r#"{"type":"end","at_us":3,"reason":"session-ended"}"#
+        );
+        assert_eq!(MetaMessage::parse(&end.encode()), end);
+    }
+
+    #[test]
+    fn what_is_not_known_is_passed_over() {
+        for text in [r#"{"type":"signature","key":"x"}"#, r#"{"type":"gap"}"#, "nonsense", ""] {
+            assert_eq!(MetaMessage::parse(text.as_bytes()), MetaMessage::Unknown);
+        }
+        let more = r#"{"type":"end","at_us":3,"reason":"stopped","by":"x"}"#;
+        assert!(matches!(MetaMessage::parse(more.as_bytes()), MetaMessage::End { at_us: 3, .. }));
+    }
+}
