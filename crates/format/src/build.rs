@@ -5,7 +5,7 @@ use crate::{
     compress::{Compressor, ZSTD},
     head::HEAD_LEN,
     open_fragment,
-    record::{Chunk, MESSAGE_PREFIX, op},
+    record::{Chunk, PREFIX, op},
 };
 
 /// One fragment ready to send or to store.
@@ -30,6 +30,9 @@ pub struct FragmentBuilder {
     last_us: u64,
     compressor: Compressor,
 }
+
+/// Bytes of a Message record before the message's data, opcode and length included.
+const MESSAGE_PREFIX: usize = PREFIX + 22;
 
 /// Bytes of the head's Message record.
 const HEAD_RECORD: usize = MESSAGE_PREFIX + HEAD_LEN;
@@ -204,8 +207,8 @@ fn put_message_prefix(out: &mut Vec<u8>, channel: Channel, sequence: u32, media_
 
 /// Sets the length of the one record that `record` is.
 fn set_length(record: &mut [u8]) {
-    let length = (record.len() - crate::record::PREFIX) as u64;
-    record[1..crate::record::PREFIX].copy_from_slice(&length.to_le_bytes());
+    let length = (record.len() - PREFIX) as u64;
+    record[1..PREFIX].copy_from_slice(&length.to_le_bytes());
 }
 
 #[cfg(test)]

@@ -47,6 +47,12 @@ impl MetaMessage {
     }
 }
 
+/// A meta message as the text that it is, for who passes it on; `None` when it is not JSON.
+pub fn text(bytes: &[u8]) -> Option<&str> {
+    serde_json::from_slice::<serde::de::IgnoredAny>(bytes).ok()?;
+    str::from_utf8(bytes).ok()
+}
+
 impl From<Gap> for MetaMessage {
     fn from(Gap { from_us, to_us, cause }: Gap) -> Self {
         Self::Gap { from_us, to_us, cause }
@@ -70,6 +76,14 @@ mod tests {
             r#"{"type":"end","at_us":3,"reason":"session-ended"}"#
         );
         assert_eq!(MetaMessage::parse(&end.encode()), end);
+    }
+
+    #[test]
+    fn text_is_json_or_nothing() {
+        assert_eq!(text(br#" {"type":"later","x":[1]} "#), Some(r#" {"type":"later","x":[1]} "#));
+        for bytes in [&b"{}]"[..], b"", b"{", b"\"\xff\""] {
+            assert_eq!(text(bytes), None);
+        }
     }
 
     #[test]

@@ -14,9 +14,6 @@ pub(crate) const PROFILE: &str = "playhead";
 /// The most bytes of any record but a chunk or an index; such records are small, the bound only keeps out nonsense.
 pub(crate) const MAX_SMALL_RECORD: u64 = 1 << 20;
 
-/// Bytes of a Message record before the message's data, opcode and length included.
-pub(crate) const MESSAGE_PREFIX: usize = PREFIX + 22;
-
 /// Bytes of a Footer record, opcode and length included.
 pub(crate) const FOOTER_LEN: usize = PREFIX + 20;
 

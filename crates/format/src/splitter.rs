@@ -234,9 +234,10 @@ impl RecordSplitter {
     }
 
     /// Keeps the whole records and drops the incomplete one at the end: the next byte is the first of a record again. For a
-    /// stream of bare Chunk records that broke off.
-    pub fn drop_incomplete(&mut self) {
+    /// stream of bare Chunk records that broke off. Returns the number of whole records held.
+    pub fn drop_incomplete(&mut self) -> u64 {
         let mut end = self.used;
+        let mut whole = 0;
         while let Some(&bytes) = self.buffer[end..].first_chunk::<PREFIX>() {
             let (_, length) = record::prefix(bytes);
             let Some(next) =
@@ -248,8 +249,10 @@ impl RecordSplitter {
                 break;
             }
             end = next;
+            whole += 1;
         }
         self.buffer.truncate(end);
+        whole
     }
 }
 
@@ -366,7 +369,7 @@ mod tests {
         let (one, two) = (chunk(b"one"), chunk(b"two"));
         splitter.push(&[&one[..], &two, &chunk(b"three")[..5]].concat()).unwrap();
         assert_eq!(splitter.next().unwrap().unwrap().bytes, one);
-        splitter.drop_incomplete();
+        assert_eq!(splitter.drop_incomplete(), 1);
         splitter.push(&chunk(b"three")).unwrap();
         assert_eq!(splitter.next().unwrap().unwrap().bytes, two);
         assert_eq!(splitter.next().unwrap().unwrap().bytes, chunk(b"three"));
