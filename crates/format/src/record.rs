@@ -85,6 +85,12 @@ pub(crate) fn check_magic(bytes: &[u8]) -> Result<(), FormatError> {
         Ok(())
     } else if bytes.is_empty() {
         Err(FormatError::Empty)
+    } else if MAGIC.starts_with(bytes) {
+        Err(FormatError::Truncated {
+            what: "the start of the recording file",
+            expected: MAGIC.len() as u64,
+            actual: bytes.len() as u64,
+        })
     } else {
         let actual: Vec<String> = bytes.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         Err(FormatError::NotMcap { actual: actual.join(" ") })

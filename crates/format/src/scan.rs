@@ -173,9 +173,6 @@ impl<R: Read + Seek> Scanner<R> {
     /// Magic and header, without which it is no recording.
     fn opening(&mut self) -> Result<(), FormatError> {
         let magic = self.take(self.left().min(MAGIC.len() as u64))?;
-        if magic.len() < MAGIC.len() && !magic.is_empty() && MAGIC.starts_with(&magic) {
-            return Err(cut_opening(self.scan.bytes));
-        }
         record::check_magic(&magic)?;
         if self.left() < PREFIX as u64 {
             return Err(cut_opening(self.scan.bytes));
@@ -235,7 +232,7 @@ impl<R: Read + Seek> Scanner<R> {
     fn stop_at(&mut self, at: u64, opcode: u8, length: u64) -> Result<(), FormatError> {
         let count = self.scan.bytes - at;
         // A writer that was cut off leaves the start of a record of which it wrote a sensible prefix.
-        let torn = matches!(opcode, op::CHANNEL | op::CHUNK..=op::DATA_END)
+        let torn = matches!(opcode, op::FOOTER | op::CHANNEL | op::CHUNK..=op::DATA_END)
             && length <= index::MAX_INDEX.max(MAX_RECORD as u64);
         if torn && !self.ends_like_a_file()? {
             self.scan.ending = Ending::Unfinished { torn: count };
