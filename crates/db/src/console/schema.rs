@@ -1,0 +1,54 @@
+//! The console's tables.
+
+use crate::Area;
+
+/// The tables of a console and how they came about.
+pub(super) const AREA: Area = Area { name: "console", migrations: &[FIRST] };
+
+const FIRST: &str = "
+CREATE TABLE accounts (
+    id {text} PRIMARY KEY,
+    name {text} NOT NULL,
+    name_key {text} NOT NULL UNIQUE,
+    password {text} NOT NULL,
+    role {text} NOT NULL,
+    must_change_password BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    password_changed_at BIGINT NOT NULL
+);
+CREATE TABLE sessions (
+    hash {text} PRIMARY KEY,
+    account {text} NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
+    created_at BIGINT NOT NULL,
+    last_seen BIGINT NOT NULL,
+    address {text} NOT NULL
+);
+CREATE INDEX sessions_by_account ON sessions (account);
+CREATE TABLE sites (
+    id {text} PRIMARY KEY,
+    database_id {text} UNIQUE,
+    name {text} NOT NULL UNIQUE,
+    description {text} NOT NULL,
+    created_at BIGINT NOT NULL
+);
+CREATE TABLE servers (
+    id {text} PRIMARY KEY,
+    site {text} NOT NULL REFERENCES sites (id),
+    name {text} NOT NULL,
+    public_key {text} NOT NULL UNIQUE,
+    version {text} NOT NULL,
+    joined_by {text},
+    created_at BIGINT NOT NULL,
+    connected_at BIGINT,
+    last_seen BIGINT
+);
+CREATE INDEX servers_by_site ON servers (site);
+CREATE TABLE join_tokens (
+    secret_hash {text} PRIMARY KEY,
+    site {text} REFERENCES sites (id) ON DELETE CASCADE,
+    uses_left BIGINT NOT NULL,
+    made_by {text} NOT NULL,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL
+);
+";
