@@ -41,7 +41,9 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn accounts(&self) -> Result<u64, DbError> {
-        let row = sqlx::query("SELECT COUNT(*) AS accounts FROM accounts").fetch_one(self.database.reader()).await?;
+        let row = sqlx::query("SELECT COUNT(*) AS accounts FROM accounts")
+            .fetch_one(self.database.reader())
+            .await?;
         row.count("accounts")
     }
 

@@ -59,9 +59,10 @@ impl Store {
     /// # Errors
     /// The database failed.
     pub async fn sites(&self) -> Result<Vec<Site>, DbError> {
-        let rows = sqlx::query("SELECT id, database_id, name, description, created_at FROM sites ORDER BY name")
-            .fetch_all(self.database.reader())
-            .await?;
+        let rows =
+            sqlx::query("SELECT id, database_id, name, description, created_at FROM sites ORDER BY name")
+                .fetch_all(self.database.reader())
+                .await?;
         rows.iter().map(site).collect()
     }
 
@@ -104,7 +105,8 @@ impl Store {
         if count > 0 {
             return Ok(Deleted::HasServers { count });
         }
-        let done = sqlx::query("DELETE FROM sites WHERE id = $1").bind(id.to_string()).execute(&mut *tx).await?;
+        let done =
+            sqlx::query("DELETE FROM sites WHERE id = $1").bind(id.to_string()).execute(&mut *tx).await?;
         tx.commit().await?;
         Ok(if done.rows_affected() == 0 { Deleted::Unknown } else { Deleted::Gone })
     }
@@ -141,7 +143,13 @@ impl Store {
     ///
     /// # Errors
     /// The database failed.
-    pub async fn attach(&self, database: SiteId, new: &Server, site_name: &str, now: WallTime) -> Result<Server, DbError> {
+    pub async fn attach(
+        &self,
+        database: SiteId,
+        new: &Server,
+        site_name: &str,
+        now: WallTime,
+    ) -> Result<Server, DbError> {
         let mut tx = self.database.write().await?;
         let site = match site_of(&mut tx, database).await? {
             Some(site) => site.id,
@@ -185,11 +193,12 @@ impl Store {
 
 /// The site that has this database.
 pub(super) async fn site_of(tx: &mut AnyConnection, database: SiteId) -> Result<Option<Site>, DbError> {
-    let row =
-        sqlx::query("SELECT id, database_id, name, description, created_at FROM sites WHERE database_id = $1")
-            .bind(database.to_string())
-            .fetch_optional(tx)
-            .await?;
+    let row = sqlx::query(
+        "SELECT id, database_id, name, description, created_at FROM sites WHERE database_id = $1",
+    )
+    .bind(database.to_string())
+    .fetch_optional(tx)
+    .await?;
     row.as_ref().map(site).transpose()
 }
 
@@ -212,7 +221,8 @@ pub(super) async fn appear(
 ) -> Result<SiteId, DbError> {
     let rows = sqlx::query("SELECT name FROM sites").fetch_all(&mut *tx).await?;
     let taken = rows.iter().map(|row| row.text("name")).collect::<Result<Vec<_>, _>>()?;
-    let numbered = (1u64..).map(|number| if number == 1 { name.to_owned() } else { format!("{name} {number}") });
+    let numbered =
+        (1u64..).map(|number| if number == 1 { name.to_owned() } else { format!("{name} {number}") });
     let mut free = numbered.filter(|name| !taken.contains(name));
     // There are more numbers than sites.
     let name = free.next().unwrap_or_default();
@@ -222,14 +232,16 @@ pub(super) async fn appear(
 }
 
 async fn insert_site(tx: &mut AnyConnection, site: &Site) -> Result<(), DbError> {
-    sqlx::query("INSERT INTO sites (id, database_id, name, description, created_at) VALUES ($1, $2, $3, $4, $5)")
-        .bind(site.id.to_string())
-        .bind(site.database.map(|database| database.to_string()))
-        .bind(&site.name)
-        .bind(&site.description)
-        .bind(site.created_at.as_micros())
-        .execute(tx)
-        .await?;
+    sqlx::query(
+        "INSERT INTO sites (id, database_id, name, description, created_at) VALUES ($1, $2, $3, $4, $5)",
+    )
+    .bind(site.id.to_string())
+    .bind(site.database.map(|database| database.to_string()))
+    .bind(&site.name)
+    .bind(&site.description)
+    .bind(site.created_at.as_micros())
+    .execute(tx)
+    .await?;
     Ok(())
 }
 

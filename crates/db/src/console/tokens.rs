@@ -126,13 +126,13 @@ impl Store {
         let known = site_of(&mut tx, joining.database).await?;
         let site = match (row.parsed_or_null::<SiteId>("site", "site id")?, known) {
             (None, Some(known)) => known.id,
-            (None, None) => {
-                appear(&mut tx, joining.database, joining.database, &joining.name, now).await?
-            }
+            (None, None) => appear(&mut tx, joining.database, joining.database, &joining.name, now).await?,
             (Some(wanted), Some(known)) if known.id == wanted => wanted,
             (Some(_), Some(known)) => return Ok(JoinOutcome::AlreadyAt { name: known.name }),
             (Some(wanted), None) => match site_by_id(&mut tx, wanted).await? {
-                Some(site) if site.database.is_some() => return Ok(JoinOutcome::OtherSite { name: site.name }),
+                Some(site) if site.database.is_some() => {
+                    return Ok(JoinOutcome::OtherSite { name: site.name });
+                }
                 Some(site) => {
                     sqlx::query("UPDATE sites SET database_id = $2 WHERE id = $1")
                         .bind(site.id.to_string())

@@ -1,0 +1,45 @@
+//! One suite for both databases: every test runs on SQLite, and on PostgreSQL when `PLAYHEAD_TEST_POSTGRES` names one, as
+//! `make test` does. On PostgreSQL each test has a schema of its own.
+
+mod contract {
+    pub(crate) mod core;
+    pub(crate) mod databases;
+    pub(crate) mod site;
+    pub(crate) mod site_list;
+}
+
+/// Makes a test for each database out of an `async fn(Place)`.
+macro_rules! contract {
+    ($($module:ident :: $name:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[test] fn $name() { crate::contract::databases::on_sqlite(crate::contract::$module::$name) })+
+        }
+        mod postgres {
+            $(#[test] fn $name() {
+                crate::contract::databases::on_postgres(stringify!($name), crate::contract::$module::$name)
+            })+
+        }
+    };
+}
+
+contract! {
+    core::tables_are_made_once_by_many_at_once,
+    core::a_newer_version_is_refused,
+    core::a_failed_migration_leaves_nothing,
+    core::a_dropped_transaction_leaves_nothing,
+    core::writers_wait_for_each_other,
+    site::the_identity_is_made_once,
+    site::settings_are_kept,
+    site::a_token_is_good_for_its_uses_and_time,
+    site::a_token_is_not_used_twice_by_two_at_once,
+    site::an_agent_with_a_known_key_stays_who_it_is,
+    site::hosts_tell_when_they_were_seen_and_what_they_record,
+    site::a_recording_belongs_to_its_agent,
+    site::progress_gaps_and_end_are_kept,
+    site::an_empty_recording_can_be_forgotten,
+    site::segments_are_kept_once_each,
+    site_list::pages_of_every_order_give_everything_once,
+    site_list::filters_find_what_they_should,
+    site_list::a_foreign_cursor_is_refused,
+    site_list::the_total_is_exact_up_to_its_limit,
+}
