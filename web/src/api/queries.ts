@@ -1,0 +1,71 @@
+import { keepPreviousData, queryOptions } from "@tanstack/react-query";
+import { answer, api } from "./client";
+import type { RecordingsQuery, Timeline } from "./types";
+
+/** A list with something live in it, or one where something new would show up at the top. */
+const LIVE_INTERVAL_MS = 2000;
+const QUIET_INTERVAL_MS = 10_000;
+
+export const meQuery = queryOptions({
+  queryKey: ["me"],
+  queryFn: ({ signal }) => answer(api.GET("/api/v1/me", { signal })),
+  staleTime: 60_000,
+  retry: false,
+});
+
+export function recordingsQuery(query: RecordingsQuery) {
+  return queryOptions({
+    queryKey: ["recordings", query],
+    queryFn: ({ signal }) => answer(api.GET("/api/v1/recordings", { params: { query }, signal })),
+    placeholderData: keepPreviousData,
+    refetchInterval: (state) => {
+      const live = state.state.data?.items.some((recording) => recording.state === "live");
+      return live || !query.cursor ? LIVE_INTERVAL_MS : QUIET_INTERVAL_MS;
+    },
+  });
+}
+
+export function recordingQuery(id: string) {
+  return queryOptions({
+    queryKey: ["recording", id],
+    queryFn: ({ signal }) => answer(api.GET("/api/v1/recordings/{id}", { params: { path: { id } }, signal })),
+    refetchInterval: (state) => (state.state.data?.state === "live" ? 5000 : false),
+  });
+}
+
+/** As many as a wide screen has room for when it is zoomed a little. */
+const BUCKETS = 2000;
+/** Stillness from this length on can be skipped. */
+export const IDLE_MS = 5000;
+
+export function timelineQuery(id: string) {
+  return queryOptions({
+    queryKey: ["timeline", id],
+    queryFn: async ({ signal }): Promise<Timeline> => {
+      const timeline = await answer(
+        api.GET("/api/v1/recordings/{id}/timeline", {
+          params: { path: { id }, query: { buckets: BUCKETS, idle_ms: IDLE_MS } },
+          signal,
+        }),
+      );
+      return { ...timeline, idle: timeline.idle.map(([from = 0, to = 0]) => [from, to]) };
+    },
+    refetchInterval: (state) => (state.state.data?.live ? 3000 : false),
+  });
+}
+
+export const sitesQuery = queryOptions({
+  queryKey: ["sites"],
+  queryFn: ({ signal }) => answer(api.GET("/api/v1/sites", { signal })),
+  refetchInterval: QUIET_INTERVAL_MS,
+});
+
+export function sessionHostsQuery(site: string | undefined) {
+  return queryOptions({
+    queryKey: ["session-hosts", site ?? ""],
+    queryFn: ({ signal }) =>
+      answer(api.GET("/api/v1/session-hosts", { params: { query: site ? { site } : {} }, signal })),
+    placeholderData: keepPreviousData,
+    refetchInterval: QUIET_INTERVAL_MS,
+  });
+}

@@ -1,0 +1,23 @@
+import type { paths } from "./schema";
+
+type Answer<Operation> = Operation extends {
+  responses: { 200: { content: { "application/json": infer Body } } };
+}
+  ? Body
+  : never;
+
+export type Me = Answer<paths["/api/v1/me"]["get"]>;
+export type RecordingPage = Answer<paths["/api/v1/recordings"]["get"]>;
+export type Recording = RecordingPage["items"][number];
+/** What a recording's course looks like; spans are [from, to] in microseconds of media time. */
+export type Timeline = Omit<Answer<paths["/api/v1/recordings/{id}/timeline"]["get"]>, "idle"> & {
+  idle: [number, number][];
+};
+export type Site = Answer<paths["/api/v1/sites"]["get"]>["items"][number];
+export type SessionHost = Answer<paths["/api/v1/session-hosts"]["get"]>["items"][number];
+export type JoinToken = {
+  token: string;
+  command: string;
+  expires_at: string;
+};
+export type RecordingsQuery = NonNullable<paths["/api/v1/recordings"]["get"]["parameters"]["query"]>;

@@ -1,0 +1,142 @@
+import type { QueryClient } from "@tanstack/react-query";
+import {
+  createRootRouteWithContext,
+  createRoute,
+  createRouter,
+  lazyRouteComponent,
+  Outlet,
+  redirect,
+} from "@tanstack/react-router";
+import { asApiError } from "../api/problem";
+import { meQuery } from "../api/queries";
+import { readListSearch } from "../pages/recordings/search";
+import { readAddress, writeAddress } from "./address";
+import { NotFoundPage, PageError, PagePending } from "./pages";
+import { watchSession } from "./query-client";
+
+const root = createRootRouteWithContext<{ queryClient: QueryClient }>()({
+  component: Outlet,
+  notFoundComponent: NotFoundPage,
+});
+
+const text = (value: unknown) => (typeof value === "string" && value !== "" ? value : undefined);
+
+/** Only addresses of this console: anything else could lead a person astray after signing in. */
+function readReturn(search: Record<string, unknown>): { to?: string; ended?: string } {
+  const to = text(search.to);
+  return { to: to && /^\/(?![/\\])/.test(to) ? to : undefined, ended: text(search.ended) };
+}
+
+const signIn = createRoute({
+  getParentRoute: () => root,
+  path: "/sign-in",
+  validateSearch: readReturn,
+  component: lazyRouteComponent(() => import("../pages/sign-in/page"), "SignInPage"),
+});
+
+const password = createRoute({
+  getParentRoute: () => root,
+  path: "/password",
+  validateSearch: readReturn,
+  beforeLoad: ({ context, location }) => requireMe(context.queryClient, location.href),
+  errorComponent: PageError,
+  component: lazyRouteComponent(() => import("../pages/sign-in/password"), "PasswordPage"),
+});
+
+async function requireMe(client: QueryClient, to: string) {
+  try {
+    return { me: await client.ensureQueryData(meQuery) };
+  } catch (error) {
+    if (asApiError(error).status === 401) throw redirect({ to: "/sign-in", search: { to }, replace: true });
+    throw error;
+  }
+}
+
+const app = createRoute({
+  getParentRoute: () => root,
+  id: "app",
+  beforeLoad: async ({ context, location }) => {
+    const found = await requireMe(context.queryClient, location.href);
+    if (found.me.must_change_password) {
+      throw redirect({ to: "/password", search: { to: location.href }, replace: true });
+    }
+    return found;
+  },
+  component: lazyRouteComponent(() => import("./shell"), "Shell"),
+  notFoundComponent: NotFoundPage,
+  errorComponent: PageError,
+});
+
+const index = createRoute({
+  getParentRoute: () => app,
+  path: "/",
+  beforeLoad: ({ context }) => {
+    throw redirect({
+      to: context.me.permissions.includes("list-recordings") ? "/recordings" : "/sites",
+      search: {},
+      replace: true,
+    });
+  },
+});
+
+const recordings = createRoute({
+  getParentRoute: () => app,
+  path: "/recordings",
+  validateSearch: readListSearch,
+  component: lazyRouteComponent(() => import("../pages/recordings/page"), "RecordingsPage"),
+});
+
+const player = createRoute({
+  getParentRoute: () => app,
+  path: "/recordings/$id",
+  validateSearch: (search: Record<string, unknown>): { t?: string } => ({ t: text(search.t) }),
+  component: lazyRouteComponent(() => import("../pages/player/page"), "PlayerPage"),
+});
+
+const sites = createRoute({
+  getParentRoute: () => app,
+  path: "/sites",
+  component: lazyRouteComponent(() => import("../pages/sites/page"), "SitesPage"),
+});
+
+const hosts = createRoute({
+  getParentRoute: () => app,
+  path: "/session-hosts",
+  validateSearch: (search: Record<string, unknown>): { site?: string; add?: string } => ({
+    site: text(search.site),
+    add: text(search.add),
+  }),
+  component: lazyRouteComponent(() => import("../pages/hosts/page"), "HostsPage"),
+});
+
+export const router = createRouter({
+  routeTree: root.addChildren([signIn, password, app.addChildren([index, recordings, player, sites, hosts])]),
+  context: { queryClient: undefined as unknown as QueryClient },
+  parseSearch: readAddress,
+  stringifySearch: writeAddress,
+  defaultPreload: "intent",
+  defaultPendingComponent: PagePending,
+  defaultErrorComponent: PageError,
+  defaultPendingMs: 150,
+  scrollRestoration: true,
+});
+
+declare module "@tanstack/react-router" {
+  interface Register {
+    router: typeof router;
+  }
+  interface HistoryState {
+    /** Cursors of the pages before this one, the first page left out. */
+    trail?: string[];
+  }
+}
+
+watchSession((reason) => {
+  const here = router.state.location;
+  if (here.pathname === "/sign-in" || (reason === "password" && here.pathname === "/password")) return;
+  void router.navigate(
+    reason === "password"
+      ? { to: "/password", search: { to: here.href } }
+      : { to: "/sign-in", search: { to: here.href, ended: "1" } },
+  );
+});

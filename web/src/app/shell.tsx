@@ -1,0 +1,148 @@
+import {
+  ApartmentOutlined,
+  DesktopOutlined,
+  MenuFoldOutlined,
+  MenuUnfoldOutlined,
+  SearchOutlined,
+  UserOutlined,
+  VideoCameraOutlined,
+} from "@ant-design/icons";
+import { Link, Outlet, useRouteContext } from "@tanstack/react-router";
+import { Button, Popover } from "antd";
+import { lazy, Suspense, useCallback, useEffect, useState } from "react";
+import { useTranslation } from "react-i18next";
+import type { Me } from "../api/types";
+import { typing } from "./keyboard";
+import { useStored } from "./store";
+
+const UserMenu = lazy(() => import("./user-menu").then((module) => ({ default: module.UserMenu })));
+const Palette = lazy(() => import("./palette").then((module) => ({ default: module.Palette })));
+
+/** The frame of every page: navigation on the left, the page on the right. */
+export function Shell() {
+  const { t } = useTranslation();
+  const { me } = useRouteContext({ from: "/app" });
+  const [collapsed, setCollapsed] = useStored("playhead.nav", (stored) => stored === true);
+  const [palette, setPalette] = useState(false);
+  const [userMenu, setUserMenu] = useState(false);
+  const close = useCallback(() => setPalette(false), []);
+
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      if ((event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === "k") {
+        event.preventDefault();
+        setPalette((open) => !open);
+      } else if (event.key === "/" && !event.ctrlKey && !event.metaKey && !event.altKey && !typing(event)) {
+        event.preventDefault();
+        setPalette(true);
+      }
+    };
+    window.addEventListener("keydown", onKey);
+    return () => window.removeEventListener("keydown", onKey);
+  }, []);
+
+  return (
+    <div className={collapsed ? "shell shell-collapsed" : "shell"}>
+      <a className="skip-link" href="#content">
+        {t("common.skip")}
+      </a>
+      <nav className="nav" aria-label={t("nav.label")}>
+        <div className="nav-top">
+          <Link to="/" className="brand" aria-label={t("product")}>
+            <img src="/favicon.svg" alt="" width={24} height={24} />
+            <span>{t("product")}</span>
+          </Link>
+        </div>
+        <button
+          type="button"
+          className="nav-item nav-search"
+          aria-keyshortcuts="Control+K"
+          aria-label={t("nav.search")}
+          onClick={() => setPalette(true)}
+        >
+          <SearchOutlined />
+          <span className="nav-text">{t("nav.search")}</span>
+          <kbd className="nav-text">Ctrl K</kbd>
+        </button>
+        <Navigation me={me} />
+        <div className="nav-bottom">
+          <Popover
+            trigger="click"
+            placement="rightBottom"
+            open={userMenu}
+            onOpenChange={setUserMenu}
+            content={
+              <Suspense fallback={null}>
+                <UserMenu me={me} onDone={() => setUserMenu(false)} />
+              </Suspense>
+            }
+          >
+            <button type="button" className="nav-item" aria-label={t("nav.userMenu", { user: me.user })}>
+              <UserOutlined />
+              <span className="nav-text nav-user">{me.user}</span>
+            </button>
+          </Popover>
+          <Button
+            type="text"
+            className="nav-fold"
+            aria-label={collapsed ? t("nav.expand") : t("nav.collapse")}
+            aria-expanded={!collapsed}
+            icon={collapsed ? <MenuUnfoldOutlined /> : <MenuFoldOutlined />}
+            onClick={() => setCollapsed(!collapsed)}
+          />
+        </div>
+      </nav>
+      <main id="content" className="content" tabIndex={-1}>
+        <Outlet />
+      </main>
+      {palette ? (
+        <Suspense fallback={null}>
+          <Palette me={me} onClose={close} />
+        </Suspense>
+      ) : null}
+    </div>
+  );
+}
+
+function Navigation({ me }: { me: Me }) {
+  const { t } = useTranslation();
+  const mayList = me.permissions.includes("list-recordings");
+  const maySites = me.permissions.includes("view-sites");
+  return (
+    <div className="nav-pages">
+      {mayList ? (
+        <Link
+          to="/recordings"
+          search={{}}
+          className="nav-item"
+          activeOptions={{ includeSearch: false }}
+          aria-label={t("nav.recordings")}
+          title={t("nav.recordings")}
+        >
+          <VideoCameraOutlined />
+          <span className="nav-text">{t("nav.recordings")}</span>
+        </Link>
+      ) : null}
+      {maySites ? (
+        <>
+          <div className="nav-group nav-text">{t("nav.configuration")}</div>
+          <Link to="/sites" className="nav-item" aria-label={t("nav.sites")} title={t("nav.sites")}>
+            <ApartmentOutlined />
+            <span className="nav-text">{t("nav.sites")}</span>
+          </Link>
+          <Link
+            to="/session-hosts"
+            search={{}}
+            className="nav-item"
+            activeOptions={{ includeSearch: false }}
+            aria-label={t("nav.hosts")}
+            title={t("nav.hosts")}
+          >
+            <DesktopOutlined />
+            <span className="nav-text">{t("nav.hosts")}</span>
+          </Link>
+        </>
+      ) : null}
+    </div>
+  );
+}

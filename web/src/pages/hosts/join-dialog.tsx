@@ -1,0 +1,132 @@
+import { useMutation, useQuery } from "@tanstack/react-query";
+import { Alert, Button, Modal, Select } from "antd";
+import { useState } from "react";
+import { useTranslation } from "react-i18next";
+import { answer, api } from "../../api/client";
+import { asApiError } from "../../api/problem";
+import { sitesQuery } from "../../api/queries";
+import { Command } from "../../app/states";
+import { dateTime } from "../../format/time";
+import { Field } from "../sign-in/field";
+import "../sites/sites.css";
+
+const HOUR = 3600;
+const VALID = [HOUR, 24 * HOUR, 7 * 24 * HOUR] as const;
+const USES = [1, 10, 100] as const;
+
+interface Props {
+  kind: "agent" | "server";
+  /** Fixed for a server; a host's may be chosen. */
+  site: { id: string; name: string } | undefined;
+  onClose: () => void;
+}
+
+/** Makes a join token and shows the command that carries it, once. */
+export function JoinDialog({ kind, site, onClose }: Props) {
+  const { t } = useTranslation();
+  const sites = useQuery({ ...sitesQuery, enabled: kind === "agent" });
+  const [chosen, setChosen] = useState<string | undefined>(site?.id);
+  const [valid, setValid] = useState<number>(HOUR);
+  const [uses, setUses] = useState<number>(1);
+  const siteId = chosen ?? sites.data?.items[0]?.id;
+  const make = useMutation({
+    mutationFn: () =>
+      answer(
+        api.POST("/api/v1/join-tokens", {
+          body: { kind, site: siteId, valid_seconds: valid, uses },
+        }),
+      ),
+  });
+  const problem = make.error ? asApiError(make.error) : undefined;
+  const title = kind === "agent" ? t("join.agentTitle") : t("join.serverTitle", { site: site?.name ?? "" });
+
+  return (
+    <Modal
+      open
+      title={title}
+      onCancel={onClose}
+      // A click beside the dialog must not lose a command that is shown only once.
+      mask={{ closable: make.data === undefined }}
+      width={640}
+      footer={
+        make.data ? (
+          <Button type="primary" onClick={onClose}>
+            {t("join.done")}
+          </Button>
+        ) : (
+          <>
+            <Button onClick={onClose}>{t("common.cancel")}</Button>
+            <Button
+              type="primary"
+              loading={make.isPending}
+              disabled={kind === "agent" && !siteId}
+              onClick={() => make.mutate()}
+            >
+              {t("join.make")}
+            </Button>
+          </>
+        )
+      }
+    >
+      <div className="form">
+        <p className="form-about">{kind === "agent" ? t("join.agentAbout") : t("join.serverAbout")}</p>
+        {problem ? (
+          <Alert
+            type="error"
+            showIcon
+            role="alert"
+            title={problem.status === 0 ? `${t("errors.unreachableTitle")}.` : problem.message}
+          />
+        ) : null}
+        {make.data ? (
+          <div data-testid="join-command">
+            <b>{t("join.command")}</b>
+            <Command text={make.data.command} />
+            <p className="quiet">{t("join.once", { time: dateTime(new Date(make.data.expires_at)) })}</p>
+          </div>
+        ) : (
+          <>
+            {kind === "agent" && (sites.data?.items.length ?? 0) > 1 ? (
+              <Field label={t("join.site")}>
+                {(props) => (
+                  <Select
+                    {...props}
+                    value={siteId}
+                    options={sites.data?.items.map((other) => ({ value: other.id, label: other.name }))}
+                    onChange={setChosen}
+                  />
+                )}
+              </Field>
+            ) : null}
+            <Field label={t("join.valid")}>
+              {(props) => (
+                <Select<number>
+                  {...props}
+                  value={valid}
+                  options={VALID.map((value, at) => ({
+                    value,
+                    label: [t("join.hour"), t("join.day"), t("join.week")][at],
+                  }))}
+                  onChange={setValid}
+                />
+              )}
+            </Field>
+            <Field label={t("join.uses")}>
+              {(props) => (
+                <Select<number>
+                  {...props}
+                  value={uses}
+                  options={USES.map((value) => ({
+                    value,
+                    label: value === 1 ? t("join.usesOnce") : t("join.usesTimes", { count: value }),
+                  }))}
+                  onChange={setUses}
+                />
+              )}
+            </Field>
+          </>
+        )}
+      </div>
+    </Modal>
+  );
+}

@@ -1,0 +1,124 @@
+import { ArrowLeftOutlined } from "@ant-design/icons";
+import { useQuery } from "@tanstack/react-query";
+import {
+  Link,
+  useCanGoBack,
+  useNavigate,
+  useParams,
+  useRouteContext,
+  useRouter,
+  useSearch,
+} from "@tanstack/react-router";
+import { Tooltip } from "antd";
+import { useCallback, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { ApiError } from "../../api/problem";
+import { recordingQuery, timelineQuery } from "../../api/queries";
+import type { Recording } from "../../api/types";
+import { ErrorState, SkeletonRows } from "../../app/states";
+import { useTitle } from "../../app/title";
+import { userName } from "../../format/numbers";
+import { addressSeconds, ago, dateTime, zone } from "../../format/time";
+import { Player } from "../../player/view/player";
+import { readStart } from "../../player/view/start";
+
+const FORBIDDEN = new ApiError(403, "", "", "forbidden", undefined, undefined);
+
+export function PlayerPage() {
+  const { id } = useParams({ from: "/app/recordings/$id" });
+  const { me } = useRouteContext({ from: "/app" });
+  const recording = useQuery(recordingQuery(id));
+  if (!me.permissions.includes("play-recordings")) return <ErrorState error={FORBIDDEN} />;
+  if (recording.data) return <Loaded key={id} recording={recording.data} onRefresh={recording.refetch} />;
+  if (recording.isError)
+    return <ErrorState error={recording.error} onRetry={() => void recording.refetch()} />;
+  return <SkeletonRows rows={6} />;
+}
+
+interface LoadedProps {
+  recording: Recording;
+  onRefresh: () => Promise<{ data: Recording | undefined }>;
+}
+
+function Loaded({ recording, onRefresh }: LoadedProps) {
+  const { t } = useTranslation();
+  const { t: at } = useSearch({ from: "/app/recordings/$id" });
+  const navigate = useNavigate({ from: "/recordings/$id" });
+  const timeline = useQuery(timelineQuery(recording.id));
+  // Later changes of the address are the player's own.
+  const [startUs] = useState(() => readStart(at));
+  const user = recording.user ? userName(recording.user).name : t("recordings.nobody");
+  useTitle(t("player.title", { user, host: recording.host }));
+
+  const { refetch } = timeline;
+  const refresh = useCallback(async () => {
+    void refetch();
+    return (await onRefresh()).data;
+  }, [refetch, onRefresh]);
+  const rest = useCallback(
+    (us: number | undefined) =>
+      void navigate({
+        search: { t: us === undefined ? undefined : addressSeconds(us) },
+        replace: true,
+        resetScroll: false,
+      }),
+    [navigate],
+  );
+
+  return (
+    <div className="player-page">
+      <Head recording={recording} user={user} />
+      <Player
+        recording={recording}
+        timeline={timeline.data}
+        startUs={startUs}
+        onRefresh={refresh}
+        onRest={rest}
+      />
+    </div>
+  );
+}
+
+function Head({ recording, user }: { recording: Recording; user: string }) {
+  const { t } = useTranslation();
+  const router = useRouter();
+  const canGoBack = useCanGoBack();
+  const start = new Date(recording.started_at);
+  return (
+    <header className="player-head">
+      <Link
+        to="/recordings"
+        search={{}}
+        aria-label={t("player.back")}
+        title={t("player.back")}
+        onClick={(event) => {
+          // Back to the list as it was, its filters and page included.
+          if (!canGoBack || event.ctrlKey || event.metaKey || event.shiftKey) return;
+          event.preventDefault();
+          router.history.back();
+        }}
+      >
+        <ArrowLeftOutlined />
+      </Link>
+      <h1>
+        <Tooltip title={recording.user}>
+          <span>{t("player.title", { user, host: recording.host })}</span>
+        </Tooltip>
+      </h1>
+      <Tooltip title={`${zone(start)} · ${ago(start, new Date())}`}>
+        <time dateTime={recording.started_at}>{dateTime(start)}</time>
+      </Tooltip>
+      <span className="quiet">{recording.site.name}</span>
+      <span className="quiet">{recording.application}</span>
+      {recording.state === "live" ? <span className="badge badge-live">{t("player.live")}</span> : null}
+      {recording.gaps > 0 ? (
+        <span className="badge badge-warn">{t("recordings.gaps", { count: recording.gaps })}</span>
+      ) : null}
+      {recording.state === "quarantined" ? (
+        <Tooltip title={recording.problem}>
+          <span className="badge badge-bad">{t("player.quarantined")}</span>
+        </Tooltip>
+      ) : null}
+    </header>
+  );
+}

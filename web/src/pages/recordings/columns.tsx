@@ -1,0 +1,137 @@
+import { Link } from "@tanstack/react-router";
+import { Tooltip } from "antd";
+import type { ReactNode } from "react";
+import { useTranslation } from "react-i18next";
+import type { Recording } from "../../api/types";
+import { bytes, userName } from "../../format/numbers";
+import { ago, dateTime, duration, zone } from "../../format/time";
+import type { Sortable } from "./search";
+
+export const COLUMNS = [
+  "started",
+  "user",
+  "host",
+  "site",
+  "application",
+  "client",
+  "duration",
+  "bytes",
+  "state",
+  "gaps",
+  "resolution",
+  "display",
+  "segments",
+  "agent",
+] as const;
+export type Column = (typeof COLUMNS)[number];
+
+export const DEFAULT_COLUMNS: readonly Column[] = [
+  "started",
+  "user",
+  "host",
+  "site",
+  "application",
+  "client",
+  "duration",
+  "bytes",
+  "state",
+];
+
+export const SORT_OF: Partial<Record<Column, Sortable>> = {
+  started: "started_at",
+  user: "user",
+  host: "host",
+  duration: "duration",
+  bytes: "bytes",
+};
+
+export const NUMBERS: ReadonlySet<Column> = new Set(["duration", "bytes", "gaps", "segments"]);
+
+/** The stored choice of columns; anything unknown in it is left out. Started stays, as it links to the player. */
+export function readColumns(stored: unknown): readonly Column[] {
+  if (!Array.isArray(stored)) return DEFAULT_COLUMNS;
+  return COLUMNS.filter((column) => column === "started" || stored.includes(column));
+}
+
+export function Cell({ column, recording }: { column: Column; recording: Recording }): ReactNode {
+  const { t } = useTranslation();
+  switch (column) {
+    case "started":
+      return <Started recording={recording} />;
+    case "user":
+      return <User user={recording.user} />;
+    case "host":
+      return recording.host;
+    case "site":
+      return recording.site.name;
+    case "application":
+      return recording.application;
+    case "client":
+      return recording.client || recording.client_address ? (
+        <Tooltip title={recording.client ? recording.client_address : undefined}>
+          <span>{recording.client || recording.client_address}</span>
+        </Tooltip>
+      ) : (
+        t("common.none")
+      );
+    case "duration":
+      return duration(recording.duration_us);
+    case "bytes":
+      return bytes(recording.bytes);
+    case "state":
+      return <StateBadge recording={recording} />;
+    case "gaps":
+      return recording.gaps;
+    case "resolution":
+      return recording.width > 0 ? `${recording.width} × ${recording.height}` : t("common.none");
+    case "display":
+      return recording.display;
+    case "segments":
+      return recording.segments;
+    case "agent":
+      return recording.agent_version;
+  }
+}
+
+function Started({ recording }: { recording: Recording }) {
+  const { t } = useTranslation();
+  const at = new Date(recording.started_at);
+  const user = recording.user || t("recordings.nobody");
+  return (
+    <Tooltip title={`${zone(at)} · ${ago(at, new Date())}`}>
+      <Link
+        to="/recordings/$id"
+        params={{ id: recording.id }}
+        search={{}}
+        aria-label={t("recordings.recording", { user, host: recording.host, time: dateTime(at) })}
+      >
+        <time dateTime={recording.started_at}>{dateTime(at)}</time>
+      </Link>
+    </Tooltip>
+  );
+}
+
+export function User({ user }: { user: string }) {
+  const { t } = useTranslation();
+  const { name, domain } = userName(user);
+  if (!name) return <span className="quiet">{t("recordings.nobody")}</span>;
+  return domain ? (
+    <Tooltip title={domain}>
+      <span>{name}</span>
+    </Tooltip>
+  ) : (
+    name
+  );
+}
+
+export function StateBadge({ recording }: { recording: Recording }) {
+  const { t } = useTranslation();
+  const look = { live: "badge badge-live", finished: "badge", quarantined: "badge badge-bad" }[
+    recording.state
+  ];
+  return (
+    <Tooltip title={recording.problem}>
+      <span className={look}>{t(`recordings.states.${recording.state}`)}</span>
+    </Tooltip>
+  );
+}

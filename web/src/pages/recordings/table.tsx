@@ -1,0 +1,97 @@
+import { CaretDownOutlined, CaretUpOutlined } from "@ant-design/icons";
+import { useNavigate, useRouter } from "@tanstack/react-router";
+import type { MouseEvent } from "react";
+import { useTranslation } from "react-i18next";
+import type { Recording } from "../../api/types";
+import { Cell, type Column, NUMBERS, SORT_OF } from "./columns";
+import { DEFAULT_SORT, nextSort, type Sort } from "./search";
+
+interface Props {
+  items: Recording[];
+  columns: readonly Column[];
+  compact: boolean;
+  sort: Sort | undefined;
+  onSort: (sort: Sort) => void;
+  /** What is shown belongs to the question before; the answer is on its way. */
+  stale: boolean;
+}
+
+export function RecordingsTable({ items, columns, compact, sort, onSort, stale }: Props) {
+  const { t } = useTranslation();
+  const navigate = useNavigate();
+  const router = useRouter();
+
+  // The whole row is a target for the mouse; the link in its first cell is the one for keyboards and new tabs.
+  const open = (event: MouseEvent, id: string) => {
+    const target = event.target as HTMLElement;
+    if (event.defaultPrevented || event.button !== 0 || target.closest("a, button")) return;
+    if (event.ctrlKey || event.metaKey || event.shiftKey || window.getSelection()?.toString()) return;
+    void navigate({ to: "/recordings/$id", params: { id }, search: {} });
+  };
+  const preload = (id: string) =>
+    void router.preloadRoute({ to: "/recordings/$id", params: { id }, search: {} });
+
+  return (
+    <div className="table-frame" aria-busy={stale} data-testid="recordings">
+      <table className={compact ? "table table-compact" : "table"}>
+        <thead>
+          <tr>
+            {columns.map((column) => (
+              <HeadCell key={column} column={column} sort={sort ?? DEFAULT_SORT} onSort={onSort} />
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {items.map((recording) => (
+            <tr
+              key={recording.id}
+              className="row-link"
+              data-id={recording.id}
+              data-state={recording.state}
+              onClick={(event) => open(event, recording.id)}
+              onMouseEnter={() => preload(recording.id)}
+            >
+              {columns.map((column) => (
+                <td key={column} className={NUMBERS.has(column) ? "number" : undefined}>
+                  <Cell column={column} recording={recording} />
+                </td>
+              ))}
+            </tr>
+          ))}
+        </tbody>
+      </table>
+      <span className="visually-hidden" aria-live="polite">
+        {stale ? t("common.loading") : ""}
+      </span>
+    </div>
+  );
+}
+
+function HeadCell({ column, sort, onSort }: { column: Column; sort: Sort; onSort: (sort: Sort) => void }) {
+  const { t } = useTranslation();
+  const label = t(`recordings.column.${column}`);
+  const key = SORT_OF[column];
+  const number = NUMBERS.has(column) ? "number" : undefined;
+  if (!key) {
+    return (
+      <th scope="col" className={number}>
+        {label}
+      </th>
+    );
+  }
+  const direction = sort === key ? "ascending" : sort === `-${key}` ? "descending" : undefined;
+  return (
+    <th scope="col" className={number} aria-sort={direction}>
+      <button
+        type="button"
+        className="sort"
+        title={t("recordings.sortBy", { column: label })}
+        onClick={() => onSort(nextSort(sort, key))}
+      >
+        {label}
+        {direction === "ascending" ? <CaretUpOutlined /> : null}
+        {direction === "descending" ? <CaretDownOutlined /> : null}
+      </button>
+    </th>
+  );
+}

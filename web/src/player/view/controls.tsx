@@ -1,0 +1,242 @@
+import {
+  BackwardOutlined,
+  CameraOutlined,
+  CaretRightFilled,
+  FastForwardOutlined,
+  ForwardOutlined,
+  FullscreenExitOutlined,
+  FullscreenOutlined,
+  LineChartOutlined,
+  LinkOutlined,
+  PauseOutlined,
+  PictureOutlined,
+  QuestionCircleOutlined,
+  RedoOutlined,
+} from "@ant-design/icons";
+import { Button, Select, Tooltip } from "antd";
+import { type ReactNode, useEffect, useRef } from "react";
+import { useTranslation } from "react-i18next";
+import { clock, timeOfDay, zone } from "../../format/time";
+import type { Snapshot } from "../core/messages";
+import { type PlayerController, useSnapshot } from "./controller";
+import { type Action, RATES } from "./keys";
+
+interface Props {
+  player: PlayerController;
+  startMs: number;
+  dayClock: boolean;
+  stats: boolean;
+  fullScreen: boolean;
+  act: (action: Action) => void;
+  onRate: (rate: number) => void;
+}
+
+const isPlaying = (s: Snapshot) => s.status === "playing" || s.status === "buffering";
+const isEnded = (s: Snapshot) => s.status === "ended";
+const getRate = (s: Snapshot) => s.rate;
+const getSkip = (s: Snapshot) => s.skipIdle;
+const getLive = (s: Snapshot) => s.live;
+
+export function Controls({ player, startMs, dayClock, stats, fullScreen, act, onRate }: Props) {
+  const { t } = useTranslation();
+  const playing = useSnapshot(player, isPlaying);
+  const ended = useSnapshot(player, isEnded);
+  const rate = useSnapshot(player, getRate);
+  const skipIdle = useSnapshot(player, getSkip);
+  const live = useSnapshot(player, getLive);
+  const pip = pipOffered();
+
+  return (
+    <div className="controls" role="toolbar" aria-label={t("player.controls")}>
+      <Control
+        label={ended ? t("player.replay") : playing ? t("player.pause") : t("player.play")}
+        keys="Space K"
+        testId="play"
+        icon={ended ? <RedoOutlined /> : playing ? <PauseOutlined /> : <CaretRightFilled />}
+        onClick={() => act({ do: "toggle" })}
+      />
+      <Control
+        label={t("player.back10")}
+        keys="J"
+        icon={<BackwardOutlined />}
+        onClick={() => act({ do: "move", byUs: -10_000_000 })}
+      />
+      <Control
+        label={t("player.forward10")}
+        keys="L"
+        icon={<ForwardOutlined />}
+        onClick={() => act({ do: "move", byUs: 10_000_000 })}
+      />
+      <Clock player={player} startMs={startMs} dayClock={dayClock} onSwitch={() => act({ do: "clock" })} />
+      {live ? <LivePill player={player} onClick={() => act({ do: "live" })} /> : null}
+      <span className="controls-gap" />
+      <Tooltip title={`${t("player.skipIdle")} (X)`} getPopupContainer={inPlayer}>
+        <Button
+          type={skipIdle ? "primary" : "default"}
+          ghost={skipIdle}
+          icon={<FastForwardOutlined />}
+          aria-pressed={skipIdle}
+          aria-keyshortcuts="X"
+          onClick={() => act({ do: "skip-idle" })}
+        >
+          {t("player.skipIdleShort")}
+        </Button>
+      </Tooltip>
+      <Select
+        aria-label={t("player.speed")}
+        aria-keyshortcuts="< >"
+        data-testid="speed"
+        className="controls-speed"
+        value={rate}
+        options={RATES.map((value) => ({ value, label: `${value}×` }))}
+        getPopupContainer={inPlayer}
+        onChange={onRate}
+      />
+      <Control
+        label={t("player.copyLink")}
+        keys="Y"
+        icon={<LinkOutlined />}
+        onClick={() => act({ do: "copy-link" })}
+      />
+      <Control
+        label={t("player.screenshot")}
+        keys="S"
+        icon={<CameraOutlined />}
+        onClick={() => act({ do: "screenshot" })}
+      />
+      {pip ? (
+        <Control
+          label={t("player.pip")}
+          keys="I"
+          icon={<PictureOutlined />}
+          onClick={() => act({ do: "pip" })}
+        />
+      ) : null}
+      <Control
+        label={t("player.stats")}
+        keys="D"
+        pressed={stats}
+        icon={<LineChartOutlined />}
+        onClick={() => act({ do: "stats" })}
+      />
+      <Control
+        label={t("player.help")}
+        keys="?"
+        icon={<QuestionCircleOutlined />}
+        onClick={() => act({ do: "help" })}
+      />
+      <Control
+        label={fullScreen ? t("player.leaveFullScreen") : t("player.fullScreen")}
+        keys="F"
+        icon={fullScreen ? <FullscreenExitOutlined /> : <FullscreenOutlined />}
+        onClick={() => act({ do: "full-screen" })}
+      />
+    </div>
+  );
+}
+
+/** In full screen only what lies within the player is visible. */
+function inPlayer(trigger: HTMLElement): HTMLElement {
+  return trigger.closest<HTMLElement>(".player") ?? document.body;
+}
+
+function pipOffered(): boolean {
+  return document.pictureInPictureEnabled === true;
+}
+
+interface ControlProps {
+  label: string;
+  /** Keys that do the same, separated by spaces. */
+  keys: string;
+  icon: ReactNode;
+  onClick: () => void;
+  pressed?: boolean;
+  testId?: string;
+}
+
+function Control({ label, keys, icon, onClick, pressed, testId }: ControlProps) {
+  return (
+    <Tooltip title={`${label} (${keys.split(" ")[0]})`} getPopupContainer={inPlayer}>
+      <Button
+        type="text"
+        icon={icon}
+        aria-label={label}
+        aria-keyshortcuts={keys}
+        aria-pressed={pressed}
+        data-testid={testId}
+        onClick={(event) => {
+          // The space bar shall go on meaning play and pause after a click with the mouse.
+          if (event.detail > 0) event.currentTarget.blur();
+          onClick();
+        }}
+      />
+    </Tooltip>
+  );
+}
+
+/** The clock writes itself, as it changes too often to have React do it. */
+function Clock(props: {
+  player: PlayerController;
+  startMs: number;
+  dayClock: boolean;
+  onSwitch: () => void;
+}) {
+  const { player, startMs, dayClock, onSwitch } = props;
+  const { t } = useTranslation();
+  const text = useRef<HTMLSpanElement>(null);
+  useEffect(() => {
+    const write = () => {
+      const { positionUs, durationUs } = player.snapshot;
+      const at = (us: number) => (dayClock ? timeOfDay(new Date(startMs + us / 1000)) : clock(us));
+      const next = `${at(positionUs)} / ${at(durationUs)}`;
+      if (text.current && text.current.textContent !== next) text.current.textContent = next;
+    };
+    write();
+    return player.subscribe(write);
+  }, [player, startMs, dayClock]);
+  const start = new Date(startMs);
+  return (
+    <Tooltip
+      title={dayClock ? `${t("player.clockDay")} (T) · ${zone(start)}` : `${t("player.clockRelative")} (T)`}
+      getPopupContainer={inPlayer}
+    >
+      <Button
+        type="text"
+        className="controls-clock"
+        aria-keyshortcuts="T"
+        data-testid="clock"
+        onClick={onSwitch}
+      >
+        <span ref={text} />
+      </Button>
+    </Tooltip>
+  );
+}
+
+const getFollowing = (s: Snapshot) => s.following;
+const getDelay = (s: Snapshot) => (s.delayMs === undefined ? undefined : Math.round(s.delayMs / 100) / 10);
+
+function LivePill({ player, onClick }: { player: PlayerController; onClick: () => void }) {
+  const { t } = useTranslation();
+  const following = useSnapshot(player, getFollowing);
+  const delay = useSnapshot(player, getDelay);
+  // The delay of a still screen grows, although nothing is late.
+  const measured = delay !== undefined && delay < 3 ? delay.toFixed(1) : undefined;
+  return (
+    <Button
+      size="small"
+      shape="round"
+      className={following ? "live-pill live-pill-on" : "live-pill"}
+      aria-label={t("player.goLive")}
+      aria-keyshortcuts="V"
+      data-testid="live-pill"
+      onClick={onClick}
+    >
+      {following
+        ? measured
+          ? t("player.liveDelay", { seconds: measured })
+          : t("player.livePill")
+        : t("player.liveBehind")}
+    </Button>
+  );
+}

@@ -1,0 +1,82 @@
+/** The part of a recording that the seek bar shows, microseconds. */
+export interface View {
+  fromUs: number;
+  toUs: number;
+}
+
+/** The bar zooms in no further than this. */
+export const SHORTEST_VIEW_US = 5_000_000;
+
+export function wholeView(durationUs: number): View {
+  return { fromUs: 0, toUs: Math.max(1, durationUs) };
+}
+
+export function isWhole(view: View, durationUs: number): boolean {
+  return view.fromUs <= 0 && view.toUs >= durationUs;
+}
+
+/** Where a media time lies on a bar of `width` pixels; outside of it when it is not in view. */
+export function xOf(us: number, view: View, width: number): number {
+  return ((us - view.fromUs) / (view.toUs - view.fromUs)) * width;
+}
+
+/** The media time at a place on the bar, kept within the recording. */
+export function usAt(x: number, view: View, width: number, durationUs: number): number {
+  if (width <= 0) return view.fromUs;
+  const us = view.fromUs + (x / width) * (view.toUs - view.fromUs);
+  return Math.round(Math.min(Math.max(0, us), durationUs));
+}
+
+/** Zooms by a factor (less than 1: closer) while the media time `aroundUs` stays where it is. */
+export function zoomed(view: View, durationUs: number, aroundUs: number, factor: number): View {
+  const span = view.toUs - view.fromUs;
+  const next = Math.max(Math.min(span * factor, durationUs), Math.min(SHORTEST_VIEW_US, durationUs));
+  if (next >= durationUs) return wholeView(durationUs);
+  const share = span > 0 ? (aroundUs - view.fromUs) / span : 0;
+  return fitted(aroundUs - share * next, next, durationUs);
+}
+
+export function panned(view: View, durationUs: number, byUs: number): View {
+  return fitted(view.fromUs + byUs, view.toUs - view.fromUs, durationUs);
+}
+
+/** The view moved on when the playhead has left it. */
+export function following(view: View, durationUs: number, positionUs: number): View {
+  if (positionUs >= view.fromUs && positionUs <= view.toUs) return view;
+  const span = view.toUs - view.fromUs;
+  return fitted(positionUs - span / 10, span, durationUs);
+}
+
+function fitted(fromUs: number, span: number, durationUs: number): View {
+  const from = Math.min(Math.max(0, fromUs), Math.max(0, durationUs - span));
+  return { fromUs: from, toUs: from + span };
+}
+
+const S = 1_000_000;
+const TICKS = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 14_400, 21_600, 43_200, 86_400];
+
+/** Times worth a label, at least `apart` pixels from each other. */
+export function ticks(view: View, width: number, apart: number): number[] {
+  const span = view.toUs - view.fromUs;
+  if (width <= 0 || span <= 0) return [];
+  const least = (span / width) * apart;
+  const days = Math.ceil(least / (86_400 * S)) * 86_400;
+  const step = (TICKS.find((seconds) => seconds * S >= least) ?? days) * S;
+  const found: number[] = [];
+  for (let at = Math.ceil(view.fromUs / step) * step; at <= view.toUs; at += step) found.push(at);
+  return found;
+}
+
+/** The largest rectangle of the picture's shape within a box, in the middle of it. */
+export function contained(
+  box: { width: number; height: number },
+  picture: { width: number; height: number },
+): { x: number; y: number; scale: number } {
+  if (picture.width <= 0 || picture.height <= 0) return { x: 0, y: 0, scale: 1 };
+  const scale = Math.min(box.width / picture.width, box.height / picture.height);
+  return {
+    x: (box.width - picture.width * scale) / 2,
+    y: (box.height - picture.height * scale) / 2,
+    scale,
+  };
+}
