@@ -43,7 +43,8 @@ pub use reader::{Ending, SegmentReader};
 pub use scan::{ChannelUse, ScannedFragment, SegmentScan, scan};
 pub use splitter::{RecordSplitter, StreamRecord, StreamState};
 pub use verify::{
-    End, Problem, ProblemKind, RecordingReport, Report, SegmentReport, Status, Unreadable, report, verify,
+    End, Problem, ProblemKind, RecordingReport, Report, SegmentReport, Status, Unreadable, verify,
+    verify_scans,
 };
 pub use writer::SegmentWriter;
 

@@ -170,6 +170,14 @@ impl<R: Read + Seek> Scanner<R> {
         });
     }
 
+    /// An index that does not agree with the file; once is enough.
+    fn mismatch(&mut self, offset: u64, text: impl Into<String>) {
+        let told = self.scan.problems.iter().any(|problem| problem.kind == ProblemKind::IndexMismatch);
+        if !told {
+            self.problem(ProblemKind::IndexMismatch, offset, text);
+        }
+    }
+
     /// Magic and header, without which it is no recording.
     fn opening(&mut self) -> Result<(), FormatError> {
         let magic = self.take(self.left().min(MAGIC.len() as u64))?;
@@ -419,14 +427,11 @@ impl<R: Read + Seek> Scanner<R> {
             self.problem(ProblemKind::Checksum, at, error.to_string());
         }
         if footer.summary_start != summary.start || footer.summary_offset_start > at {
-            self.problem(
-                ProblemKind::DamagedIndex,
-                at,
-                format!(
-                    "the footer says that the summary starts at {}, it starts at {}",
-                    footer.summary_start, summary.start
-                ),
+            let text = format!(
+                "the footer says that the summary starts at {}, it starts at {}",
+                footer.summary_start, summary.start
             );
+            self.mismatch(at, text);
         }
         Ok(())
     }
@@ -474,18 +479,10 @@ impl<R: Read + Seek> Scanner<R> {
             };
             // With damaged fragments the index cannot agree; that they are damaged is said already.
             if differs && self.scan.damaged == 0 {
-                self.problem(
-                    ProblemKind::IndexMismatch,
-                    end,
-                    "the index does not tell what the fragments are",
-                );
+                self.mismatch(end, "the index does not tell what the fragments are");
             }
             if self.chunk_places != self.indexed_places {
-                self.problem(
-                    ProblemKind::IndexMismatch,
-                    end,
-                    "the chunk indexes in the summary do not tell where the fragments are",
-                );
+                self.mismatch(end, "the chunk indexes in the summary do not tell where the fragments are");
             }
         }
         self.scan

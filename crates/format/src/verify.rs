@@ -172,11 +172,11 @@ pub struct Report {
 /// Verifies files, each with the name it is called by: every file by itself, then the files of each recording as one chain.
 pub fn verify<R: Read + Seek>(segments: impl IntoIterator<Item = (String, R)>) -> Report {
     let scans = segments.into_iter().map(|(name, source)| (name, scan(source)));
-    report(scans)
+    verify_scans(scans)
 }
 
 /// Verifies files that were gone through already.
-pub fn report(scans: impl IntoIterator<Item = (String, Result<SegmentScan, FormatError>)>) -> Report {
+pub fn verify_scans(scans: impl IntoIterator<Item = (String, Result<SegmentScan, FormatError>)>) -> Report {
     let mut recordings: BTreeMap<RecordingId, Vec<(String, SegmentScan)>> = BTreeMap::new();
     let mut unreadable = Vec::new();
     for (file, scan) in scans {

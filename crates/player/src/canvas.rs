@@ -60,6 +60,14 @@ impl Canvas {
         self.taken.len() / 4
     }
 
+    pub(crate) const fn width(&self) -> u32 {
+        self.width
+    }
+
+    pub(crate) const fn height(&self) -> u32 {
+        self.height
+    }
+
     pub(crate) fn take_resized(&mut self) -> bool {
         std::mem::take(&mut self.resized)
     }

@@ -178,7 +178,7 @@ impl Player {
 
     fn try_step(&mut self, until_us: u64) -> Result<Step, PlayError> {
         while self.current.is_none() {
-            if let Some(step) = self.settled(until_us) {
+            if let Some(step) = self.settled(until_us)? {
                 return Ok(step);
             }
             let Some(record) = self.splitter.next()? else { return Ok(Step::NeedMore) };
@@ -204,26 +204,27 @@ impl Player {
             offset = next;
         }
         self.reach(head.end_us.min(until_us));
-        if let Some(step) = self.settled(until_us) {
+        if let Some(step) = self.settled(until_us)? {
             return Ok(step);
         }
         Ok(if self.splitter.pending() > 0 { Step::Again } else { Step::NeedMore })
     }
 
     /// Whether the fragment played last, which is applied wholly, tells everything up to the moment.
-    fn settled(&mut self, until_us: u64) -> Option<Step> {
-        if self.start.is_some() {
-            return None;
-        }
-        let head = self.head?;
+    fn settled(&mut self, until_us: u64) -> Result<Option<Step>, PlayError> {
+        let Some(head) = self.head.filter(|_| self.start.is_none()) else { return Ok(None) };
         if head.flags.last && until_us >= head.end_us {
-            return Some(Step::End);
+            // What follows in a file is no longer played, but it must be what belongs there.
+            while self.splitter.next()?.is_some() {
+                self.chain_ok = false;
+            }
+            return Ok(Some(Step::End));
         }
         if until_us <= head.end_us {
             self.reach(until_us);
-            return Some(Step::Reached);
+            return Ok(Some(Step::Reached));
         }
-        None
+        Ok(None)
     }
 
     /// Notes that all is applied up to the moment. Time does not run back without a seek.
@@ -372,12 +373,12 @@ impl Player {
 
     /// Columns of the picture, 0 before the first.
     pub fn width(&self) -> u32 {
-        self.decoder.width()
+        self.canvas.width()
     }
 
     /// Rows of the picture, 0 before the first.
     pub fn height(&self) -> u32 {
-        self.decoder.height()
+        self.canvas.height()
     }
 
     /// Whether the size changed since last asked.

@@ -1,0 +1,121 @@
+//! What our readers make of a vector's files.
+
+use playhead_format::{ScannedFragment, StreamState, scan, verify_scans};
+use playhead_player::{Player, Step};
+use serde_json::{Value, json};
+use std::io::Cursor;
+
+/// Later than anything, and exact in JavaScript.
+const NEVER_US: u64 = (1 << 53) - 1;
+
+/// The reading of a vector: the verdict on all its files, and each file's fragments and pictures.
+pub(crate) fn reading(about: &str, files: &[(String, Vec<u8>)]) -> Value {
+    let scanned = files.iter().map(|(name, bytes)| (name.clone(), scan(Cursor::new(bytes))));
+    let scanned: Vec<_> = scanned.collect();
+    let played: Vec<Value> = files
+        .iter()
+        .zip(&scanned)
+        .map(|((name, bytes), (_, scan))| {
+            let fragments = scan.as_ref().map(|scan| scan.fragments.clone()).unwrap_or_default();
+            json!({
+                "name": name,
+                "bytes": bytes.len(),
+                "fragments": fragments.iter().map(fragment_json).collect::<Vec<_>>(),
+                "play": play(bytes, &fragments),
+            })
+        })
+        .collect();
+
+    let report = verify_scans(scanned);
+    let recordings: Vec<Value> = report
+        .recordings
+        .iter()
+        .map(|recording| {
+            let problems: Vec<Value> = recording
+                .problems
+                .iter()
+                .map(|problem| json!({ "kind": problem.kind, "file": problem.file, "offset": problem.offset, "seq": problem.seq }))
+                .collect();
+            json!({
+                "id": recording.id,
+                "status": recording.status,
+                "info": recording.info,
+                "head": recording.head,
+                "gaps": recording.gaps,
+                "end": recording.end,
+                "problems": problems,
+            })
+        })
+        .collect();
+    let unreadable: Vec<Value> =
+        report.unreadable.iter().map(|file| json!({ "file": file.file, "kind": file.kind })).collect();
+    json!({
+        "about": about,
+        "status": report.status,
+        "recordings": recordings,
+        "unreadable": unreadable,
+        "files": played,
+    })
+}
+
+fn fragment_json(fragment: &ScannedFragment) -> Value {
+    let head = &fragment.head;
+    json!({
+        "seq": head.seq,
+        "segment": head.segment,
+        "start_us": head.start_us,
+        "end_us": head.end_us,
+        "anchor_seq": head.anchor_seq,
+        "flags": head.flags.bits(),
+        "width": head.width,
+        "height": head.height,
+        "offset": fragment.offset,
+        "length": fragment.length,
+        "hash": fragment.hash,
+    })
+}
+
+/// Plays the whole file from its start: up to the end of each whole fragment, then as far as it goes.
+fn play(bytes: &[u8], fragments: &[ScannedFragment]) -> Value {
+    let mut player = Player::new();
+    assert!(player.push(bytes));
+    let mut moments: Vec<u64> = fragments.iter().map(|fragment| fragment.head.end_us).collect();
+    moments.push(NEVER_US);
+    let mut steps = Vec::new();
+    for until_us in moments {
+        let result = loop {
+            match player.step(until_us) {
+                Step::Again => {}
+                step => break step,
+            }
+        };
+        player.take_dirty();
+        let picture = (player.width() > 0).then(|| format!("{:08x}", crc32fast::hash(player.rgba())));
+        steps.push(json!({
+            "until_us": until_us,
+            "result": match result {
+                Step::NeedMore => "need-more",
+                Step::Reached => "reached",
+                Step::End => "end",
+                Step::Error => "error",
+                Step::Again => unreachable!(),
+            },
+            "position_us": player.position_us(),
+            "width": player.width(),
+            "height": player.height(),
+            "picture_crc32": picture,
+            "pointer": player.pointer().fields,
+        }));
+        if result == Step::Error {
+            break;
+        }
+    }
+    let meta: Value = serde_json::from_slice(player.take_meta()).unwrap_or(Value::Null);
+    json!({
+        "steps": steps,
+        "chain_ok": player.chain_ok(),
+        "whole_file": player.stream_state() == StreamState::Whole,
+        "bytes_left": player.pending() > 0,
+        "meta": meta,
+    })
+}
