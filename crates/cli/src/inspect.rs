@@ -1,6 +1,8 @@
 //! `playhead inspect`: shows what is in recording files.
 
-use crate::verify::{Scanned, ending_text, plain, print_particulars, scan_all, time_text, unreadable_json};
+use crate::verify::{
+    Scanned, counted, ending_text, plain, print_particulars, scan_all, time_text, unreadable_json,
+};
 use playhead_format::{
     Channel, ChannelUse, Flags, RecordingReport, Report, ScannedFragment, SegmentReport, Status, verify_scans,
 };
@@ -157,12 +159,12 @@ fn print_recording(
         let number = segment.segment.map_or_else(|| "?".to_owned(), |number| number.to_string());
         writeln!(
             out,
-            "  segment {number}: {}, {} bytes, {} fragments, {} key frames ({} anchors), {}",
+            "  segment {number}: {}, {} bytes, {}, {} ({}), {}",
             plain(&segment.file),
             segment.bytes,
-            segment.fragments,
-            key_frames(table),
-            anchors(table),
+            counted(segment.fragments as u64, "fragment"),
+            counted(key_frames(table) as u64, "key frame"),
+            counted(anchors(table) as u64, "anchor"),
             ending_text(segment.ending)
         )?;
         if fragments {
@@ -171,11 +173,8 @@ fn print_recording(
     }
     for (id, used) in &recording.channels {
         let name = channel_name(*id);
-        writeln!(
-            out,
-            "  channel {name}: {} messages, {} bytes before compression",
-            used.messages, used.bytes
-        )?;
+        let messages = counted(used.messages, "message");
+        writeln!(out, "  channel {name}: {messages}, {} bytes before compression", used.bytes)?;
     }
     Ok(())
 }
