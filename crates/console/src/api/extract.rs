@@ -1,0 +1,79 @@
+//! Reading requests, with problem documents for what cannot be read.
+
+use crate::problem::Problem;
+use axum::{
+    Json,
+    body::HttpBody as _,
+    extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Query, Request, rejection::JsonRejection},
+};
+use http::{StatusCode, request::Parts};
+use serde::de::DeserializeOwned;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// A JSON body.
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+        let empty = request.body().is_end_stream();
+        match Json::from_request(request, state).await {
+            Ok(Json(value)) => Ok(Self(value)),
+            Err(_) if empty => Err(Problem::bad_request("The request needs a JSON body.")),
+            Err(JsonRejection::MissingJsonContentType(_)) => Err(not_json()),
+            Err(other) if other.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                Err(Problem::too_large("The body is longer than this endpoint takes."))
+            }
+            Err(other) => {
+                Err(Problem::bad_request(format!("The body is not as expected: {}.", other.body_text())))
+            }
+        }
+    }
+}
+
+/// 415 with what to do.
+pub(crate) fn not_json() -> Problem {
+    Problem::not_json("Requests that change something must have the header 'content-type: application/json'.")
+}
+
+/// Query parameters.
+pub(crate) struct Params<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Query(value) = Query::from_request_parts(parts, state)
+            .await
+            .map_err(|error| Problem::bad_request(format!("{}.", error.body_text())))?;
+        Ok(Self(value))
+    }
+}
+
+/// Parts of the path.
+pub(crate) struct Place<T>(pub(crate) T);
+
+impl<S: Send + Sync, T: DeserializeOwned + Send> FromRequestParts<S> for Place<T> {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(value) = Path::from_request_parts(parts, state).await.map_err(|error| {
+            Problem::not_found(format!("There is nothing at this address: {}.", error.body_text()))
+        })?;
+        Ok(Self(value))
+    }
+}
+
+/// The address that a request came from.
+pub(crate) struct Peer(pub(crate) IpAddr);
+
+impl<S: Send + Sync> FromRequestParts<S> for Peer {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        // A router used without a listener has no peers; they count as one.
+        Ok(Self(peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0.ip())))
+    }
+}

@@ -1,0 +1,134 @@
+//! Merging the pages of several sites into one.
+//!
+//! All sites sort alike, and a cursor names the last recording shown by its sort key and id, not a place at one site. So one cursor
+//! serves all sites: each continues behind it, and the first of what they give are the next page.
+
+use super::shapes::Recording;
+use playhead_model::RecordingId;
+use serde::{Deserialize, Serialize};
+use std::cmp::Ordering;
+use utoipa::ToSchema;
+
+/// How a list of recordings is sorted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub(crate) enum Sort {
+    /// Latest first.
+    #[default]
+    #[serde(rename = "-started_at")]
+    StartedAtDown,
+    /// Earliest first.
+    #[serde(rename = "started_at")]
+    StartedAt,
+    /// By user, ascending.
+    #[serde(rename = "user")]
+    User,
+    /// By user, descending.
+    #[serde(rename = "-user")]
+    UserDown,
+    /// By session host, ascending.
+    #[serde(rename = "host")]
+    Host,
+    /// By session host, descending.
+    #[serde(rename = "-host")]
+    HostDown,
+    /// Shortest first.
+    #[serde(rename = "duration")]
+    Duration,
+    /// Longest first.
+    #[serde(rename = "-duration")]
+    DurationDown,
+    /// Smallest first.
+    #[serde(rename = "bytes")]
+    Bytes,
+    /// Biggest first.
+    #[serde(rename = "-bytes")]
+    BytesDown,
+}
+
+/// What a list is sorted by, of one recording. Names are sorted in lower case, by their bytes, as the sites do it.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Key {
+    Number(i64),
+    Text(String),
+}
+
+/// One site's page.
+pub(crate) struct Page {
+    pub(crate) items: Vec<Recording>,
+    /// Whether the site has more behind it.
+    pub(crate) more: bool,
+}
+
+/// The merged page.
+pub(crate) struct Merged {
+    pub(crate) items: Vec<Recording>,
+    /// Whether there is more behind it.
+    pub(crate) more: bool,
+}
+
+impl Sort {
+    /// The name in addresses.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::StartedAtDown => "-started_at",
+            Self::StartedAt => "started_at",
+            Self::User => "user",
+            Self::UserDown => "-user",
+            Self::Host => "host",
+            Self::HostDown => "-host",
+            Self::Duration => "duration",
+            Self::DurationDown => "-duration",
+            Self::Bytes => "bytes",
+            Self::BytesDown => "-bytes",
+        }
+    }
+
+    fn descends(self) -> bool {
+        self.as_str().starts_with('-')
+    }
+
+    /// What this sorts a recording by.
+    pub(crate) fn key(self, recording: &Recording) -> Key {
+        let number = |value: u64| Key::Number(i64::try_from(value).unwrap_or(i64::MAX));
+        match self {
+            Self::StartedAt | Self::StartedAtDown => Key::Number(recording.started_at.as_micros()),
+            Self::User | Self::UserDown => Key::Text(recording.user.to_lowercase()),
+            Self::Host | Self::HostDown => Key::Text(recording.host.to_lowercase()),
+            Self::Duration | Self::DurationDown => number(recording.duration_us),
+            Self::Bytes | Self::BytesDown => number(recording.bytes),
+        }
+    }
+
+    /// The cursor that goes on right behind a recording, as sites read it: the id, a dot, and what is sorted by.
+    pub(crate) fn cursor(self, last: &Recording) -> String {
+        match self.key(last) {
+            Key::Number(number) => format!("{}.{number}", last.id),
+            Key::Text(text) => format!("{}.{text}", last.id),
+        }
+    }
+
+    /// The order of two recordings. The id decides between equals, in the same direction.
+    pub(crate) fn order(self, a: &Recording, b: &Recording) -> Ordering {
+        let place = |recording: &Recording| -> (Key, RecordingId) { (self.key(recording), recording.id) };
+        let ascending = place(a).cmp(&place(b));
+        if self.descends() { ascending.reverse() } else { ascending }
+    }
+}
+
+/// The first `limit` recordings of all pages, which all begin behind the same cursor.
+pub(crate) fn merge(pages: Vec<Page>, sort: Sort, limit: usize) -> Merged {
+    let mut more = pages.iter().any(|page| page.more);
+    // What a site keeps back comes after the last it gave: nothing behind that can be shown yet.
+    let edges = pages.iter().filter(|page| page.more).filter_map(|page| page.items.last());
+    let edge = edges.min_by(|a, b| sort.order(a, b)).cloned();
+    let mut items: Vec<Recording> = pages.into_iter().flat_map(|page| page.items).collect();
+    items.sort_by(|a, b| sort.order(a, b));
+    let known = match &edge {
+        Some(edge) => items.partition_point(|item| sort.order(item, edge).is_le()),
+        None => items.len(),
+    };
+    let shown = known.min(limit);
+    more |= shown < items.len();
+    items.truncate(shown);
+    Merged { items, more }
+}
