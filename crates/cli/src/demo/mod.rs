@@ -1,0 +1,6 @@
+//! What a demonstration and the benchmarks record: a virtual desktop on which something happens.
+//!
+//! [`desktop`] starts and plays it, [`corpus`] keeps lossless traces of it for measuring encoders.
+
+pub(crate) mod corpus;
+pub(crate) mod desktop;
