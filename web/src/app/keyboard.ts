@@ -5,5 +5,8 @@ export function typing(event: KeyboardEvent): boolean {
   const target = event.target instanceof HTMLElement ? event.target : undefined;
   if (!target) return false;
   if (target.isContentEditable) return true;
-  return FIELDS.has(target.tagName) || target.closest("[role=dialog], [role=listbox], [role=menu]") !== null;
+  return (
+    FIELDS.has(target.tagName) ||
+    target.closest("dialog, [role=dialog], [role=listbox], [role=menu]") !== null
+  );
 }

@@ -1,11 +1,13 @@
 import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { Input, type InputRef, Modal } from "antd";
-import { type KeyboardEvent, useDeferredValue, useEffect, useId, useRef, useState } from "react";
+import { Input } from "antd";
+import { type KeyboardEvent, useDeferredValue, useId, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { answer, api } from "../api/client";
 import type { Me } from "../api/types";
+import { userName } from "../format/numbers";
 import { dateTime } from "../format/time";
+import { Dialog } from "./dialog";
 
 interface Entry {
   key: string;
@@ -20,14 +22,11 @@ export function Palette({ me, onClose }: { me: Me; onClose: () => void }) {
   const id = useId();
   const [text, setText] = useState("");
   const [chosen, setChosen] = useState(0);
-  const input = useRef<InputRef>(null);
   const pages = usePages(me);
   const recordings = useRecent(me, useDeferredValue(text.trim()));
   const wanted = text.trim().toLowerCase();
   const found = [...pages.filter((page) => page.label.toLowerCase().includes(wanted)), ...recordings];
   const current = Math.min(chosen, found.length - 1);
-
-  useEffect(() => input.current?.focus(), []);
 
   const open = (entry: Entry | undefined) => {
     if (!entry) return;
@@ -46,9 +45,8 @@ export function Palette({ me, onClose }: { me: Me; onClose: () => void }) {
   };
 
   return (
-    <Modal open title={t("palette.title")} footer={null} onCancel={onClose} width={560} className="palette">
+    <Dialog title={t("palette.title")} onClose={onClose}>
       <Input
-        ref={input}
         value={text}
         onChange={(event) => {
           setText(event.target.value);
@@ -82,7 +80,7 @@ export function Palette({ me, onClose }: { me: Me; onClose: () => void }) {
         {found.length === 0 ? <p className="quiet">{t("palette.nothing")}</p> : null}
       </div>
       <p className="quiet palette-hint">{t("palette.hint")}</p>
-    </Modal>
+    </Dialog>
   );
 }
 
@@ -141,7 +139,7 @@ function useRecent(me: Me, text: string): Entry[] {
   return (found.data ?? []).map((recording) => ({
     key: recording.id,
     label: t("palette.recording", {
-      user: recording.user || t("recordings.nobody"),
+      user: userName(recording.user).name || t("recordings.nobody"),
       host: recording.host,
     }),
     note: recording.state === "live" ? t("recordings.states.live") : dateTime(new Date(recording.started_at)),

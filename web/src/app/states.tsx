@@ -1,6 +1,6 @@
-import { CopyOutlined } from "@ant-design/icons";
+import { CheckOutlined, CopyOutlined } from "@ant-design/icons";
 import { Alert, Button } from "antd";
-import type { ReactNode } from "react";
+import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { asApiError } from "../api/problem";
 import { useCopy } from "./copy";
@@ -37,7 +37,7 @@ export function ErrorState({ error, onRetry }: { error: unknown; onRetry?: () =>
               type="text"
               icon={<CopyOutlined />}
               aria-label={t("common.copyErrorId")}
-              onClick={() => copy(problem.id ?? "")}
+              onClick={() => void copy(problem.id ?? "")}
             />
           </span>
         ) : null}
@@ -100,10 +100,17 @@ export function SkeletonRows({ rows }: { rows: number }) {
 export function Command({ text }: { text: string }) {
   const { t } = useTranslation();
   const copy = useCopy();
+  const [copied, setCopied] = useState(false);
   return (
     <div className="command">
       <code>{text}</code>
-      <Button size="small" icon={<CopyOutlined />} onClick={() => copy(text)} aria-label={t("common.copy")} />
+      <Button
+        size="small"
+        icon={copied ? <CheckOutlined /> : <CopyOutlined />}
+        onClick={async () => setCopied(await copy(text))}
+      >
+        {copied ? t("common.copied") : t("common.copy")}
+      </Button>
     </div>
   );
 }

@@ -32,7 +32,7 @@ export const en = {
     password: "Change password",
     signOut: "Sign out",
     theme: "Theme",
-    themeSystem: "As the system",
+    themeSystem: "System",
     themeLight: "Light",
     themeDark: "Dark",
   },

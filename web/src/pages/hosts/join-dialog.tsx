@@ -1,13 +1,14 @@
 import { useMutation, useQuery } from "@tanstack/react-query";
-import { Alert, Button, Modal, Select } from "antd";
+import { Alert, Button, Select } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { answer, api } from "../../api/client";
 import { asApiError } from "../../api/problem";
 import { sitesQuery } from "../../api/queries";
+import { Dialog, inDialog } from "../../app/dialog";
+import { Field } from "../../app/field";
 import { Command } from "../../app/states";
 import { dateTime } from "../../format/time";
-import { Field } from "../sign-in/field";
 import "../sites/sites.css";
 
 const HOUR = 3600;
@@ -41,16 +42,16 @@ export function JoinDialog({ kind, site, onClose }: Props) {
   const title = kind === "agent" ? t("join.agentTitle") : t("join.serverTitle", { site: site?.name ?? "" });
 
   return (
-    <Modal
-      open
+    <Dialog
       title={title}
-      onCancel={onClose}
+      onClose={onClose}
+      onSubmit={() => (make.data ? onClose() : make.mutate())}
       // A click beside the dialog must not lose a command that is shown only once.
-      mask={{ closable: make.data === undefined }}
+      firm={make.data !== undefined}
       width={640}
       footer={
         make.data ? (
-          <Button type="primary" onClick={onClose}>
+          <Button type="primary" htmlType="submit">
             {t("join.done")}
           </Button>
         ) : (
@@ -59,8 +60,8 @@ export function JoinDialog({ kind, site, onClose }: Props) {
             <Button
               type="primary"
               loading={make.isPending}
+              htmlType="submit"
               disabled={kind === "agent" && !siteId}
-              onClick={() => make.mutate()}
             >
               {t("join.make")}
             </Button>
@@ -91,6 +92,7 @@ export function JoinDialog({ kind, site, onClose }: Props) {
                 {(props) => (
                   <Select
                     {...props}
+                    getPopupContainer={inDialog}
                     value={siteId}
                     options={sites.data?.items.map((other) => ({ value: other.id, label: other.name }))}
                     onChange={setChosen}
@@ -102,6 +104,7 @@ export function JoinDialog({ kind, site, onClose }: Props) {
               {(props) => (
                 <Select<number>
                   {...props}
+                  getPopupContainer={inDialog}
                   value={valid}
                   options={VALID.map((value, at) => ({
                     value,
@@ -115,6 +118,7 @@ export function JoinDialog({ kind, site, onClose }: Props) {
               {(props) => (
                 <Select<number>
                   {...props}
+                  getPopupContainer={inDialog}
                   value={uses}
                   options={USES.map((value) => ({
                     value,
@@ -127,6 +131,6 @@ export function JoinDialog({ kind, site, onClose }: Props) {
           </>
         )}
       </div>
-    </Modal>
+    </Dialog>
   );
 }

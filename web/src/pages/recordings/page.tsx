@@ -85,7 +85,9 @@ export function RecordingsPage() {
           ) : (
             <Nothing search={search} me={me} onClear={clear} />
           )}
-          <Paging search={search} page={list.data} onSize={(size) => change({ size })} />
+          {list.data.items.length > 0 || search.cursor ? (
+            <Paging search={search} page={list.data} onSize={(size) => change({ size })} />
+          ) : null}
         </>
       ) : (
         <SkeletonRows rows={10} />

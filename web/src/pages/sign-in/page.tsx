@@ -6,8 +6,8 @@ import { useTranslation } from "react-i18next";
 import { answer, api } from "../../api/client";
 import { type ApiError, asApiError } from "../../api/problem";
 import { meQuery } from "../../api/queries";
+import { Field } from "../../app/field";
 import { useTitle } from "../../app/title";
-import { Field } from "./field";
 import "./sign-in.css";
 
 export function SignInPage() {

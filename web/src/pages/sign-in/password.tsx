@@ -6,9 +6,9 @@ import { useTranslation } from "react-i18next";
 import { answer, api } from "../../api/client";
 import { asApiError } from "../../api/problem";
 import { meQuery } from "../../api/queries";
+import { Field } from "../../app/field";
 import { useNotes } from "../../app/notes";
 import { useTitle } from "../../app/title";
-import { Field } from "./field";
 import "./sign-in.css";
 
 const SHORTEST = 12;

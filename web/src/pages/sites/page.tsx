@@ -1,18 +1,19 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Link, useRouteContext } from "@tanstack/react-router";
-import { Alert, Button, Input, Modal, Tooltip } from "antd";
+import { Alert, Button, Input, Tooltip } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { answer, api } from "../../api/client";
 import { asApiError } from "../../api/problem";
 import { sitesQuery } from "../../api/queries";
 import type { Site } from "../../api/types";
+import { Dialog } from "../../app/dialog";
+import { Field } from "../../app/field";
 import { useNotes } from "../../app/notes";
 import { EmptyState, ErrorState, SkeletonRows } from "../../app/states";
 import { useTitle } from "../../app/title";
 import { ago, dateTime, zone } from "../../format/time";
 import { JoinDialog } from "../hosts/join-dialog";
-import { Field } from "../sign-in/field";
 import "./sites.css";
 
 export function SitesPage() {
@@ -136,14 +137,18 @@ function CreateSite({ onClose }: { onClose: () => void }) {
   };
   const problem = create.error ? asApiError(create.error) : undefined;
   return (
-    <Modal
-      open
+    <Dialog
       title={t("sites.create")}
-      okText={t("sites.create")}
-      cancelText={t("common.cancel")}
-      confirmLoading={create.isPending}
-      onOk={submit}
-      onCancel={onClose}
+      onClose={onClose}
+      onSubmit={submit}
+      footer={
+        <>
+          <Button onClick={onClose}>{t("common.cancel")}</Button>
+          <Button type="primary" htmlType="submit" loading={create.isPending}>
+            {t("sites.create")}
+          </Button>
+        </>
+      }
     >
       <div className="form">
         {problem ? (
@@ -158,11 +163,9 @@ function CreateSite({ onClose }: { onClose: () => void }) {
           {(props) => (
             <Input
               {...props}
-              autoFocus
               maxLength={100}
               value={name}
               onChange={(event) => setName(event.target.value)}
-              onPressEnter={submit}
             />
           )}
         </Field>
@@ -173,11 +176,10 @@ function CreateSite({ onClose }: { onClose: () => void }) {
               maxLength={500}
               value={description}
               onChange={(event) => setDescription(event.target.value)}
-              onPressEnter={submit}
             />
           )}
         </Field>
       </div>
-    </Modal>
+    </Dialog>
   );
 }

@@ -72,8 +72,7 @@ export function Controls({ player, startMs, dayClock, stats, fullScreen, act, on
       <span className="controls-gap" />
       <Tooltip title={`${t("player.skipIdle")} (X)`} getPopupContainer={inPlayer}>
         <Button
-          type={skipIdle ? "primary" : "default"}
-          ghost={skipIdle}
+          className={skipIdle ? "toggle-on" : undefined}
           icon={<FastForwardOutlined />}
           aria-pressed={skipIdle}
           aria-keyshortcuts="X"

@@ -1,18 +1,11 @@
-import { Modal } from "antd";
 import { useTranslation } from "react-i18next";
+import { Dialog } from "../../app/dialog";
 import { HELP } from "./keys";
 
-export function Help({ onClose, container }: { onClose: () => void; container: () => HTMLElement }) {
+export function Help({ onClose }: { onClose: () => void }) {
   const { t } = useTranslation();
   return (
-    <Modal
-      open
-      title={t("player.helpTitle")}
-      footer={null}
-      onCancel={onClose}
-      width={640}
-      getContainer={container}
-    >
+    <Dialog title={t("player.helpTitle")} onClose={onClose} width={640}>
       <p className="quiet">{t("player.helpNote")}</p>
       <dl className="help">
         {HELP.map(([keys, action]) => (
@@ -27,6 +20,6 @@ export function Help({ onClose, container }: { onClose: () => void; container: (
         ))}
       </dl>
       <p className="quiet">{t("player.helpPointer")}</p>
-    </Modal>
+    </Dialog>
   );
 }

@@ -136,7 +136,7 @@ function PlayerView({
       </div>
       {help ? (
         <Suspense fallback={null}>
-          <Help onClose={() => setHelp(false)} container={() => root.current ?? document.body} />
+          <Help onClose={() => setHelp(false)} />
         </Suspense>
       ) : null}
     </section>
@@ -264,7 +264,7 @@ function useActions(means: Means): (action: Action) => void {
         );
         break;
       case "copy-link":
-        copy(
+        void copy(
           `${window.location.origin}/recordings/${encodeURIComponent(recording.id)}?t=${addressSeconds(snapshot.positionUs)}`,
           t("player.linkCopied"),
         );

@@ -1,0 +1,66 @@
+import { describe, expect, it } from "vitest";
+import { contained, following, isWhole, panned, ticks, usAt, wholeView, xOf, zoomed } from "./geometry";
+
+const S = 1_000_000;
+const HOUR = 3600 * S;
+
+describe("the seek bar's geometry", () => {
+  it("finds places and times", () => {
+    const view = wholeView(HOUR);
+    expect(xOf(HOUR / 2, view, 1000)).toBe(500);
+    expect(usAt(500, view, 1000, HOUR)).toBe(HOUR / 2);
+    expect(usAt(-20, view, 1000, HOUR)).toBe(0);
+    expect(usAt(1020, view, 1000, HOUR)).toBe(HOUR);
+    expect(usAt(10, view, 0, HOUR)).toBe(0);
+  });
+
+  it("zooms around the pointer and no further than makes sense", () => {
+    let view = wholeView(HOUR);
+    view = zoomed(view, HOUR, HOUR / 4, 0.5);
+    expect(view).toEqual({ fromUs: HOUR / 8, toUs: HOUR / 8 + HOUR / 2 });
+    expect(xOf(HOUR / 4, view, 1000)).toBeCloseTo(250);
+    for (let turn = 0; turn < 50; turn += 1) view = zoomed(view, HOUR, HOUR / 4, 0.5);
+    expect(view.toUs - view.fromUs).toBe(5 * S);
+    expect(isWhole(view, HOUR)).toBe(false);
+    for (let turn = 0; turn < 50; turn += 1) view = zoomed(view, HOUR, HOUR / 4, 2);
+    expect(view).toEqual(wholeView(HOUR));
+    expect(isWhole(view, HOUR)).toBe(true);
+    // A recording shorter than the closest view is always shown as a whole.
+    expect(zoomed(wholeView(2 * S), 2 * S, S, 0.5)).toEqual(wholeView(2 * S));
+    expect(zoomed(wholeView(0), 0, 0, 0.5)).toEqual(wholeView(0));
+  });
+
+  it("moves sideways and with the playhead, but not off the recording", () => {
+    const view = { fromUs: 0, toUs: HOUR / 4 };
+    expect(panned(view, HOUR, -S)).toEqual(view);
+    expect(panned(view, HOUR, 2 * HOUR)).toEqual({ fromUs: (3 * HOUR) / 4, toUs: HOUR });
+    expect(following(view, HOUR, HOUR / 8)).toBe(view);
+    const moved = following(view, HOUR, HOUR / 2);
+    expect(moved.fromUs).toBeLessThan(HOUR / 2);
+    expect(moved.toUs).toBeGreaterThan(HOUR / 2);
+  });
+
+  it("labels round times that have room", () => {
+    expect(ticks(wholeView(HOUR), 1000, 100)).toEqual([0, 10, 20, 30, 40, 50, 60].map((m) => m * 60 * S));
+    expect(ticks({ fromUs: 61 * S, toUs: 66 * S }, 1000, 100)).toEqual(
+      [61, 62, 63, 64, 65, 66].map((s) => s * S),
+    );
+    // Weeks long, and still no more labels than fit.
+    expect(ticks(wholeView(30 * 24 * HOUR), 1000, 100).length).toBeLessThanOrEqual(11);
+    expect(ticks(wholeView(HOUR), 0, 100)).toEqual([]);
+  });
+
+  it("fits a picture into the stage", () => {
+    expect(contained({ width: 1000, height: 1000 }, { width: 2000, height: 1000 })).toEqual({
+      x: 0,
+      y: 250,
+      scale: 0.5,
+    });
+    expect(contained({ width: 1000, height: 100 }, { width: 200, height: 100 })).toEqual({
+      x: 400,
+      y: 0,
+      scale: 1,
+    });
+    expect(contained({ width: 10, height: 10 }, { width: 0, height: 0 }).scale).toBe(1);
+  });
+});
