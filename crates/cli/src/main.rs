@@ -1,2 +1,87 @@
-//! Playhead.
-fn main() {}
+//! The `playhead` program: one file per subcommand, wiring only.
+
+mod console;
+mod data;
+mod front;
+mod inspect;
+mod logging;
+mod openapi;
+mod ready;
+mod stop;
+mod verify;
+
+use clap::{Parser, Subcommand};
+use std::{error::Error, process::ExitCode};
+
+/// Records sessions of Linux desktops, keeps the recordings, and plays them in a browser
+#[derive(Debug, Parser)]
+#[command(name = "playhead", version)]
+struct Cli {
+    #[command(flatten)]
+    log: logging::Args,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Console(console::Args),
+    Inspect(inspect::Args),
+    Verify(verify::Args),
+    Openapi(openapi::Args),
+}
+
+fn main() -> ExitCode {
+    let Cli { log, command } = Cli::parse();
+    logging::start(&log);
+    let done = match command {
+        Command::Console(args) => on_runtime(console::run(args)),
+        Command::Inspect(args) => inspect::run(args),
+        Command::Verify(args) => verify::run(args),
+        Command::Openapi(args) => openapi::run(&args),
+    };
+    done.unwrap_or_else(|error| {
+        // Standard error may be closed; then nobody can be told.
+        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("playhead: {}\n", told(&error)));
+        ExitCode::FAILURE
+    })
+}
+
+/// Runs a command that waits for many things at a time. Whatever it writes is for its user alone: recordings, keys, databases.
+fn on_runtime(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<ExitCode> {
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(command)?;
+    // What still blocks a thread, a name being looked up for example, must not hold up the end.
+    runtime.shutdown_background();
+    Ok(ExitCode::SUCCESS)
+}
+
+/// An error with its causes, each unless the words before hold it already.
+fn told(error: &anyhow::Error) -> String {
+    let mut text = error.to_string();
+    for cause in error.chain().skip(1).map(<dyn Error>::to_string) {
+        if !text.contains(&cause) {
+            text = format!("{text}: {cause}");
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn causes_are_told_once() {
+        let inner = std::io::Error::other("disk gone");
+        let error = anyhow::Error::new(inner).context("cannot write x: disk gone").context("cannot start");
+        assert_eq!(told(&error), "cannot start: cannot write x: disk gone");
+    }
+}

@@ -182,6 +182,11 @@ impl Console {
         api::router(Arc::clone(&self.core))
     }
 
+    #[cfg(test)]
+    pub(crate) fn core(&self) -> &Core {
+        &self.core
+    }
+
     /// The public key by which sites check this console's statements; unpadded URL-safe base64.
     pub fn public_key(&self) -> String {
         self.core.sites.public_key()

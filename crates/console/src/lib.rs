@@ -12,6 +12,8 @@ mod core;
 mod problem;
 mod sites;
 mod streams;
+#[cfg(test)]
+mod testing;
 mod token;
 mod web;
 

@@ -132,3 +132,76 @@ pub(crate) fn merge(pages: Vec<Page>, sort: Sort, limit: usize) -> Merged {
     items.truncate(shown);
     Merged { items, more }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::recording;
+    use proptest::prelude::*;
+
+    const SORTS: [Sort; 10] = [
+        Sort::StartedAtDown,
+        Sort::StartedAt,
+        Sort::User,
+        Sort::UserDown,
+        Sort::Host,
+        Sort::HostDown,
+        Sort::Duration,
+        Sort::DurationDown,
+        Sort::Bytes,
+        Sort::BytesDown,
+    ];
+
+    /// What a site gives behind a place.
+    fn page(site: &[Recording], sort: Sort, behind: Option<&Recording>, limit: usize) -> Page {
+        let mut rest: Vec<Recording> = site
+            .iter()
+            .filter(|item| behind.is_none_or(|place| sort.order(item, place).is_gt()))
+            .cloned()
+            .collect();
+        rest.sort_by(|a, b| sort.order(a, b));
+        let more = rest.len() > limit;
+        rest.truncate(limit);
+        Page { items: rest, more }
+    }
+
+    #[test]
+    fn names_of_sorts_are_those_of_addresses() {
+        for sort in SORTS {
+            assert_eq!(serde_json::to_value(sort).unwrap(), sort.as_str());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn merged_pages_are_the_sorted_whole(
+            recordings in prop::collection::vec((0usize..4, 0i64..6, "[a-cA-C]"), 0..60),
+            limit in 1usize..9,
+            // Some sites give less at a time than they are asked for.
+            meanness in prop::collection::vec(0usize..3, 4),
+            sort in prop::sample::select(SORTS.to_vec()),
+        ) {
+            let mut sites = vec![Vec::new(); 4];
+            for (number, (site, started_at, host)) in recordings.iter().enumerate() {
+                sites[*site].push(recording(number as u128 * 37 % 64, host, *started_at));
+            }
+            let mut whole: Vec<Recording> = sites.iter().flatten().cloned().collect();
+            whole.sort_by(|a, b| sort.order(a, b));
+            let mut read: Vec<Recording> = Vec::new();
+            loop {
+                let behind = read.last().cloned();
+                let pages = sites.iter().zip(&meanness).map(|(site, mean)| {
+                    page(site, sort, behind.as_ref(), limit.saturating_sub(*mean).max(1))
+                });
+                let Merged { items, more } = merge(pages.collect(), sort, limit);
+                prop_assert!(items.len() <= limit);
+                prop_assert!(!more || !items.is_empty(), "a page that leads on must not be empty");
+                read.extend(items);
+                if !more {
+                    break;
+                }
+            }
+            prop_assert_eq!(read, whole);
+        }
+    }
+}

@@ -4,12 +4,14 @@
 
 mod extract;
 mod hosts;
-mod merge;
+pub(crate) mod merge;
 mod openapi;
 mod recordings;
 mod session;
-mod shapes;
+pub(crate) mod shapes;
 mod site;
+#[cfg(test)]
+mod tests;
 mod tokens;
 
 pub(crate) use extract::{Body, Peer};

@@ -96,6 +96,14 @@ fn complete(operation: &mut Operation, access: Access) {
         Access::Public => Vec::new(),
         _ => vec![SecurityRequirement::new::<_, [&str; 0], &str>(SCHEME, [])],
     });
+    for response in operation.responses.responses.values_mut() {
+        // The standard wants a description of every answer.
+        if let RefOr::T(response) = response
+            && response.description.is_empty()
+        {
+            response.description = "Done".into();
+        }
+    }
     let content = ContentBuilder::new().schema(Some(Ref::from_schema_name("Problem"))).build();
     let failure =
         ResponseBuilder::new().description("A problem").content("application/problem+json", content);

@@ -3,6 +3,8 @@
 mod client;
 mod fan_out;
 mod statement;
+#[cfg(test)]
+mod tests;
 mod tunnel;
 
 pub(crate) use client::{InProcess, SiteClient};
