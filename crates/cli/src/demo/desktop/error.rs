@@ -30,8 +30,8 @@ pub(crate) enum DesktopError {
         /// The system's reason.
         source: io::Error,
     },
-    /// The X server did not start.
-    #[error("Xvfb did not start ({why}); its own words: {log}")]
+    /// The X server did not start, or ended.
+    #[error("the X server Xvfb: {why}; its own words: {log}")]
     Server {
         /// What was seen from outside.
         why: String,

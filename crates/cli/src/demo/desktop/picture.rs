@@ -15,17 +15,31 @@ pub(crate) struct Picture {
 const LAYERS: [usize; 5] = [4, 8, 16, 48, 120];
 /// Weight of each layer relative to the one before.
 const FADE: f32 = 0.55;
-/// Noise averages itself grey; this stretches it over the whole range again.
-const CONTRAST: f32 = 1.8;
+/// Share of the noise in a pixel; the rest is the light of sky or hill.
+const CLOUDS: f32 = 70.0;
+const GROUND: f32 = 90.0;
+/// Ranges of hills, the farthest first: place of the ridge and its swing (parts of the height), colour (blue, green,
+/// red).
+const HILLS: [(f32, f32, [f32; 3]); 4] = [
+    (0.50, 0.16, [172.0, 150.0, 128.0]),
+    (0.62, 0.14, [138.0, 122.0, 88.0]),
+    (0.74, 0.12, [92.0, 100.0, 58.0]),
+    (0.88, 0.10, [44.0, 62.0, 40.0]),
+];
+/// The sky's colours at the top and at the horizon (blue, green, red).
+const SKY: ([f32; 3], [f32; 3]) = ([168.0, 112.0, 62.0], [176.0, 204.0, 238.0]);
 
-/// A picture that encoders find as hard as a photograph: smooth shapes of several sizes, light from below, and fine
-/// grain in every pixel.
+/// A landscape that encoders find as hard as a photograph: smooth shapes of several sizes, edges, and fine grain in
+/// every pixel.
 pub(crate) fn photo(width: usize, height: usize, seed: u64) -> Picture {
     let mut random = Random::new(seed, 40);
     let layers: Vec<Layer> =
         LAYERS.iter().map(|&cells| Layer::new(cells, width, height, &mut random)).collect();
     let weights: Vec<f32> = (0..).map(|n| FADE.powi(n)).take(layers.len()).collect();
     let total: f32 = weights.iter().sum();
+    let ridges = HILLS.map(|(place, swing, _)| ridge(width, height, place, swing, &mut random));
+    // Another time of day for each picture.
+    let tint = [0, 1, 2].map(|_| 0.8 + 0.4 * fraction(&mut random));
 
     let mut bytes = Vec::with_capacity(width * height * 4);
     let mut row = vec![0f32; width * 3];
@@ -34,17 +48,43 @@ pub(crate) fn photo(width: usize, height: usize, seed: u64) -> Picture {
         for (layer, weight) in layers.iter().zip(&weights) {
             layer.add_row(y, weight / total, &mut row);
         }
-        let light = 0.7 + 0.45 * y as f32 / height as f32;
-        for pixel in row.chunks_exact(3) {
+        let down = y as f32 / height as f32;
+        for (x, noise) in row.chunks_exact(3).enumerate() {
+            let hill = ridges.iter().rposition(|ridge| y >= ridge[x]);
             let bits = random.next();
-            for (channel, value) in pixel.iter().enumerate() {
-                let bright = ((value - 0.5) * CONTRAST + 0.5) * 255.0 * light;
-                bytes.push(clamp(bright + grain(bits >> (channel * 6))));
+            for channel in 0..3 {
+                let (light, share) = match hill {
+                    Some(hill) => (HILLS[hill].2[channel], GROUND),
+                    None => {
+                        (SKY.0[channel] + (SKY.1[channel] - SKY.0[channel]) * (down * 1.8).min(1.0), CLOUDS)
+                    }
+                };
+                // Mostly brightness, a little colour.
+                let uneven = 0.75 * noise[1] + 0.25 * noise[channel] - 0.5;
+                let value = (light + uneven * share * 2.0) * tint[channel];
+                bytes.push(clamp(value + grain(bits >> (channel * 6))));
             }
             bytes.push(0);
         }
     }
     Picture { width, height, bytes }
+}
+
+/// The first row of a range of hills, for each column.
+fn ridge(width: usize, height: usize, place: f32, swing: f32, random: &mut Random) -> Vec<usize> {
+    let mut line = vec![0f32; width];
+    for (cells, weight) in [(3, 0.55), (7, 0.3), (31, 0.1), (160, 0.05)] {
+        let corners: Vec<f32> = (0..cells + 2).map(|_| fraction(random) - 0.5).collect();
+        for (value, (left, part)) in line.iter_mut().zip(steps(width, cells)) {
+            *value += weight * (corners[left] + (corners[left + 1] - corners[left]) * part);
+        }
+    }
+    line.iter().map(|value| ((place + swing * 2.0 * value) * height as f32).max(0.0) as usize).collect()
+}
+
+/// From 0 to 1.
+fn fraction(random: &mut Random) -> f32 {
+    (random.next() & 0xffff) as f32 / 65535.0
 }
 
 /// Two dice of eight: -7 to 7, mostly near 0.
@@ -71,8 +111,7 @@ impl Layer {
     fn new(cells: usize, width: usize, height: usize, random: &mut Random) -> Self {
         let down = (cells * height).div_ceil(width.max(1)).max(1);
         let across = cells + 2;
-        let corners =
-            (0..across * (down + 2) * 3).map(|_| (random.next() & 0xffff) as f32 / 65535.0).collect();
+        let corners = (0..across * (down + 2) * 3).map(|_| fraction(random)).collect();
         Self { corners, across, columns: steps(width, cells), rows: steps(height, down) }
     }
 
@@ -135,7 +174,7 @@ mod tests {
         assert_eq!(picture.bytes, photo(320, 200, 3).bytes);
         assert_ne!(picture.bytes, photo(320, 200, 4).bytes);
         let reds: Vec<u8> = picture.bytes.iter().skip(2).step_by(4).copied().collect();
-        assert!(reds.iter().max() > Some(&180) && reds.iter().min() < Some(&70));
+        assert!(reds.iter().max() > Some(&180) && reds.iter().min() < Some(&70), "flat");
         let changes = reds.windows(2).filter(|pair| pair[0] != pair[1]).count();
         assert!(changes > reds.len() / 2, "{changes} of {} neighbours differ", reds.len());
     }

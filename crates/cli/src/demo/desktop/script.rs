@@ -171,9 +171,6 @@ impl<'a> Script<'a> {
 
     /// Puts the applications for an activity into place, and starts those that are not there.
     pub(crate) fn prepare(&mut self, activity: Activity) -> Result<(), DesktopError> {
-        if !self.stage.runs() {
-            return Err(DesktopError::Server { why: "it ended".into(), log: "none".into() });
-        }
         self.apps.clear();
         for &kind in activity.kinds() {
             let (x, y, width, height) = activity.place(kind);

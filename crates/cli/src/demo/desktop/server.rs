@@ -1,13 +1,14 @@
 use std::fs::{self, File, OpenOptions};
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ChildStdout;
 use std::time::{Duration, Instant};
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::unistd::Pid;
-use std::os::fd::AsFd;
 
 use super::process::{Family, find};
 use super::{DesktopError, Options, Stop};
@@ -17,6 +18,8 @@ const START: Duration = Duration::from_secs(20);
 
 /// The name of the X protocol's cookie authentication.
 pub(crate) const COOKIE_NAME: &[u8] = b"MIT-MAGIC-COOKIE-1";
+
+const LOG: &str = "xvfb.log";
 
 /// The X server of a desktop: Xvfb, on a Unix socket only, for those who have its cookie.
 pub(crate) struct Server {
@@ -37,7 +40,7 @@ impl Server {
         let cookie = uuid::Uuid::new_v4().into_bytes().to_vec();
         let xauthority = folder.join("xauthority");
         write_private(&xauthority, &xauthority_entry(&cookie)).map_err(DesktopError::file(&xauthority))?;
-        let log = folder.join("xvfb.log");
+        let log = folder.join(LOG);
         let errors = File::create(&log).map_err(DesktopError::file(&log))?;
 
         let mut family = Family::new(folder, folder);
@@ -45,7 +48,7 @@ impl Server {
             if let Some(number) = options.display {
                 command.arg(format!(":{number}"));
             }
-            // It tells its number on this descriptor when it is ready.
+            // It tells its number on this descriptor when it is ready; that makes it do without a lock file too.
             command.args(["-displayfd", "1"]).stdout(std::process::Stdio::piped()).stderr(errors);
             command.args(["-screen", "0", &format!("{}x{}x24", options.width, options.height)]);
             command.args(["-nolisten", "tcp", "-noreset", "-s", "0", "-auth"]).arg(&xauthority);
@@ -62,6 +65,11 @@ impl Server {
         format!("/tmp/.X11-unix/X{}", self.number).into()
     }
 
+    /// The end of what it said about errors.
+    pub(crate) fn log(&self) -> String {
+        self.xauthority.parent().map_or_else(String::new, |folder| tail(&folder.join(LOG)))
+    }
+
     /// Does it still run?
     pub(crate) fn runs(&mut self) -> bool {
         self.family.runs(self.process)
@@ -71,11 +79,10 @@ impl Server {
 impl Drop for Server {
     fn drop(&mut self) {
         self.family.end_all();
-        // It removes both by itself unless it had to be killed; another server may have the number by now.
-        let lock = PathBuf::from(format!("/tmp/.X{}-lock", self.number));
-        if fs::read_to_string(&lock).is_ok_and(|owner| owner.trim() == self.process.to_string()) {
+        // It removes its socket by itself unless it was killed; another server may have the number by now.
+        let left = UnixStream::connect(self.socket());
+        if left.is_err_and(|error| error.kind() == ErrorKind::ConnectionRefused) {
             let _ = fs::remove_file(self.socket());
-            let _ = fs::remove_file(lock);
         }
     }
 }

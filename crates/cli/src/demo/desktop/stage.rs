@@ -3,7 +3,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use x11rb::protocol::xproto::Window;
 
@@ -87,9 +87,20 @@ impl Stage {
         Arc::clone(&self.stop)
     }
 
-    /// Does nothing for a while.
-    pub(crate) fn pause(&self, time: Duration) -> Result<(), DesktopError> {
-        self.stop.pause(time)
+    /// Does nothing for a while, but sees it when the X server ends.
+    pub(crate) fn pause(&mut self, time: Duration) -> Result<(), DesktopError> {
+        const LOOK: Duration = Duration::from_millis(500);
+        let until = Instant::now() + time;
+        loop {
+            let left = until.saturating_duration_since(Instant::now());
+            self.stop.pause(left.min(LOOK))?;
+            if left <= LOOK {
+                return Ok(());
+            }
+            if !self.server.runs() {
+                return Err(DesktopError::Server { why: "it ended".into(), log: self.server.log() });
+            }
+        }
     }
 
     /// The window of an application, which is started when it is not there.
@@ -130,11 +141,6 @@ impl Stage {
             width: width * across / 1000,
             height: height * down / 1000,
         }
-    }
-
-    /// Does its X server still run?
-    pub(crate) fn runs(&mut self) -> bool {
-        self.server.runs()
     }
 }
 
