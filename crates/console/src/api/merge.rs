@@ -172,6 +172,42 @@ mod tests {
         }
     }
 
+    #[tokio::test]
+    async fn sites_read_our_cursors_as_their_own() {
+        use playhead_db::site::{Filter, NewAgent, NewToken, Store};
+        use playhead_model::{AgentId, RecordingInfo, ServerId};
+        let folder = tempfile::tempdir().unwrap();
+        let store =
+            Store::open(&format!("sqlite:{}", folder.path().join("site.db").display())).await.unwrap();
+        let recording = Recording { user: "Ärzte & Söhne".into(), ..recording(1, "PC-Ö", 5) };
+        let now = recording.started_at;
+        let token =
+            NewToken { hash: "t".into(), uses: 1, expires_at: now.plus_micros(1), created_by: "a".into() };
+        store.add_join_token(&token, now).await.unwrap();
+        let agent = AgentId::from_bytes([1; 16]);
+        let new = NewAgent { id: agent, host: "h".into(), public_key: "k".into(), version: "1".into() };
+        store.enrol("t", &new, now).await.unwrap();
+        let info = RecordingInfo {
+            id: recording.id,
+            host: recording.host.clone(),
+            user: recording.user.clone(),
+            display: recording.display.clone(),
+            client: None,
+            client_address: None,
+            application: recording.application.clone(),
+            started_at: now,
+            agent_version: "1".into(),
+            monitors: Vec::new(),
+        };
+        store.open_recording(agent, ServerId::from_bytes([2; 16]), &info, now).await.unwrap();
+        let recording = Recording { duration_us: 0, bytes: 0, ..recording };
+        for sort in SORTS {
+            let page =
+                store.recordings(&Filter::default(), sort.as_str().parse().unwrap(), 1, None).await.unwrap();
+            assert_eq!(page.items[0].1, sort.cursor(&recording), "{}", sort.as_str());
+        }
+    }
+
     proptest! {
         #[test]
         fn merged_pages_are_the_sorted_whole(

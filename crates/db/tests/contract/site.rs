@@ -241,6 +241,7 @@ pub(crate) async fn segments_are_kept_once_each(place: Place) {
         next_seq: u64::from(number) * 10 + 10,
         start_us: u64::from(number) * 1_000,
         end_us: u64::from(number) * 1_000 + 900,
+        events: 4,
         head: "bb".into(),
         stored_at: at(3),
     };
