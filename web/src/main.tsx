@@ -6,14 +6,15 @@ import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { Providers } from "./app/providers";
 import { queryClient } from "./app/query-client";
-import { router } from "./app/router";
+import { makeRouter } from "./app/router";
 
 const root = document.getElementById("root");
 if (!root) throw new Error("index.html has no element with the id root");
+const router = makeRouter(queryClient);
 createRoot(root).render(
   <StrictMode>
     <Providers>
-      <RouterProvider router={router} context={{ queryClient }} />
+      <RouterProvider router={router} />
     </Providers>
   </StrictMode>,
 );

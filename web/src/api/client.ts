@@ -2,9 +2,11 @@ import createClient from "openapi-fetch";
 import { readProblem, unreachable } from "./problem";
 import type { paths } from "./schema";
 
-const client = createClient<paths>({ baseUrl: "/", credentials: "same-origin" });
-
-export const api = client;
+export const api = createClient<paths>({
+  baseUrl: window.location.origin,
+  credentials: "same-origin",
+  fetch: (request) => fetch(request),
+});
 
 interface Answered<T> {
   data?: T;

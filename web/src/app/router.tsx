@@ -5,6 +5,7 @@ import {
   createRouter,
   lazyRouteComponent,
   Outlet,
+  type RouterHistory,
   redirect,
 } from "@tanstack/react-router";
 import { asApiError } from "../api/problem";
@@ -109,34 +110,44 @@ const hosts = createRoute({
   component: lazyRouteComponent(() => import("../pages/hosts/page"), "HostsPage"),
 });
 
-export const router = createRouter({
-  routeTree: root.addChildren([signIn, password, app.addChildren([index, recordings, player, sites, hosts])]),
-  context: { queryClient: undefined as unknown as QueryClient },
-  parseSearch: readAddress,
-  stringifySearch: writeAddress,
-  defaultPreload: "intent",
-  defaultPendingComponent: PagePending,
-  defaultErrorComponent: PageError,
-  defaultPendingMs: 150,
-  scrollRestoration: true,
-});
+const routeTree = root.addChildren([
+  signIn,
+  password,
+  app.addChildren([index, recordings, player, sites, hosts]),
+]);
+
+/** The pages by their addresses; the history is the browser's unless another is given. */
+export function makeRouter(queryClient: QueryClient, history?: RouterHistory) {
+  const router = createRouter({
+    routeTree,
+    ...(history ? { history } : {}),
+    context: { queryClient },
+    parseSearch: readAddress,
+    stringifySearch: writeAddress,
+    defaultPreload: "intent",
+    defaultPendingComponent: PagePending,
+    defaultErrorComponent: PageError,
+    defaultPendingMs: 150,
+    scrollRestoration: true,
+  });
+  watchSession((reason) => {
+    const here = router.state.location;
+    if (here.pathname === "/sign-in" || (reason === "password" && here.pathname === "/password")) return;
+    void router.navigate(
+      reason === "password"
+        ? { to: "/password", search: { to: here.href } }
+        : { to: "/sign-in", search: { to: here.href, ended: "1" } },
+    );
+  });
+  return router;
+}
 
 declare module "@tanstack/react-router" {
   interface Register {
-    router: typeof router;
+    router: ReturnType<typeof makeRouter>;
   }
   interface HistoryState {
     /** Cursors of the pages before this one, the first page left out. */
     trail?: string[];
   }
 }
-
-watchSession((reason) => {
-  const here = router.state.location;
-  if (here.pathname === "/sign-in" || (reason === "password" && here.pathname === "/password")) return;
-  void router.navigate(
-    reason === "password"
-      ? { to: "/password", search: { to: here.href } }
-      : { to: "/sign-in", search: { to: here.href, ended: "1" } },
-  );
-});

@@ -1,0 +1,239 @@
+// @vitest-environment jsdom
+import { createMemoryHistory, RouterProvider } from "@tanstack/react-router";
+import { createRoot, type Root } from "react-dom/client";
+import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
+import type { Me, Recording } from "../api/types";
+import "../i18n";
+import type { makeRouter as MakeRouter } from "./router";
+
+/** What the console answers, by path; a number is a status of a problem. */
+type Answers = Record<string, unknown>;
+
+const ALL = ["list-recordings", "play-recordings", "download-recordings", "view-sites", "manage-sites"];
+const me = (permissions = ALL, must = false): Me => ({
+  user: "admin",
+  role: "full" as Me["role"],
+  permissions: permissions as Me["permissions"],
+  must_change_password: must,
+});
+
+const recording: Recording = {
+  id: "r1",
+  site: { id: "s1", name: "Vienna" },
+  host: "ws-1",
+  user: "CORP\\ada",
+  display: ":1",
+  client: null,
+  client_address: null,
+  application: "desktop",
+  state: "live",
+  started_at: "2026-03-01T09:30:00.000000Z",
+  ended_at: null,
+  duration_us: 65_000_000,
+  bytes: 2048,
+  segments: 1,
+  width: 1920,
+  height: 1080,
+  gaps: 0,
+  events: 0,
+  agent_version: "0.1.0",
+  end_reason: null,
+  problem: null,
+};
+
+const page = (items: Recording[], extra = {}) => ({
+  items,
+  next: null,
+  total: { value: items.length, exact: true },
+  problems: [],
+  ...extra,
+});
+
+let root: Root;
+let router: ReturnType<typeof MakeRouter>;
+let makeRouter: typeof MakeRouter;
+let Providers: typeof import("./providers").Providers;
+let queryClient: typeof import("./query-client").queryClient;
+let requests: string[];
+
+// The modules ask for what jsdom lacks as soon as they are loaded.
+beforeAll(async () => {
+  window.scrollTo = () => undefined;
+  window.matchMedia = (query) =>
+    ({
+      matches: false,
+      media: query,
+      addEventListener: () => undefined,
+      removeEventListener: () => undefined,
+    }) as never;
+  globalThis.ResizeObserver = class {
+    observe() {}
+    unobserve() {}
+    disconnect() {}
+  };
+  // Node's own takes no signal of jsdom's.
+  globalThis.Request = class {
+    constructor(readonly url: string) {}
+  } as never;
+  ({ Providers } = await import("./providers"));
+  ({ makeRouter } = await import("./router"));
+  ({ queryClient } = await import("./query-client"));
+  // Failures are told at once here.
+  queryClient.setDefaultOptions({ queries: { retry: false } });
+}, 30_000);
+
+beforeEach(() => {
+  requests = [];
+  document.body.innerHTML = '<div id="root"></div>';
+  root = createRoot(document.getElementById("root") as HTMLElement);
+});
+
+afterEach(() => {
+  root.unmount();
+});
+
+async function show(address: string, answers: Answers): Promise<void> {
+  vi.stubGlobal("fetch", async (input: Request | string) => {
+    const url = new URL(typeof input === "string" ? input : input.url);
+    requests.push(url.pathname + url.search);
+    const found = answers[url.pathname];
+    if (found instanceof Promise) await found;
+    const status = typeof found === "number" ? found : found === undefined ? 404 : 200;
+    const body =
+      status === 200 ? found : { type: "/problems/x", title: "Broken", status, detail: "d", id: "e-42" };
+    return new Response(JSON.stringify(body), { status });
+  });
+  queryClient.clear();
+  router = makeRouter(queryClient, createMemoryHistory({ initialEntries: [address] }));
+  root.render(
+    <Providers>
+      <RouterProvider router={router} />
+    </Providers>,
+  );
+}
+
+async function see(selector: string): Promise<HTMLElement> {
+  return await vi.waitFor(
+    async () => {
+      const found = document.querySelector<HTMLElement>(selector);
+      if (!found) throw new Error(`expected ${selector} in: ${document.body.textContent}`);
+      return found;
+    },
+    { timeout: 4000 },
+  );
+}
+
+const LIST = "/api/v1/recordings";
+const signedIn = { "/api/v1/me": me(), "/api/v1/sites": { items: [] } };
+
+describe("the list of recordings", () => {
+  it("shows recordings, with a link to the player and the user's name without domain", async () => {
+    await show("/recordings?user=ad&sort=-bytes", { ...signedIn, [LIST]: page([recording]) });
+    const row = await see("tr[data-id=r1]");
+    expect(row.textContent).toContain("ada");
+    expect(row.textContent).not.toContain("CORP");
+    expect(row.textContent).toContain("1 m 05 s");
+    expect(row.textContent).toContain("2.0 KiB");
+    expect(row.querySelector("a")?.getAttribute("href")).toBe("/recordings/r1");
+    expect(row.querySelector(".badge-live")?.textContent).toBe("Live");
+    expect(requests).toContain("/api/v1/recordings?user=ad&sort=-bytes&limit=50");
+    expect((await see("th[aria-sort=descending]")).textContent).toContain("Size");
+  });
+
+  it("says what it is waiting for", async () => {
+    let answer: (value: unknown) => void = () => undefined;
+    const late = new Promise((resolve) => {
+      answer = resolve;
+    });
+    await show("/recordings", { ...signedIn, [LIST]: late });
+    await see("[data-testid=loading]");
+    answer(undefined);
+  });
+
+  it("tells what to do when there is nothing yet", async () => {
+    await show("/recordings", { ...signedIn, [LIST]: page([]) });
+    const empty = await see("[data-testid=empty]");
+    expect(empty.textContent).toContain("playhead demo");
+    expect(empty.querySelector("a")?.getAttribute("href")).toBe("/session-hosts?add=1");
+  });
+
+  it("offers to clear filters that nothing matches", async () => {
+    await show("/recordings?host=nowhere", { ...signedIn, [LIST]: page([]) });
+    const empty = await see("[data-testid=empty]");
+    expect(empty.textContent).toContain("No recording matches");
+  });
+
+  it("shows the rest when a site did not answer", async () => {
+    const problems = [{ site: "Graz", title: "late", detail: "Graz did not answer." }];
+    await show("/recordings", { ...signedIn, [LIST]: page([recording], { problems }) });
+    expect((await see("[data-testid=partial]")).textContent).toContain("Graz did not answer.");
+    await see("tr[data-id=r1]");
+  });
+
+  it("says what went wrong, with an id and another try", async () => {
+    await show("/recordings", { ...signedIn, [LIST]: 500 });
+    const error = await see("[data-testid=error]");
+    expect(error.textContent).toContain("e-42");
+    expect(error.querySelector("button")?.textContent).toBe("Try again");
+  });
+
+  it("says that a permission is missing", async () => {
+    await show("/recordings", { ...signedIn, [LIST]: 403 });
+    expect((await see("[data-testid=no-permission]")).querySelector("button.ant-btn-primary")).toBeNull();
+  });
+});
+
+describe("who may go where", () => {
+  it("asks for sign-in and remembers where to go", async () => {
+    await show("/recordings?user=ada", { "/api/v1/me": 401 });
+    await see("input[autocomplete=current-password]");
+    expect(router.state.location.search.to).toBe("/recordings?user=ada");
+  });
+
+  it("goes nowhere before a made-up password is changed", async () => {
+    await show("/recordings", { "/api/v1/me": me(ALL, true) });
+    await see("input[autocomplete=new-password]");
+    expect(router.state.location.pathname).toBe("/password");
+    expect(requests.some((request) => request.startsWith(LIST))).toBe(false);
+  });
+
+  it("leaves out of the navigation what a role may not see", async () => {
+    await show("/", { "/api/v1/me": me(["view-sites"]), "/api/v1/sites": { items: [] } });
+    await see("a[href='/sites']");
+    expect(document.querySelector("a[href='/recordings']")).toBeNull();
+    expect(router.state.location.pathname).toBe("/sites");
+    expect((await see("[data-testid=empty]")).textContent).toContain("No sites yet");
+  });
+
+  it("does not play without the permission", async () => {
+    await show("/recordings/r1", { "/api/v1/me": me(["list-recordings"]), [`${LIST}/r1`]: recording });
+    await see("[data-testid=no-permission]");
+  });
+
+  it("says that a recording does not exist", async () => {
+    await show("/recordings/r9", signedIn);
+    expect((await see("[data-testid=error]")).textContent).toContain("Not found");
+  });
+});
+
+describe("sites and session hosts", () => {
+  it("have their own error and permission states", async () => {
+    await show("/sites", { "/api/v1/me": me(), "/api/v1/sites": 500 });
+    await see("[data-testid=error]");
+  });
+
+  it("lists hosts", async () => {
+    const host = {
+      id: "h1",
+      host: "ws-1",
+      site: { id: "s1", name: "Vienna" },
+      state: "active",
+      version: "0.1.0",
+      enrolled_at: "2026-03-01T09:30:00Z",
+      last_seen: null,
+      live_recordings: 2,
+    };
+    await show("/session-hosts", { ...signedIn, "/api/v1/session-hosts": { items: [host] } });
+    expect((await see("tr[data-id=h1]")).textContent).toContain("Active");
+  });
+});
