@@ -233,26 +233,31 @@ impl RecordSplitter {
         *self = Self::new();
     }
 
+    /// Number of whole records held, of a stream of bare Chunk records.
+    pub fn whole_records(&self) -> u64 {
+        self.whole().0
+    }
+
     /// Keeps the whole records and drops the incomplete one at the end: the next byte is the first of a record again. For a
-    /// stream of bare Chunk records that broke off. Returns the number of whole records held.
-    pub fn drop_incomplete(&mut self) -> u64 {
-        let mut end = self.used;
-        let mut whole = 0;
+    /// stream of bare Chunk records that broke off.
+    pub fn drop_incomplete(&mut self) {
+        let (_, end) = self.whole();
+        self.buffer.truncate(end);
+    }
+
+    /// Number of whole records held, and where in the buffer the last of them ends.
+    fn whole(&self) -> (u64, usize) {
+        let (mut count, mut end) = (0, self.used);
         while let Some(&bytes) = self.buffer[end..].first_chunk::<PREFIX>() {
             let (_, length) = record::prefix(bytes);
-            let Some(next) =
-                usize::try_from(length).ok().and_then(|length| (end + PREFIX).checked_add(length))
-            else {
-                break;
-            };
-            if next > self.buffer.len() {
-                break;
+            let next = usize::try_from(length).ok().and_then(|length| length.checked_add(end + PREFIX));
+            match next.filter(|&next| next <= self.buffer.len()) {
+                Some(next) => end = next,
+                None => break,
             }
-            end = next;
-            whole += 1;
+            count += 1;
         }
-        self.buffer.truncate(end);
-        whole
+        (count, end)
     }
 }
 
@@ -369,7 +374,9 @@ mod tests {
         let (one, two) = (chunk(b"one"), chunk(b"two"));
         splitter.push(&[&one[..], &two, &chunk(b"three")[..5]].concat()).unwrap();
         assert_eq!(splitter.next().unwrap().unwrap().bytes, one);
-        assert_eq!(splitter.drop_incomplete(), 1);
+        assert_eq!(splitter.whole_records(), 1);
+        splitter.drop_incomplete();
+        assert_eq!(splitter.pending(), two.len());
         splitter.push(&chunk(b"three")).unwrap();
         assert_eq!(splitter.next().unwrap().unwrap().bytes, two);
         assert_eq!(splitter.next().unwrap().unwrap().bytes, chunk(b"three"));

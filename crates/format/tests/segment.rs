@@ -4,8 +4,8 @@
 mod support;
 
 use playhead_format::{
-    Chain, Closing, Ending, Fragment, FragmentBuilder, ProblemKind, RecordSplitter, RecordingReport, Report,
-    SegmentReader, SegmentWriter, Status, StreamState, genesis, open_fragment, recompress, verify,
+    Chain, Channel, Closing, Ending, Fragment, FragmentBuilder, ProblemKind, RecordSplitter, RecordingReport,
+    Report, SegmentReader, SegmentWriter, Status, StreamState, genesis, open_fragment, recompress, verify,
 };
 use playhead_model::RecordingId;
 use std::io::Cursor;
@@ -214,9 +214,8 @@ fn bytes_after_the_end_are_noticed() {
 #[test]
 fn removed_swapped_repeated_and_exchanged_fragments_are_noticed() {
     let file = unfinished(&file(&single()));
-    let chunks: Vec<&[u8]> =
-        places_of_unfinished(&file).into_iter().map(|(start, end)| &file[start..end]).collect();
-    let opening = &file[..places_of_unfinished(&file)[0].0];
+    let chunks: Vec<&[u8]> = places(&file).into_iter().map(|(start, end)| &file[start..end]).collect();
+    let opening = &file[..places(&file)[0].0];
     let of = |chunks: &[&[u8]]| {
         let (status, mut problems) = verdict([&[opening, &chunks.concat()[..]].concat()[..]]);
         assert_eq!(status, Status::Damaged);
@@ -229,7 +228,7 @@ fn removed_swapped_repeated_and_exchanged_fragments_are_noticed() {
     assert_eq!(of(&[one, two, two, three]), [ProblemKind::Repeated]);
 
     let mut builder = FragmentBuilder::new();
-    builder.push(playhead_format::Channel::Screen, 1_200_000, 0, b"another picture").unwrap();
+    builder.push(Channel::Screen, 1_200_000, 0, b"another picture").unwrap();
     let head = *open_fragment(two).unwrap().head();
     let exchanged = builder.finish(head, 1).unwrap();
     assert_eq!(of(&[one, &exchanged.bytes, three]), [ProblemKind::BrokenChain]);
@@ -248,10 +247,6 @@ fn removed_swapped_repeated_and_exchanged_fragments_are_noticed() {
     let dense: Vec<Vec<u8>> = chunks.iter().map(|chunk| recompress(chunk, 19).unwrap()).collect();
     let dense = [opening, &dense.concat()[..]].concat();
     assert_eq!(verdict([&dense[..]]), (Status::Incomplete, vec![ProblemKind::Unfinished]));
-}
-
-fn places_of_unfinished(file: &[u8]) -> Vec<(usize, usize)> {
-    places(file)
 }
 
 #[test]
@@ -314,4 +309,41 @@ fn a_stream_of_a_file_is_the_chain_of_its_fragments() {
     }
     assert!(chain.ended());
     assert_eq!(chain.next_seq(), 10);
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    /// Whatever messages go into a fragment come out of it, and out of a file, in their order.
+    #[test]
+    fn any_messages_go_both_ways(
+        messages in proptest::collection::vec((1usize..7, 0u64..5_000, proptest::collection::vec(0u8.., 0..300)), 0..40),
+        level in 1i32..5,
+    ) {
+        let mut builder = FragmentBuilder::new();
+        let mut pushed = Vec::new();
+        let mut at_us = 0;
+        for (channel, after_us, data) in messages {
+            at_us += after_us;
+            let channel = Channel::ALL[channel];
+            builder.push(channel, at_us, 7 + at_us, &data).unwrap();
+            pushed.push((channel.id(), at_us, 7 + at_us, data));
+        }
+        let mut head = Maker::new(RECORDING).make(plans()[0]).head;
+        head.end_us = at_us;
+        let fragment = builder.finish(head, level).unwrap();
+        let mut writer = SegmentWriter::new(Vec::new()).unwrap();
+        writer.append(&fragment.bytes, &head).unwrap();
+        writer.finish().unwrap();
+        let mut reader = SegmentReader::open(Cursor::new(writer.into_inner())).unwrap();
+        let open = open_fragment(&reader.fragment(0).unwrap()).unwrap();
+        let read: Vec<_> = open
+            .messages()
+            .skip(1)
+            .map(Result::unwrap)
+            .map(|message| (message.channel, message.log_time_us, message.publish_time_us, message.data.to_vec()))
+            .collect();
+        proptest::prop_assert_eq!(read, pushed);
+        proptest::prop_assert_eq!(open.hash(), fragment.hash);
+    }
 }

@@ -90,7 +90,7 @@ pub(crate) extern "C" fn player_reset_stream(handle: &mut Handle) {
 
 /// Number of the fragment wanted next, -1 when not known.
 #[unsafe(no_mangle)]
-pub(crate) extern "C" fn player_next_seq(handle: &mut Handle) -> f64 {
+pub(crate) extern "C" fn player_next_seq(handle: &Handle) -> f64 {
     number(handle.player.next_seq())
 }
 

@@ -153,10 +153,9 @@ impl Player {
         self.splitter.drop_incomplete();
     }
 
-    /// Number of the fragment wanted next, after the whole ones that wait; `None` when not known. A record that is not whole
-    /// is dropped.
-    pub fn next_seq(&mut self) -> Option<u64> {
-        let waiting = self.splitter.drop_incomplete();
+    /// Number of the fragment wanted next, after the whole ones that wait; `None` when not known.
+    pub fn next_seq(&self) -> Option<u64> {
+        let waiting = self.splitter.whole_records();
         match (&self.chain, self.start) {
             (Some(chain), _) => chain.next_seq().checked_add(waiting),
             (None, Some(Start::At(seq))) if waiting == 0 => Some(seq),
