@@ -1,1 +1,33 @@
-//! Playhead.
+//! The recording server: takes recordings in from agents, keeps them, and gives them out again.
+//!
+//! * `intake`: agents' connections and enrolment;
+//! * `journal`: where fragments become durable;
+//! * `storage`: where whole segments go;
+//! * `recordings`: what is known of recordings that are live or not stored yet;
+//! * `playback`: fragments by time or number, timelines;
+//! * `api`: the site's REST API, which a console calls;
+//! * `tunnel`: the connection that this server keeps to its console.
+
+mod api;
+mod clock;
+mod core;
+mod error;
+mod intake;
+#[doc(hidden)]
+pub mod journal;
+mod playback;
+mod progress;
+mod recordings;
+mod server;
+mod settings;
+mod space;
+mod start;
+mod storage;
+mod tunnel;
+
+pub use error::ServerError;
+pub use server::Server;
+pub use settings::Settings;
+
+/// Version of this server.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");

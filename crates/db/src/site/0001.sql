@@ -73,6 +73,7 @@ CREATE TABLE segments (
     next_seq BIGINT NOT NULL,
     start_us BIGINT NOT NULL,
     end_us BIGINT NOT NULL,
+    events BIGINT NOT NULL,
     -- Hash of the last fragment.
     head {text} NOT NULL,
     stored_at BIGINT NOT NULL,

@@ -26,6 +26,8 @@ pub struct SegmentRow {
     pub start_us: u64,
     /// Media time at which its last fragment ends.
     pub end_us: u64,
+    /// How many events were detected in it.
+    pub events: u64,
     /// Hash of its last fragment, 64 hexadecimal digits.
     pub head: String,
     /// When it was stored.
@@ -44,6 +46,7 @@ impl SegmentRow {
             next_seq: row.count("next_seq")?,
             start_us: row.count("start_us")?,
             end_us: row.count("end_us")?,
+            events: row.count("events")?,
             head: row.text("head")?,
             stored_at: row.time("stored_at")?,
         })
@@ -51,7 +54,7 @@ impl SegmentRow {
 }
 
 const COLUMNS: &str =
-    "recording, number, path, bytes, blake3, first_seq, next_seq, start_us, end_us, head, stored_at";
+    "recording, number, path, bytes, blake3, first_seq, next_seq, start_us, end_us, events, head, stored_at";
 
 impl Store {
     /// Writes down that a segment is stored. Saying so again, after a crash, replaces what was there.
@@ -62,12 +65,12 @@ impl Store {
         let mut tx = self.write().await?;
         sqlx::query(
             "INSERT INTO segments (recording, number, path, bytes, blake3, fragments, first_seq, next_seq, start_us, end_us,
-                head, stored_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
+                events, head, stored_at)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
              ON CONFLICT (recording, number) DO UPDATE SET path = excluded.path, bytes = excluded.bytes,
                 blake3 = excluded.blake3, fragments = excluded.fragments, first_seq = excluded.first_seq,
                 next_seq = excluded.next_seq, start_us = excluded.start_us, end_us = excluded.end_us,
-                head = excluded.head, stored_at = excluded.stored_at",
+                events = excluded.events, head = excluded.head, stored_at = excluded.stored_at",
         )
         .bind(segment.recording.to_string())
         .bind(i64::from(segment.number))
@@ -79,6 +82,7 @@ impl Store {
         .bind(segment.next_seq.stored())
         .bind(segment.start_us.stored())
         .bind(segment.end_us.stored())
+        .bind(segment.events.stored())
         .bind(segment.head.clone())
         .bind(segment.stored_at.as_micros())
         .execute(&mut *tx)

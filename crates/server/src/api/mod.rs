@@ -1,0 +1,78 @@
+//! The site's REST API. A console calls it, in the same process or through its tunnel, with a signed statement of who asks.
+
+mod problem;
+mod recordings;
+mod site;
+mod statement;
+
+pub(crate) use problem::Problem;
+
+use crate::core::Shared;
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    middleware::from_fn_with_state,
+    routing::{MethodRouter, get, post, put},
+};
+use playhead_model::Permission;
+
+/// Most bytes of a request's body.
+const MAX_BODY: usize = 64 << 10;
+
+/// One endpoint.
+pub(crate) struct Endpoint {
+    #[cfg_attr(not(test), expect(dead_code, reason = "tests go through all endpoints"))]
+    pub(crate) method: &'static str,
+    pub(crate) path: &'static str,
+    /// What the one who asks must be allowed; `None` for everybody.
+    pub(crate) permission: Option<Permission>,
+    handler: fn() -> MethodRouter<Shared>,
+}
+
+macro_rules! endpoints {
+    ($($method:ident $path:literal $permission:expr => $handler:path;)+) => {
+        /// All endpoints. The router is made from this table, and so is the test of who may do what.
+        pub(crate) const ENDPOINTS: &[Endpoint] = &[
+            $(Endpoint {
+                method: stringify!($method),
+                path: $path,
+                permission: $permission,
+                handler: || $method($handler),
+            }),+
+        ];
+    };
+}
+
+endpoints! {
+    get "/site/v1/recordings" Some(Permission::ListRecordings) => recordings::list;
+    get "/site/v1/recordings/{id}" Some(Permission::ListRecordings) => recordings::one;
+    get "/site/v1/recordings/{id}/timeline" Some(Permission::PlayRecordings) => recordings::timeline;
+    get "/site/v1/recordings/{id}/fragments" Some(Permission::PlayRecordings) => recordings::fragments;
+    get "/site/v1/recordings/{id}/segments" Some(Permission::ListRecordings) => recordings::segments;
+    get "/site/v1/recordings/{id}/segments/{number}" Some(Permission::DownloadRecordings) => recordings::segment;
+    get "/site/v1/session-hosts" Some(Permission::ViewSites) => site::hosts;
+    post "/site/v1/join-tokens" Some(Permission::ManageSites) => site::join_token;
+    get "/site/v1/settings" Some(Permission::ViewSites) => site::settings;
+    put "/site/v1/settings" Some(Permission::ManageSites) => site::set_settings;
+    get "/site/v1/health" None => site::health;
+}
+
+/// The site's API.
+pub(crate) fn router(core: Shared) -> Router {
+    let mut router = Router::new();
+    for endpoint in ENDPOINTS {
+        let mut handler = (endpoint.handler)();
+        if let Some(permission) = endpoint.permission {
+            let guard = from_fn_with_state((core.clone(), permission), statement::guard);
+            handler = handler.route_layer(guard);
+        }
+        router = router.route(endpoint.path, handler);
+    }
+    router
+        .fallback(async || Problem::not_found("there is no such thing in a site's API"))
+        .layer(DefaultBodyLimit::max(MAX_BODY))
+        .with_state(core)
+}
+
+#[cfg(test)]
+mod tests;

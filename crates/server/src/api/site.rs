@@ -1,0 +1,188 @@
+//! The site itself: session hosts, join tokens, settings, health.
+
+use super::Problem;
+use crate::{VERSION, clock, core::Shared, recordings::lock, server};
+use axum::{
+    Extension, Json,
+    extract::{State, rejection::JsonRejection},
+};
+use http::{HeaderName, StatusCode, header};
+use playhead_model::{AgentId, RecordingSettings, ServerId, SiteId, Statement, WallTime};
+use serde::{Deserialize, Serialize};
+
+/// Most session hosts in the list.
+const MOST_HOSTS: u32 = 10_000;
+/// An agent that was seen this recently by another server of the site counts as connected.
+const RECENT_MICROS: i64 = 90_000_000;
+
+#[derive(Serialize)]
+pub(super) struct SiteName {
+    id: SiteId,
+    name: String,
+}
+
+fn site_name(core: &Shared) -> SiteName {
+    SiteName { id: core.site.id, name: core.site.name.clone() }
+}
+
+#[derive(Serialize)]
+pub(super) struct Hosts {
+    items: Vec<Host>,
+}
+
+#[derive(Serialize)]
+struct Host {
+    id: AgentId,
+    host: String,
+    site: SiteName,
+    state: HostState,
+    version: String,
+    system: String,
+    enrolled_at: WallTime,
+    last_seen: WallTime,
+    live_recordings: u64,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum HostState {
+    Active,
+    Inactive,
+}
+
+pub(super) async fn hosts(State(core): State<Shared>) -> Result<Json<Hosts>, Problem> {
+    let now = clock::now();
+    let recent = now.plus_micros(-RECENT_MICROS);
+    let items = core
+        .store
+        .hosts(MOST_HOSTS)
+        .await?
+        .into_iter()
+        .map(|row| {
+            let here = core.is_connected(row.agent.id);
+            // Of this server's own agents it is known for sure.
+            let elsewhere = row.agent.last_seen > recent && core.shares_site();
+            Host {
+                id: row.agent.id,
+                host: row.agent.host,
+                site: site_name(&core),
+                state: if here || elsewhere { HostState::Active } else { HostState::Inactive },
+                version: row.agent.version,
+                system: row.agent.system,
+                enrolled_at: row.agent.enrolled_at,
+                last_seen: if here { now } else { row.agent.last_seen },
+                live_recordings: row.live_recordings,
+            }
+        })
+        .collect();
+    Ok(Json(Hosts { items }))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewJoinToken {
+    #[serde(default = "one_hour")]
+    valid_seconds: u32,
+    #[serde(default = "once")]
+    uses: u32,
+    /// Consoles pass on what they were asked.
+    #[serde(default, rename = "kind")]
+    _kind: Option<String>,
+    #[serde(default, rename = "site")]
+    _site: Option<String>,
+}
+
+const fn one_hour() -> u32 {
+    3_600
+}
+
+const fn once() -> u32 {
+    1
+}
+
+#[derive(Serialize)]
+pub(super) struct MadeJoinToken {
+    token: String,
+    command: String,
+    expires_at: WallTime,
+}
+
+pub(super) async fn join_token(
+    State(core): State<Shared>,
+    Extension(statement): Extension<Statement>,
+    body: Result<Json<NewJoinToken>, JsonRejection>,
+) -> Result<(StatusCode, [(HeaderName, &'static str); 1], Json<MadeJoinToken>), Problem> {
+    let Json(wanted) = body.map_err(|error| Problem::bad_request(error.body_text()))?;
+    if !(60..=30 * 86_400).contains(&wanted.valid_seconds) || !(1..=10_000).contains(&wanted.uses) {
+        return Err(Problem::bad_request(
+            "expected valid_seconds between 60 and 2592000 and uses between 1 and 10000",
+        ));
+    }
+    let (token, expires_at) =
+        server::make_join_token(&core, wanted.valid_seconds, wanted.uses, &statement.user)
+            .await
+            .map_err(Problem::internal)?;
+    let token = token.to_string();
+    let command = format!("playhead agent --display :0 --join {token}");
+    let made = MadeJoinToken { token, command, expires_at };
+    Ok((StatusCode::OK, [(header::CACHE_CONTROL, "no-store")], Json(made)))
+}
+
+pub(super) async fn settings(State(core): State<Shared>) -> Result<Json<RecordingSettings>, Problem> {
+    Ok(Json(core.store.settings().await?))
+}
+
+/// Agents learn of changed settings when they open a recording next.
+pub(super) async fn set_settings(
+    State(core): State<Shared>,
+    Extension(statement): Extension<Statement>,
+    body: Result<Json<RecordingSettings>, JsonRejection>,
+) -> Result<Json<RecordingSettings>, Problem> {
+    let Json(settings) = body.map_err(|error| Problem::bad_request(error.body_text()))?;
+    settings.check().map_err(|error| Problem::bad_request(error.to_string()))?;
+    core.store.set_settings(&settings, clock::now()).await?;
+    tracing::info!(user = statement.user, ?settings, "recording settings changed");
+    Ok(Json(settings))
+}
+
+/// How the server is.
+#[derive(Serialize)]
+pub(super) struct Health {
+    state: HealthState,
+    /// What is wrong and what to do about it.
+    problems: Vec<String>,
+    version: &'static str,
+    server: ServerId,
+    site: SiteName,
+    free_bytes: u64,
+    agents: usize,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "kebab-case")]
+enum HealthState {
+    Ok,
+    /// Something is wrong, but recordings are taken in.
+    Degraded,
+    /// Nothing is taken in; agents keep what they have.
+    IntakeStopped,
+}
+
+pub(super) async fn health(State(core): State<Shared>) -> Json<Health> {
+    let intake = core.space.problem();
+    let storage = lock(&core.storage_problem).clone();
+    let state = match (&intake, &storage) {
+        (Some(_), _) => HealthState::IntakeStopped,
+        (None, Some(_)) => HealthState::Degraded,
+        (None, None) => HealthState::Ok,
+    };
+    Json(Health {
+        state,
+        problems: intake.into_iter().chain(storage).collect(),
+        version: VERSION,
+        server: core.server,
+        site: site_name(&core),
+        free_bytes: core.space.free(),
+        agents: lock(&core.connected).len(),
+    })
+}

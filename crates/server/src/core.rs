@@ -1,0 +1,62 @@
+//! What all parts of the server share.
+
+use crate::{
+    Settings,
+    journal::Journal,
+    playback::IndexCache,
+    recordings::{Recordings, lock},
+    space::Space,
+    storage::Storage,
+};
+use playhead_db::site::{Site, Store};
+use playhead_model::{AgentId, ServerId};
+use playhead_net::Challenges;
+use std::{
+    collections::{HashMap, HashSet},
+    sync::{Arc, Mutex},
+    time::Instant,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// The server's inside. One for all tasks and requests.
+pub(crate) struct Core {
+    pub(crate) settings: Settings,
+    pub(crate) site: Site,
+    pub(crate) server: ServerId,
+    pub(crate) store: Store,
+    pub(crate) recordings: Arc<Recordings>,
+    pub(crate) journal: Journal,
+    pub(crate) storage: Storage,
+    pub(crate) indexes: IndexCache,
+    pub(crate) space: Arc<Space>,
+    pub(crate) challenges: Challenges,
+    /// Address that agents are told.
+    pub(crate) agents_url: String,
+    /// The certificate authority that agents trust, DER.
+    pub(crate) authority: Vec<u8>,
+    pub(crate) started: Instant,
+    /// Public keys whose statements count.
+    pub(crate) console_keys: Mutex<HashSet<String>>,
+    /// How many connections each agent has.
+    pub(crate) connected: Mutex<HashMap<AgentId, usize>>,
+    /// Why segments cannot be stored at the moment.
+    pub(crate) storage_problem: Mutex<Option<String>>,
+    pub(crate) limiter: crate::intake::Limiter,
+    pub(crate) stop: CancellationToken,
+    pub(crate) tasks: TaskTracker,
+}
+
+/// A handle to [`Core`].
+pub(crate) type Shared = Arc<Core>;
+
+impl Core {
+    /// Seconds of a clock that nobody sets.
+    pub(crate) fn seconds(&self) -> u64 {
+        self.started.elapsed().as_secs()
+    }
+
+    /// Whether a connection of the agent is open here.
+    pub(crate) fn is_connected(&self, agent: AgentId) -> bool {
+        lock(&self.connected).contains_key(&agent)
+    }
+}

@@ -1,0 +1,60 @@
+//! Why a server does not start.
+
+use crate::journal::JournalError;
+use std::{io, path::PathBuf};
+
+/// Why a server could not start, or could not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The data folder cannot be used.
+    #[error(
+        "cannot use the data folder {path}: {source}; check that it exists and that this user may write there"
+    )]
+    Data {
+        /// The folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// Another server uses the data folder.
+    #[error(
+        "the data folder {path} is in use by another server: stop that one, or give this one a folder of its own"
+    )]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+    },
+    /// A file of ours does not hold what it should.
+    #[error("{path} cannot be read: {reason}; restore it from a backup, or move it away and join again")]
+    Content {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The database.
+    #[error(transparent)]
+    Db(#[from] playhead_db::DbError),
+    /// Listening, keys and certificates.
+    #[error(transparent)]
+    Net(#[from] playhead_net::NetError),
+    /// Dialling the console.
+    #[error("cannot join the console: {0}")]
+    Join(#[from] playhead_net::DialError),
+    /// A join token of another kind.
+    #[error("this token lets an agent join a server; make one of kind 'server' at the console")]
+    TokenKind,
+    /// The journal.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+    /// The storage.
+    #[error(
+        "cannot use the storage {url}: {source}; give a folder, file:///path or s3://bucket/prefix, with credentials in AWS_*"
+    )]
+    Storage {
+        /// Its address.
+        url: String,
+        /// Why.
+        source: object_store::Error,
+    },
+}

@@ -1,0 +1,367 @@
+//! One agent's connection.
+
+use crate::{
+    VERSION, clock,
+    core::Shared,
+    journal::Append,
+    recordings::{Live, Outgoing, Session, id_bytes, lock, refused},
+    start::declared,
+};
+use bytes::{Bytes, BytesMut};
+use playhead_db::{
+    DbError,
+    site::{Agent, Opening, RecordingRow},
+};
+use playhead_format::{FormatError, OpenFragment, open_fragment};
+use playhead_model::{RecordingId, RecordingInfo, RecordingState};
+use playhead_protocol::{
+    VERSION as PROTOCOL,
+    frame::{self, FrameError, MAX_FRAME},
+    intake::{Event, Intake, IntakeError, MAX_SMALL},
+    message::{Fragment, FromAgent, FromServer, Heartbeat, Hello, MessageError, Opened, Refusal, Welcome},
+};
+use std::{collections::HashMap, io, net::SocketAddr, sync::Arc, time::Duration};
+use tokio::{
+    io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
+    task::JoinError,
+    time::timeout,
+};
+
+/// After this long without a word of ours we send a heartbeat.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+/// A record up to this long is opened where it is; a longer one on a thread for it.
+const SMALL_RECORD: usize = 32 << 10;
+/// Bytes gathered before they are written out.
+const WRITE: usize = 64 << 10;
+
+/// Why a connection ended before the agent ended it.
+#[derive(Debug, thiserror::Error)]
+enum ConnectionError {
+    #[error("nothing was heard for {0} s")]
+    Silence(u64),
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    #[error("{0}")]
+    Frame(#[from] FrameError),
+    #[error("{0}")]
+    Message(#[from] MessageError),
+    #[error("{0}")]
+    Protocol(#[from] IntakeError),
+    #[error("{0}")]
+    Db(#[from] DbError),
+    #[error("{0}")]
+    Journal(#[from] crate::journal::Closed),
+    #[error("interrupted: {0}")]
+    Interrupted(#[from] JoinError),
+}
+
+/// Serves an agent until it goes, breaks the protocol, falls silent, or the server stops.
+pub(super) async fn serve<S>(core: Shared, agent: Agent, peer: SocketAddr, stream: S)
+where
+    S: AsyncRead + AsyncWrite + Send + 'static,
+{
+    let (reader, writer) = tokio::io::split(stream);
+    let outgoing = Arc::new(Outgoing::default());
+    let writing = tokio::spawn(write(writer, Arc::clone(&outgoing)));
+    *lock(&core.connected).entry(agent.id).or_default() += 1;
+    let id = agent.id;
+    tracing::info!(agent = %id, host = agent.host, %peer, "agent connected");
+
+    let mut connection = Connection {
+        core: Arc::clone(&core),
+        agent,
+        intake: Intake::default(),
+        greeted: false,
+        open: HashMap::new(),
+        outgoing: Arc::clone(&outgoing),
+    };
+    match connection.read(reader).await {
+        Ok(()) => tracing::info!(agent = %id, %peer, "agent disconnected"),
+        Err(error) => tracing::warn!(agent = %id, %peer, %error, "agent's connection closed"),
+    }
+    let now = clock::now();
+    for (session, live) in connection.open.values() {
+        live.release(session, now);
+    }
+    outgoing.close.cancel();
+    let _ = writing.await;
+    let mut connected = lock(&core.connected);
+    if let Some(count) = connected.get_mut(&id) {
+        *count -= 1;
+        if *count == 0 {
+            connected.remove(&id);
+        }
+    }
+}
+
+/// Sends what waits, and a heartbeat when nothing does.
+async fn write(mut writer: impl AsyncWrite + Unpin, outgoing: Arc<Outgoing>) {
+    let mut buffer = BytesMut::new();
+    loop {
+        let last = tokio::select! {
+            () = outgoing.close.cancelled() => true,
+            waited = timeout(HEARTBEAT, outgoing.changed.notified()) => {
+                if waited.is_err() {
+                    outgoing.send(Heartbeat {});
+                }
+                false
+            }
+        };
+        for message in outgoing.take() {
+            if let Err(error) = message.write(&mut buffer) {
+                tracing::error!(%error, "an answer is too long to be sent");
+            }
+            if buffer.len() >= WRITE && writer.write_all_buf(&mut buffer).await.is_err() {
+                return outgoing.close.cancel();
+            }
+        }
+        let sent = async {
+            writer.write_all_buf(&mut buffer).await?;
+            writer.flush().await
+        };
+        // An agent that does not read must not keep this task for ever once the connection is to end.
+        let sent = if last {
+            timeout(Duration::from_secs(1), sent).await.unwrap_or(Ok(()))
+        } else {
+            tokio::select! {
+                sent = sent => sent,
+                () = outgoing.close.cancelled() => Ok(()),
+            }
+        };
+        if last || sent.is_err() {
+            outgoing.close.cancel();
+            let _ = timeout(Duration::from_secs(1), writer.shutdown()).await;
+            return;
+        }
+    }
+}
+
+struct Connection {
+    core: Shared,
+    agent: Agent,
+    intake: Intake,
+    greeted: bool,
+    open: HashMap<RecordingId, (Arc<Session>, Arc<Live>)>,
+    outgoing: Arc<Outgoing>,
+}
+
+impl Connection {
+    async fn read(&mut self, mut reader: impl AsyncRead + Unpin) -> Result<(), ConnectionError> {
+        let mut buffer = BytesMut::new();
+        let (stop, close) = (self.core.stop.clone(), self.outgoing.close.clone());
+        let silence = self.core.settings.silence;
+        loop {
+            let most = if self.greeted { MAX_FRAME } else { MAX_SMALL };
+            while let Some(frame) = frame::take(&mut buffer, most)? {
+                let message = FromAgent::read(frame)?;
+                tokio::select! {
+                    handled = self.handle(message) => handled?,
+                    // Waiting for room in the journal must not keep the server from stopping.
+                    () = stop.cancelled() => return Ok(()),
+                }
+            }
+            buffer.reserve(4 << 10);
+            let read = tokio::select! {
+                read = timeout(silence, reader.read_buf(&mut buffer)) => read,
+                () = stop.cancelled() => return Ok(()),
+                () = close.cancelled() => return Ok(()),
+            };
+            match read {
+                Err(_) => return Err(ConnectionError::Silence(silence.as_secs())),
+                Ok(Ok(0)) => return Ok(()),
+                Ok(read) => read?,
+            };
+        }
+    }
+
+    async fn handle(&mut self, message: FromAgent) -> Result<(), ConnectionError> {
+        match self.intake.receive(message)? {
+            Event::Greeted(hello) => self.greet(hello).await?,
+            Event::Open(info) => self.open(*info).await?,
+            Event::Fragment(recording, fragment) => self.fragment(recording, fragment).await?,
+            Event::OutOfOrder { recording, expected, actual } => {
+                if let Some((session, _)) = self.open.get(&recording) {
+                    session.refuse(
+                        Refusal::Mismatch,
+                        format!(
+                            "expected fragment {expected}, got fragment {actual}: open the recording again"
+                        ),
+                    );
+                }
+            }
+            Event::Stray(_) | Event::Nothing => {}
+        }
+        Ok(())
+    }
+
+    async fn greet(&mut self, hello: Hello) -> Result<(), ConnectionError> {
+        let Hello { host, version, system, .. } = hello;
+        self.greeted = true;
+        self.core.store.agent_greeted(self.agent.id, &host, &version, &system, clock::now()).await?;
+        // Whole seconds, and never 0.
+        let silence_seconds = u32::try_from(self.core.settings.silence.as_secs()).unwrap_or(u32::MAX).max(1);
+        self.outgoing.send(Welcome { protocol: PROTOCOL, version: VERSION.into(), silence_seconds });
+        Ok(())
+    }
+
+    async fn open(&mut self, info: RecordingInfo) -> Result<(), ConnectionError> {
+        let id = info.id;
+        if let Some(problem) = self.core.space.problem() {
+            self.refuse(id, Refusal::Later, format!("the server takes nothing in: {problem}"));
+            return Ok(());
+        }
+        let opening =
+            self.core.store.open_recording(self.agent.id, self.core.server, &info, clock::now()).await?;
+        let row = match opening {
+            Opening::Opened(row) => row,
+            Opening::NotYours => {
+                tracing::warn!(agent = %self.agent.id, recording = %id, "an agent asked for another agent's recording");
+                self.refuse(id, Refusal::NotYours, "the recording belongs to another agent");
+                return Ok(());
+            }
+        };
+        match row.state {
+            RecordingState::Quarantined => {
+                let problem = row.problem.unwrap_or_default();
+                self.refuse(
+                    id,
+                    Refusal::Quarantined,
+                    format!("the recording was set aside at the server: {problem}"),
+                );
+                return Ok(());
+            }
+            RecordingState::Live if row.server != self.core.server => {
+                self.refuse(
+                    id,
+                    Refusal::Later,
+                    format!("the recording is held by server {}: connect to that one", row.server),
+                );
+                return Ok(());
+            }
+            RecordingState::Live | RecordingState::Finished => {}
+        }
+        let live = self.find(&row).await?;
+        let Some(live) = live else {
+            self.outgoing.send(Opened {
+                recording: id_bytes(id),
+                next_seq: row.fragments,
+                finished: true,
+                end_us: row.duration_us,
+                segment: row.segments.saturating_sub(1),
+                ..self.opened(id).await?
+            });
+            return Ok(());
+        };
+        let session = Session::new(id, Arc::clone(&self.outgoing));
+        if let Some(before) = live.take_over(&session)
+            && !Arc::ptr_eq(&before.outgoing, &self.outgoing)
+        {
+            tracing::info!(recording = %id, "another connection takes the recording over");
+            before.outgoing.close.cancel();
+        }
+        // What the connection before had sent is dealt with first, so that the answer stays true.
+        self.core.journal.barrier().await?;
+        let (next_seq, head, segment, end_us) = live.last();
+        let finished = live.follow().borrow().ended;
+        let head_hash = if next_seq == 0 { Bytes::new() } else { Bytes::copy_from_slice(head.as_bytes()) };
+        self.outgoing.send(Opened {
+            next_seq,
+            head_hash,
+            segment,
+            end_us,
+            finished,
+            ..self.opened(id).await?
+        });
+        if !finished {
+            self.intake.opened(id, next_seq);
+            if live.is_watched() {
+                session.watch(true);
+            }
+            tracing::info!(recording = %id, host = info.host, user = info.user, next_seq, "recording opened");
+        }
+        self.open.insert(id, (session, live));
+        Ok(())
+    }
+
+    /// The recording as this server holds it; `None` when it is over.
+    async fn find(&self, row: &RecordingRow) -> Result<Option<Arc<Live>>, ConnectionError> {
+        let id = row.info.id;
+        if let Some(live) = self.core.recordings.get(id) {
+            return Ok(Some(live));
+        }
+        // All live ones are in memory but new ones. It may have been finished and dropped since the row was read, so look again.
+        let is_new = match self.core.store.recording(id).await? {
+            Some(row) => row.state == RecordingState::Live && row.fragments == 0,
+            None => false,
+        };
+        Ok(is_new.then(|| self.core.recordings.get_or_insert(id, || Live::new(row, &[]))))
+    }
+
+    /// An answer with how the site wants its sessions recorded.
+    async fn opened(&self, id: RecordingId) -> Result<Opened, ConnectionError> {
+        let settings = self.core.store.settings().await?;
+        // A struct of numbers always serialises.
+        let settings = serde_json::to_string(&settings).unwrap_or_default();
+        Ok(Opened { recording: id_bytes(id), settings, ..Opened::default() })
+    }
+
+    fn refuse(&self, recording: RecordingId, reason: Refusal, text: impl Into<String>) {
+        self.outgoing.send(FromServer::from(refused(recording, reason, text)));
+    }
+
+    async fn fragment(&mut self, recording: RecordingId, fragment: Fragment) -> Result<(), ConnectionError> {
+        let Some((session, live)) = self.open.get(&recording) else { return Ok(()) };
+        if !session.is_open() {
+            // Refused meanwhile: what was under way does not count.
+            self.intake.closed(recording);
+            return Ok(());
+        }
+        if let Some(problem) = self.core.space.problem() {
+            session.refuse(Refusal::Later, format!("the server takes nothing in: {problem}"));
+            self.intake.closed(recording);
+            return Ok(());
+        }
+        let permit = self.core.journal.room(fragment.record.len()).await?;
+        let opened = match open(fragment.record.clone()).await? {
+            Ok(opened) => opened,
+            Err(error) => return Ok(self.malformed(recording, &error.to_string())),
+        };
+        let head = *opened.head();
+        if (head.recording, head.seq) != (recording, fragment.seq) {
+            let text = format!("it says to be fragment {} of recording {}", head.seq, head.recording);
+            return Ok(self.malformed(recording, &text));
+        }
+        let (gaps, end) = declared(&opened);
+        let append = Append {
+            live: Arc::clone(live),
+            session: Arc::clone(session),
+            record: fragment.record,
+            head,
+            hash: opened.hash(),
+            gaps,
+            end,
+            permit,
+        };
+        self.core.journal.append(append).await?;
+        if head.flags.last {
+            self.intake.closed(recording);
+        }
+        Ok(())
+    }
+
+    fn malformed(&mut self, recording: RecordingId, text: &str) {
+        tracing::warn!(agent = %self.agent.id, %recording, error = text, "a fragment was refused as malformed");
+        if let Some((session, _)) = self.open.get(&recording) {
+            session.refuse(Refusal::Malformed, format!("a fragment was refused: {text}"));
+        }
+        self.intake.closed(recording);
+    }
+}
+
+/// Checks and opens a fragment, without keeping other connections waiting.
+async fn open(record: Bytes) -> Result<Result<OpenFragment, FormatError>, JoinError> {
+    if record.len() <= SMALL_RECORD {
+        return Ok(open_fragment(&record));
+    }
+    tokio::task::spawn_blocking(move || open_fragment(&record)).await
+}

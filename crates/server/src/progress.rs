@@ -1,0 +1,104 @@
+//! Writing down how far recordings have come, and what else is to be done now and then.
+
+use crate::{
+    clock,
+    core::Shared,
+    recordings::{Live, lock},
+};
+use playhead_db::DbError;
+use std::{sync::Arc, time::Duration};
+use tokio::time::MissedTickBehavior;
+
+/// Between two writings.
+const PERIOD: Duration = Duration::from_secs(1);
+/// Most recordings in one transaction.
+const BATCH: usize = 500;
+
+/// Writes progress down about once a second, and at once when a recording ends.
+pub(crate) async fn run(core: Shared) {
+    let mut ticks = tokio::time::interval(PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = core.stop.cancelled() => break,
+            _ = ticks.tick() => {}
+            () = core.recordings.progress.notified() => {}
+        }
+        if let Err(error) = write(&core, &core.recordings.all()).await {
+            tracing::error!(%error, "cannot write down how far recordings have come; trying again");
+            // Without this a database that is away would be asked in a tight loop while recordings end.
+            tokio::time::sleep(PERIOD).await;
+        }
+    }
+}
+
+/// Writes down the progress of these recordings.
+///
+/// # Errors
+/// The database's; it will be tried again with the next progress.
+pub(crate) async fn write(core: &Shared, all: &[Arc<Live>]) -> Result<(), DbError> {
+    for some in all.chunks(BATCH) {
+        let (lives, changed): (Vec<_>, Vec<_>) =
+            some.iter().filter_map(|live| Some((live, live.take_progress()?))).unzip();
+        if changed.is_empty() {
+            continue;
+        }
+        if let Err(error) = core.store.set_progress(&changed).await {
+            for (live, progress) in lives.into_iter().zip(changed) {
+                live.give_back(progress);
+            }
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+/// Looks at the disk, at lost agents and at the journal every few seconds.
+pub(crate) async fn chores(core: Shared) {
+    let mut ticks = tokio::time::interval(Duration::from_secs(2));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut count = 0u64;
+    loop {
+        tokio::select! {
+            () = core.stop.cancelled() => break,
+            _ = ticks.tick() => count += 1,
+        }
+        let space = Arc::clone(&core.space);
+        let _ = tokio::task::spawn_blocking(move || space.look()).await;
+        core.journal.tidy();
+        end_lost(&core).await;
+        if count % 15 == 1 {
+            let agents: Vec<_> = lock(&core.connected).keys().copied().collect();
+            if let Err(error) = core.store.agents_seen(&agents, clock::now()).await {
+                tracing::warn!(%error, "cannot write down which agents are connected");
+            }
+        }
+    }
+}
+
+/// Finishes recordings whose agent was not heard of for too long.
+async fn end_lost(core: &Shared) {
+    // After a start agents get some time to come back.
+    const FIRST: Duration = Duration::from_secs(600);
+    if core.started.elapsed() < core.settings.lost_after.min(FIRST) {
+        return;
+    }
+    let wait = i64::try_from(core.settings.lost_after.as_micros()).unwrap_or(i64::MAX);
+    let before = clock::now().plus_micros(wait.saturating_neg());
+    for live in core.recordings.all() {
+        if !live.end_if_lost(before) {
+            continue;
+        }
+        if live.is_empty() {
+            match core.store.forget_empty(live.id()).await {
+                Ok(()) => core.recordings.remove(live.id()),
+                Err(error) => {
+                    tracing::warn!(%error, recording = %live.id(), "cannot forget an empty recording")
+                }
+            }
+            continue;
+        }
+        tracing::warn!(recording = %live.id(), host = live.info.host, "the agent was lost: the recording is finished");
+        core.recordings.want_seal(live.id());
+    }
+}

@@ -1,0 +1,297 @@
+//! Starting and stopping a recording server.
+
+use crate::{
+    ServerError, Settings, api, clock,
+    core::{Core, Shared},
+    intake,
+    journal::{self, Journal, JournalSettings},
+    playback::IndexCache,
+    progress,
+    recordings::{Recordings, lock},
+    space::Space,
+    start,
+    storage::{self, Storage},
+    tunnel,
+};
+use axum::Router;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
+use playhead_db::site::{NewToken, Store};
+use playhead_model::{ServerId, SiteId, WallTime};
+use playhead_net::{Authority, Challenges, Listener, NetError, NodeKey};
+use playhead_protocol::join::{JoinKind, JoinToken};
+use std::{
+    collections::HashSet,
+    fs::{self, File},
+    net::SocketAddr,
+    path::Path,
+    sync::{Arc, Mutex},
+    thread::JoinHandle,
+    time::Instant,
+};
+use tokio::task::JoinHandle as Task;
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use uuid::Uuid;
+
+/// A running recording server.
+pub struct Server {
+    core: Shared,
+    agents_address: SocketAddr,
+    writer: Option<JoinHandle<()>>,
+    listening: Task<()>,
+    /// Kept locked while the server runs.
+    _lock: nix::fcntl::Flock<File>,
+}
+
+impl Server {
+    /// Starts: opens the database, reads the journal, listens for agents, and keeps a tunnel to its console where there is one.
+    ///
+    /// # Errors
+    /// See [`ServerError`]; nothing keeps running.
+    pub async fn start(settings: Settings) -> Result<Self, ServerError> {
+        let data = settings.data.clone();
+        let failed = |source| ServerError::Data { path: data.clone(), source };
+        make_private_folder(&data).map_err(failed)?;
+        let lock_file = lock_folder(&data)?;
+
+        let database = match &settings.database {
+            Some(url) => url.clone(),
+            None => format!("sqlite:{}", data.join("site.db").display()),
+        };
+        let store = Store::open(&database).await?;
+        let now = clock::now();
+        let site = store.identity(Uuid::now_v7().into(), settings.name.as_deref(), now).await?;
+        let server = own_id(&data)?;
+        let storage = match &settings.storage {
+            Some(url) => Storage::open(url)?,
+            None => Storage::open(&data.join("recordings").to_string_lossy())?,
+        };
+        let key = NodeKey::load_or_create(&data.join("server.key"))?;
+        let link = tunnel::link(&settings, &data, &site, &key).await?;
+
+        let recordings = Arc::new(Recordings::default());
+        let folder = data.join("journal");
+        let recover = folder.clone();
+        let recovering = tokio::task::spawn_blocking(move || journal::recover(&recover));
+        let mut recovered = recovering.await.map_err(|error| failed(std::io::Error::other(error)))??;
+        start::restore(&store, server, &recordings, &mut recovered).await?;
+        let space = Arc::new(Space::new(data.clone(), settings.least_free).map_err(failed)?);
+
+        let authority = Authority::load_or_create(&data, &site.name)?;
+        let listener = listen(&settings, &data, &authority).await?;
+        let agents_address = listener.address();
+        let journal_settings = JournalSettings { folder, file_bytes: settings.journal_file_bytes };
+        let (journal, writer) =
+            Journal::start(journal_settings, recovered, Arc::clone(&recordings), Arc::clone(&space))?;
+
+        let mut console_keys: HashSet<String> = settings.console_keys.iter().cloned().collect();
+        console_keys.extend(link.as_ref().map(|link| link.console_key().to_owned()));
+        let core = Arc::new(Core {
+            agents_url: agents_url(&settings, agents_address),
+            authority: authority.der().to_vec(),
+            indexes: IndexCache::new(settings.index_cache_bytes),
+            settings,
+            site,
+            server,
+            store,
+            recordings,
+            journal,
+            storage,
+            space,
+            challenges: Challenges::new()?,
+            started: Instant::now(),
+            console_keys: Mutex::new(console_keys),
+            connected: Mutex::default(),
+            storage_problem: Mutex::default(),
+            limiter: intake::Limiter::default(),
+            stop: CancellationToken::new(),
+            tasks: TaskTracker::new(),
+        });
+        if let Err(error) = core.storage.check().await {
+            // It may come back; until then segments stay in the journal.
+            tracing::error!(%error, "the storage cannot be reached");
+            lock(&core.storage_problem).replace(format!("the storage cannot be reached: {error}"));
+        }
+        core.tasks.spawn(progress::run(Arc::clone(&core)));
+        core.tasks.spawn(progress::chores(Arc::clone(&core)));
+        core.tasks.spawn(storage::run_sealer(Arc::clone(&core)));
+        if let Some(link) = link {
+            core.tasks.spawn(tunnel::keep(Arc::clone(&core), link, key));
+        }
+        let listening = tokio::spawn(listener.serve(intake::router(Arc::clone(&core)), core.stop.clone()));
+        tracing::info!(site = core.site.name, agents = core.agents_url, "recording server started");
+        Ok(Self { core, agents_address, writer: Some(writer), listening, _lock: lock_file })
+    }
+
+    /// The site's REST API, for a console in the same process.
+    pub fn router(&self) -> Router {
+        api::router(Arc::clone(&self.core))
+    }
+
+    /// The site that this server belongs to.
+    pub fn site(&self) -> SiteId {
+        self.core.site.id
+    }
+
+    /// The site's name.
+    pub fn name(&self) -> &str {
+        &self.core.site.name
+    }
+
+    /// This server, as it has named itself; consoles give it ids of their own.
+    pub fn id(&self) -> ServerId {
+        self.core.server
+    }
+
+    /// Where agents connect.
+    pub fn agents_address(&self) -> SocketAddr {
+        self.agents_address
+    }
+
+    /// The address that agents are told, `https://host:port`.
+    pub fn agents_url(&self) -> &str {
+        &self.core.agents_url
+    }
+
+    /// Lets statements count that are signed with this key: unpadded URL-safe base64 of an Ed25519 public key.
+    pub fn trust_console(&self, key: &str) {
+        lock(&self.core.console_keys).insert(key.to_owned());
+    }
+
+    /// Makes a token with which `uses` agents can enrol within `valid_seconds`.
+    ///
+    /// # Errors
+    /// The database's, or no random bytes.
+    pub async fn make_join_token(&self, valid_seconds: u32, uses: u32) -> Result<JoinToken, ServerError> {
+        Ok(make_join_token(&self.core, valid_seconds, uses, "server").await?.0)
+    }
+
+    /// Stops: takes nothing more in, writes down everything that came, and closes what is open.
+    pub async fn shutdown(mut self) {
+        self.core.stop.cancel();
+        let _ = self.listening.await;
+        self.core.tasks.close();
+        self.core.tasks.wait().await;
+        self.core.journal.stop().await;
+        if let Some(writer) = self.writer.take() {
+            let _ = tokio::task::spawn_blocking(move || writer.join()).await;
+        }
+        if let Err(error) = progress::write(&self.core, &self.core.recordings.all()).await {
+            tracing::error!(%error, "cannot write down how far recordings have come; the next start finds it in the journal");
+        }
+        self.core.store.database().close().await;
+        tracing::info!("recording server stopped");
+    }
+}
+
+/// Makes a join token for agents; also returns until when it is good.
+pub(crate) async fn make_join_token(
+    core: &Core,
+    valid_seconds: u32,
+    uses: u32,
+    by: &str,
+) -> Result<(JoinToken, WallTime), ServerError> {
+    let mut secret = [0; 32];
+    getrandom::fill(&mut secret).map_err(NetError::Random)?;
+    let secret = URL_SAFE_NO_PAD.encode(secret);
+    let now = clock::now();
+    let expires_at = now.plus_micros(i64::from(valid_seconds) * 1_000_000);
+    let hash = intake::token_hash(&secret);
+    let token = NewToken { hash, uses, expires_at, created_by: by.to_owned() };
+    core.store.add_join_token(&token, now).await?;
+    let authority = Some(URL_SAFE_NO_PAD.encode(&core.authority));
+    let token = JoinToken { kind: JoinKind::Agent, url: core.agents_url.clone(), authority, secret };
+    Ok((token, expires_at))
+}
+
+fn make_private_folder(folder: &Path) -> std::io::Result<()> {
+    use std::os::unix::fs::DirBuilderExt as _;
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)
+}
+
+/// Two servers on one journal would destroy it.
+fn lock_folder(data: &Path) -> Result<nix::fcntl::Flock<File>, ServerError> {
+    use nix::fcntl::{Flock, FlockArg};
+    let path = data.join("lock");
+    let failed = |source| ServerError::Data { path: path.clone(), source };
+    let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
+    Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| match error {
+        nix::errno::Errno::EWOULDBLOCK => ServerError::InUse { path: data.to_owned() },
+        error => failed(error.into()),
+    })
+}
+
+/// This server's own id, made at its first start: the database says by it whose journal holds what.
+fn own_id(data: &Path) -> Result<ServerId, ServerError> {
+    let path = data.join("server-id");
+    match fs::read_to_string(&path) {
+        Ok(text) => text.trim().parse().map_err(|_| ServerError::Content {
+            path: path.clone(),
+            reason: "expected the server's id".into(),
+        }),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            let id = ServerId::from(Uuid::now_v7());
+            playhead_net::write_private(&path, id.to_string().as_bytes())?;
+            Ok(id)
+        }
+        Err(source) => Err(ServerError::Data { path, source }),
+    }
+}
+
+/// Listens for agents. A port that the system chose is chosen again at the next start: agents remember it.
+async fn listen(settings: &Settings, data: &Path, authority: &Authority) -> Result<Listener, ServerError> {
+    let tls = authority.server_config(&names(settings))?;
+    let wanted = settings.listen_agents;
+    let path = data.join("agents-port");
+    let kept = fs::read_to_string(&path).ok().and_then(|text| text.trim().parse::<u16>().ok());
+    if let (0, Some(port)) = (wanted.port(), kept) {
+        match Listener::bind(SocketAddr::new(wanted.ip(), port), Some(Arc::clone(&tls))).await {
+            Ok(listener) => return Ok(listener),
+            Err(error) => {
+                tracing::warn!(%error, "the agents' port of the last start is taken; agents enrolled with it will not find this server");
+            }
+        }
+    }
+    let listener = Listener::bind(wanted, Some(tls)).await?;
+    playhead_net::write_private(&path, listener.address().port().to_string().as_bytes())?;
+    Ok(listener)
+}
+
+/// Names and addresses under which agents may reach this server.
+fn names(settings: &Settings) -> Vec<String> {
+    let mut names = settings.agent_names.clone();
+    let url = settings.agents_url.as_deref().and_then(|url| url.parse::<http::Uri>().ok());
+    names.extend(url.and_then(|url| Some(url.host()?.trim_matches(['[', ']']).to_owned())));
+    names.extend(hostname());
+    if !settings.listen_agents.ip().is_unspecified() {
+        names.push(settings.listen_agents.ip().to_string());
+    }
+    names.extend(["localhost", "127.0.0.1", "::1"].map(String::from));
+    let mut seen = HashSet::new();
+    names.retain(|name| !name.is_empty() && seen.insert(name.clone()));
+    names
+}
+
+fn hostname() -> Option<String> {
+    nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok())
+}
+
+fn agents_url(settings: &Settings, bound: SocketAddr) -> String {
+    if let Some(url) = &settings.agents_url {
+        return url.clone();
+    }
+    let host = if bound.ip().is_unspecified() {
+        hostname().unwrap_or_else(|| "localhost".into())
+    } else if bound.is_ipv6() {
+        format!("[{}]", bound.ip())
+    } else {
+        bound.ip().to_string()
+    };
+    format!("https://{host}:{}", bound.port())
+}
+
+impl Core {
+    /// Whether other servers may share the site's database.
+    pub(crate) fn shares_site(&self) -> bool {
+        self.store.database().dialect() == playhead_db::Dialect::Postgres
+    }
+}

@@ -1,0 +1,237 @@
+//! Taking whole segments out of the journal into storage.
+//!
+//! The order is what keeps everything safe: the object is written and made visible, read back and compared, written down in the
+//! database, and only then leaves the journal. A crash anywhere means that the same segment is stored again over itself.
+
+use super::Storage;
+use crate::{
+    clock,
+    core::Shared,
+    progress,
+    recordings::{Closing, Live, Run, Unsealed, lock},
+};
+use bytes::Bytes;
+use playhead_db::{DbError, site::SegmentRow};
+use playhead_format::{FormatError, SegmentIndex, SegmentWriter, open_fragment};
+use playhead_model::RecordingId;
+use std::{
+    io::{self, Write},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    task::JoinError,
+};
+
+/// Recordings that are stored at a time.
+const AT_ONCE: usize = 2;
+const FIRST_WAIT: Duration = Duration::from_secs(1);
+const LONGEST_WAIT: Duration = Duration::from_secs(300);
+
+/// Why a segment could not be stored.
+#[derive(Debug, thiserror::Error)]
+enum SealError {
+    #[error("the storage failed: {0}")]
+    Storage(#[from] object_store::Error),
+    #[error("{0}")]
+    Db(#[from] DbError),
+    #[error("cannot read the journal: {0}")]
+    Journal(io::Error),
+    #[error("a fragment in the server's journal is damaged: {0}")]
+    Damaged(FormatError),
+    #[error("the storage gave back other bytes than it was given: expected {expected}, got {actual}")]
+    Differs { expected: String, actual: String },
+    #[error("interrupted: {0}")]
+    Interrupted(#[from] JoinError),
+}
+
+/// Stores segments as they become whole.
+pub(crate) async fn run(core: Shared) {
+    let places = Arc::new(Semaphore::new(AT_ONCE));
+    loop {
+        let Some(id) = core.recordings.next_to_seal() else {
+            tokio::select! {
+                () = core.stop.cancelled() => return,
+                () = core.recordings.seal.notified() => continue,
+            }
+        };
+        let Some(live) = core.recordings.get(id) else { continue };
+        let place = tokio::select! {
+            () = core.stop.cancelled() => return,
+            // The semaphore is never closed.
+            place = Arc::clone(&places).acquire_owned() => place,
+        };
+        let core = Arc::clone(&core);
+        core.tasks.clone().spawn(async move {
+            let _place = place;
+            let _turn = live.sealing.lock().await;
+            recording(&core, &live).await;
+        });
+    }
+}
+
+/// Stores what is whole of one recording. After a failure it is asked for again later.
+async fn recording(core: &Shared, live: &Arc<Live>) {
+    while let Some(unsealed) = live.unsealed() {
+        if core.stop.is_cancelled() {
+            return;
+        }
+        let number = unsealed.number;
+        match segment(core, live, unsealed).await {
+            Ok(row) => {
+                tracing::info!(recording = %live.id(), segment = number, bytes = row.bytes, "segment stored");
+                lock(&core.storage_problem).take();
+                lock(&live.seal_wait).take();
+                live.sealed(&row);
+                core.journal.tidy();
+            }
+            Err(SealError::Damaged(error)) => {
+                live.quarantine(format!("segment {number} cannot be stored: {error}"));
+                core.recordings.progress.notify_one();
+                return;
+            }
+            Err(error) => {
+                let wait = {
+                    let mut wait = lock(&live.seal_wait);
+                    let next = wait.map_or(FIRST_WAIT, |wait: Duration| (wait * 2).min(LONGEST_WAIT));
+                    *wait.insert(next)
+                };
+                tracing::error!(recording = %live.id(), segment = number, %error, retry_seconds = wait.as_secs(),
+                    "cannot store a segment; it stays in the journal");
+                lock(&core.storage_problem).replace(format!("cannot store segments: {error}"));
+                again_later(core, live.id(), wait);
+                return;
+            }
+        }
+    }
+    if live.is_over() {
+        // Written down once more before it is forgotten here, so that the list is right from now on.
+        match progress::write(core, &[Arc::clone(live)]).await {
+            Ok(()) => core.recordings.remove(live.id()),
+            Err(error) => {
+                tracing::error!(recording = %live.id(), %error, "cannot write down the end of a recording; trying again");
+                again_later(core, live.id(), FIRST_WAIT);
+            }
+        }
+    }
+}
+
+fn again_later(core: &Shared, id: RecordingId, wait: Duration) {
+    let shared = Arc::clone(core);
+    core.tasks.spawn(async move {
+        tokio::select! {
+            () = shared.stop.cancelled() => {}
+            () = tokio::time::sleep(wait) => shared.recordings.want_seal(id),
+        }
+    });
+}
+
+/// Stores one segment and writes it down.
+async fn segment(core: &Shared, live: &Arc<Live>, unsealed: Unsealed) -> Result<SegmentRow, SealError> {
+    let Unsealed { number, run, closing } = unsealed;
+    let path = Storage::path_of(&live.info, number);
+    let (sender, mut pieces) = mpsc::channel(4);
+    let building = tokio::task::spawn_blocking(move || build(&run, closing, &sender));
+    let put = core.storage.put(&path, &mut pieces).await;
+    // Dropping the receiver ends a builder whose bytes nobody takes any more.
+    drop(pieces);
+    let built = building.await?;
+    let (upload, index) = match (put, built) {
+        (Ok(upload), Ok(index)) => (upload, index),
+        (put, built) => {
+            if let Ok(upload) = put {
+                upload.abort().await;
+                // The upload is fine, so the building is not.
+                built?;
+                return Err(SealError::Journal(io::ErrorKind::UnexpectedEof.into()));
+            }
+            return Err(put.err().map_or_else(
+                || SealError::Journal(io::ErrorKind::UnexpectedEof.into()),
+                SealError::Storage,
+            ));
+        }
+    };
+    let (bytes, blake3) = (upload.bytes, upload.blake3);
+    upload.finish().await?;
+    let actual = core.storage.digest(&path).await?;
+    if actual != (bytes, blake3) {
+        return Err(SealError::Differs {
+            expected: format!("{bytes} bytes with BLAKE3 {blake3}"),
+            actual: format!("{} bytes with BLAKE3 {}", actual.0, actual.1),
+        });
+    }
+    let row = row_of(live.id(), path, bytes, blake3, &index);
+    // The end and the gaps first: once the segment is written down, the journal's word for them may go.
+    progress::write(core, &[Arc::clone(live)]).await?;
+    core.store.add_segment(&row).await?;
+    Ok(row)
+}
+
+fn row_of(
+    recording: RecordingId,
+    path: String,
+    bytes: u64,
+    blake3: blake3::Hash,
+    index: &SegmentIndex,
+) -> SegmentRow {
+    let first = index.entries.first();
+    let last = index.entries.last();
+    SegmentRow {
+        recording,
+        number: index.segment,
+        path,
+        bytes,
+        blake3: blake3.to_hex().to_string(),
+        first_seq: first.map_or(0, |entry| entry.seq),
+        next_seq: last.map_or(0, |entry| entry.seq + 1),
+        start_us: first.map_or(0, |entry| entry.start_us),
+        end_us: last.map_or(0, |entry| entry.end_us),
+        events: index.entries.iter().map(|entry| u64::from(entry.events)).sum(),
+        head: index.head.to_string(),
+        stored_at: clock::now(),
+    }
+}
+
+/// Makes the segment's file out of the journal and sends it off piece by piece.
+fn build(run: &Run, closing: Closing, pieces: &mpsc::Sender<Bytes>) -> Result<SegmentIndex, SealError> {
+    let out = Pipe::default();
+    let mut writer = SegmentWriter::new(out.clone()).map_err(SealError::Damaged)?;
+    for (file, entry) in run {
+        let record = file.read(entry.offset, entry.length).map_err(SealError::Journal)?;
+        let fragment = open_fragment(&record).map_err(SealError::Damaged)?;
+        writer.append_open(&record, &fragment).map_err(SealError::Damaged)?;
+        out.pass(pieces)?;
+    }
+    let index = match closing {
+        Closing::Regular => writer.finish(),
+        Closing::Lost => writer.finish_lost(),
+    }
+    .map_err(SealError::Damaged)?;
+    out.pass(pieces)?;
+    Ok(index)
+}
+
+/// Takes what the writer writes and hands it on.
+#[derive(Clone, Default)]
+struct Pipe(Arc<Mutex<Vec<u8>>>);
+
+impl Pipe {
+    fn pass(&self, pieces: &mpsc::Sender<Bytes>) -> Result<(), SealError> {
+        let bytes = std::mem::take(&mut *lock(&self.0));
+        pieces
+            .blocking_send(bytes.into())
+            .map_err(|_| SealError::Journal(io::Error::other("the upload ended early")))
+    }
+}
+
+impl Write for Pipe {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        lock(&self.0).extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
