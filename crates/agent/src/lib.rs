@@ -1,1 +1,246 @@
-//! Playhead.
+//! The agent: records the displays of a session host and sends the recordings to its site.
+//!
+//! Each display has a thread of its own ([`display`]) that captures ([`capture`]), makes fragments ([`recorder`]) and puts
+//! them into the queue on disk ([`spool`]). The uplink ([`uplink`]) is asynchronous, sends what is queued and forgets what
+//! the server calls durable. The two meet in the spool and in [`control`] alone: capture never waits for the network.
+
+mod capture;
+mod clock;
+mod control;
+mod display;
+mod folder;
+mod identity;
+mod recorder;
+mod session;
+mod settings;
+mod spool;
+mod status;
+#[cfg(test)]
+mod testing;
+mod uplink;
+
+pub use settings::{DisplaySettings, ServerSettings, Settings, SpoolSettings, WhenFull};
+pub use spool::SpoolError;
+pub use status::{DisplayReport, Report, ServerReport, status};
+
+use control::{Control, Registry};
+use identity::Identity;
+use playhead_net::{DialError, NetError, NodeKey};
+use playhead_protocol::join::{JoinKind, JoinToken};
+use session::Host;
+use spool::Spool;
+use status::Status;
+use std::{
+    io,
+    panic::{AssertUnwindSafe, catch_unwind},
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
+use tokio_util::sync::CancellationToken;
+use uplink::{Shared, Uplink};
+
+/// Version of the agent.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// Folder of the queue, below the data folder.
+const SPOOL: &str = "spool";
+
+/// Why an agent cannot run.
+#[derive(Debug, thiserror::Error)]
+pub enum AgentError {
+    /// A file that cannot be used.
+    #[error("cannot use {path}: {source}")]
+    File {
+        /// The file or folder.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// A settings file that says something wrong.
+    #[error("cannot use the settings in {path}: {reason}")]
+    Settings {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong and where.
+        reason: String,
+    },
+    /// A setting that cannot be.
+    #[error("{0}")]
+    Setting(String),
+    /// Another agent uses the data folder.
+    #[error("another agent uses {0}: stop it, or give this one another folder with --data")]
+    InUse(PathBuf),
+    /// A key or certificate of ours.
+    #[error(transparent)]
+    Net(#[from] NetError),
+    /// The queue.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// The agent has not joined a site and cannot.
+    #[error("this agent has not joined a site yet: make a join token for an agent at the console and give it with --join, or as join in the settings")]
+    NoToken,
+    /// A token that is none.
+    #[error(transparent)]
+    Token(#[from] playhead_protocol::join::JoinTokenError),
+    /// A token for something else.
+    #[error("this join token is for a recording server, not for an agent: make one for an agent at the console")]
+    TokenKind,
+    /// The server refused the token.
+    #[error("{url} refused the join token ({status}): {detail}; make a new one at the console")]
+    Join {
+        /// The server.
+        url: String,
+        /// Its status.
+        status: String,
+        /// What it says.
+        detail: String,
+    },
+    /// The server cannot be reached.
+    #[error(transparent)]
+    Dial(#[from] DialError),
+    /// The system gives no thread or file descriptor.
+    #[error("cannot start recording: {0}")]
+    System(#[from] io::Error),
+    /// A part of the agent failed.
+    #[error("a part of the agent failed: {0}")]
+    Failed(#[from] tokio::task::JoinError),
+}
+
+/// Runs an agent until `stop` is cancelled: then it ends its recordings, sends what it can within seconds, and leaves the
+/// rest in its queue for the next start.
+///
+/// # Errors
+/// It cannot start, or the server refuses its join token. Displays that are not there and servers that cannot be
+/// reached are no errors: they are waited for.
+pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), AgentError> {
+    settings.check()?;
+    let _hold = folder::take(&settings.data)?;
+    let key = NodeKey::load_or_create(&settings.data.join("key"))?;
+    let path = settings.data.join("identity.json");
+    let join = token(&settings.server)?;
+    let mut identity = Identity::load(&path)?;
+    if let (Some(known), Some(token)) = (identity.take_if(|_| join.is_some()), &join) {
+        identity = known.reconcile(token);
+        if let Some(identity) = &identity {
+            identity.save(&path)?;
+        }
+    }
+    if identity.is_none() && join.is_none() {
+        return Err(AgentError::NoToken);
+    }
+
+    let folder = settings.data.join(SPOOL);
+    let spool = tokio::task::spawn_blocking(move || Spool::open(&folder, settings.spool)).await??;
+    let spool = Arc::new(spool);
+    let host = Host { name: host_name(settings.host.as_deref()), boot_id: clock::boot_id()? };
+    session::end_orphans(&spool, &host, &settings.displays);
+    let (registry, status) = (Arc::new(Registry::default()), Arc::new(Status::default()));
+    let displays = start_displays(&settings, &host, &spool, &registry, &status)?;
+
+    let (drain, end) = (CancellationToken::new(), CancellationToken::new());
+    let keeper = {
+        let (status, path, end) = (Arc::clone(&status), settings.data.join(status::FILE), end.clone());
+        tokio::spawn(async move { status.keep(path, end).await })
+    };
+    let shared = Shared { spool, registry, status, host: host.name, system: system() };
+    let uplink = Uplink { shared: Arc::new(shared), key, path, identity, join };
+    let mut sending = tokio::spawn(uplink.run(drain.clone()));
+
+    let early = tokio::select! {
+        () = stop.cancelled() => None,
+        ended = &mut sending => Some(ended),
+    };
+    // First the recordings end, then what is queued of them is sent.
+    let ended = tokio::task::spawn_blocking(move || displays.stop()).await;
+    drain.cancel();
+    let sent = match early {
+        Some(sent) => sent,
+        None => sending.await,
+    };
+    end.cancel();
+    keeper.await?;
+    ended?;
+    sent?
+}
+
+/// The threads that record.
+struct Displays(Vec<(Arc<Control>, thread::JoinHandle<()>)>);
+
+impl Displays {
+    /// Ends all recordings; blocking.
+    fn stop(self) {
+        self.0.iter().for_each(|(control, _)| control.wish(|wishes| wishes.stop = true));
+        for (_, thread) in self.0 {
+            // The thread catches its panics itself.
+            let _ = thread.join();
+        }
+    }
+}
+
+fn start_displays(
+    settings: &Settings,
+    host: &Host,
+    spool: &Arc<Spool>,
+    registry: &Arc<Registry>,
+    status: &Arc<Status>,
+) -> Result<Displays, AgentError> {
+    let mut displays = Displays(Vec::new());
+    for display in &settings.displays {
+        let control = Arc::new(Control::new()?);
+        let context = display::Context {
+            display: display.clone(),
+            host: host.clone(),
+            spool: Arc::clone(spool),
+            registry: Arc::clone(registry),
+            control: Arc::clone(&control),
+            status: Arc::clone(status),
+        };
+        let name = format!("display {}", display.display);
+        let spawned = thread::Builder::new().name(name).spawn(move || record(&context));
+        match spawned {
+            Ok(thread) => displays.0.push((control, thread)),
+            Err(error) => {
+                displays.stop();
+                return Err(error.into());
+            }
+        }
+    }
+    Ok(displays)
+}
+
+/// Records a display, whatever happens: one that fails must not take the others with it.
+fn record(context: &display::Context) {
+    while catch_unwind(AssertUnwindSafe(|| display::run(context))).is_err() {
+        // The panic itself is reported by the process's hook.
+        tracing::error!(display = context.display.display, "recording the display failed: beginning again");
+        let _ = context.control.wait(None, Some(Duration::from_secs(1)));
+    }
+}
+
+fn token(settings: &ServerSettings) -> Result<Option<JoinToken>, AgentError> {
+    let text = match (&settings.join, &settings.join_file) {
+        (Some(text), _) => text.clone(),
+        (None, Some(path)) => std::fs::read_to_string(path)
+            .map_err(|source| AgentError::File { path: path.clone(), source })?,
+        (None, None) => return Ok(None),
+    };
+    let token: JoinToken = text.parse()?;
+    if token.kind != JoinKind::Agent {
+        return Err(AgentError::TokenKind);
+    }
+    Ok(Some(token))
+}
+
+fn host_name(given: Option<&str>) -> String {
+    let system = || nix::unistd::gethostname().ok().map(|name| name.to_string_lossy().into_owned());
+    given.map(str::to_owned).or_else(system).filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".into())
+}
+
+/// Name of the operating system, for people.
+fn system() -> String {
+    let text = std::fs::read_to_string(Path::new("/etc/os-release")).unwrap_or_default();
+    let name = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
+    name.map_or_else(|| "Linux".into(), |name| name.trim_matches('"').chars().take(200).collect())
+}

@@ -1,0 +1,190 @@
+//! What the rest of the agent wants of the thread that records a display.
+
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
+use playhead_model::{RecordingId, RecordingSettings};
+use std::{
+    collections::HashMap,
+    io::{self, Read as _, Write as _},
+    os::{fd::{AsFd as _, BorrowedFd}, unix::net::UnixStream},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+
+/// The newest wishes for one display. Wishes are not queued: a later one replaces an earlier one.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Wishes {
+    /// End the recording and the thread.
+    pub(crate) stop: bool,
+    /// Somebody watches the recording live.
+    pub(crate) watched: bool,
+    /// How the site wants it recorded; taken once.
+    pub(crate) settings: Option<RecordingSettings>,
+    /// The server takes nothing more for this recording: begin another.
+    pub(crate) renew: Option<RecordingId>,
+}
+
+/// Wishes for one display's thread, and the way to wake it.
+pub(crate) struct Control {
+    wishes: Mutex<Wishes>,
+    bell: UnixStream,
+    ear: UnixStream,
+}
+
+impl Control {
+    /// # Errors
+    /// The system gives no more file descriptors.
+    pub(crate) fn new() -> io::Result<Self> {
+        let (bell, ear) = UnixStream::pair()?;
+        bell.set_nonblocking(true)?;
+        ear.set_nonblocking(true)?;
+        Ok(Self { wishes: Mutex::default(), bell, ear })
+    }
+
+    /// Changes the wishes and wakes the thread.
+    pub(crate) fn wish(&self, change: impl FnOnce(&mut Wishes)) {
+        change(&mut self.lock());
+        // A full pipe means that it is being woken already.
+        let _ = (&self.bell).write(&[1]);
+    }
+
+    /// The wishes now. Settings are given out once.
+    pub(crate) fn take(&self) -> Wishes {
+        let mut sink = [0; 64];
+        while (&self.ear).read(&mut sink).is_ok_and(|count| count == sink.len()) {}
+        let mut wishes = self.lock();
+        Wishes { settings: wishes.settings.take(), ..wishes.clone() }
+    }
+
+    /// Waits until there are new wishes, `other` is readable, or the time is up.
+    ///
+    /// # Errors
+    /// The system refuses to wait.
+    pub(crate) fn wait(&self, other: Option<BorrowedFd<'_>>, most: Option<Duration>) -> io::Result<()> {
+        let mut fds = vec![PollFd::new(self.ear.as_fd(), PollFlags::POLLIN)];
+        fds.extend(other.map(|fd| PollFd::new(fd, PollFlags::POLLIN)));
+        // Whole milliseconds, rounded up: to wake too early would mean to wait twice.
+        let millis = most.map(|most| most.as_micros().div_ceil(1_000));
+        let timeout = match millis {
+            Some(millis) => PollTimeout::try_from(millis).unwrap_or(PollTimeout::MAX),
+            None => PollTimeout::NONE,
+        };
+        match poll(&mut fds, timeout) {
+            Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Wishes> {
+        // Plain values, changed one at a time.
+        self.wishes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Which thread records what, and how the site wants it.
+#[derive(Default)]
+pub(crate) struct Registry(Mutex<Registered>);
+
+#[derive(Default)]
+struct Registered {
+    recordings: HashMap<RecordingId, Arc<Control>>,
+    settings: RecordingSettings,
+}
+
+impl Registry {
+    /// A thread records this from now on.
+    pub(crate) fn begin(&self, recording: RecordingId, control: &Arc<Control>) {
+        self.lock().recordings.insert(recording, Arc::clone(control));
+    }
+
+    /// It does not any more.
+    pub(crate) fn end(&self, recording: RecordingId) {
+        self.lock().recordings.remove(&recording);
+    }
+
+    /// How the site wanted its recordings when it last said so.
+    pub(crate) fn settings(&self) -> RecordingSettings {
+        self.lock().settings.clone()
+    }
+
+    /// The site says how it wants a recording, and so the next ones too.
+    pub(crate) fn set_settings(&self, recording: RecordingId, settings: RecordingSettings) {
+        let control = {
+            let mut registered = self.lock();
+            registered.settings = settings.clone();
+            registered.recordings.get(&recording).cloned()
+        };
+        if let Some(control) = control {
+            control.wish(|wishes| wishes.settings = Some(settings));
+        }
+    }
+
+    /// Somebody begins or ends to watch a recording.
+    pub(crate) fn set_watched(&self, recording: RecordingId, watched: bool) {
+        if let Some(control) = self.control(recording) {
+            control.wish(|wishes| wishes.watched = watched);
+        }
+    }
+
+    /// Nobody can watch anything: the connection is gone.
+    pub(crate) fn nobody_watches(&self) {
+        let controls: Vec<_> = self.lock().recordings.values().cloned().collect();
+        controls.iter().for_each(|control| control.wish(|wishes| wishes.watched = false));
+    }
+
+    /// Nothing more is taken for a recording: its display gets another.
+    pub(crate) fn renew(&self, recording: RecordingId) {
+        if let Some(control) = self.control(recording) {
+            control.wish(|wishes| wishes.renew = Some(recording));
+        }
+    }
+
+    fn control(&self, recording: RecordingId) -> Option<Arc<Control>> {
+        self.lock().recordings.get(&recording).cloned()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Registered> {
+        // Maps and plain values, changed one at a time.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wish_wakes_whoever_waits_and_settings_come_once() {
+        let control = Arc::new(Control::new().unwrap());
+        let waiting = Arc::clone(&control);
+        let waiter = std::thread::spawn(move || {
+            waiting.wait(None, None).unwrap();
+            waiting.take()
+        });
+        control.wish(|wishes| wishes.settings = Some(RecordingSettings::default()));
+        assert!(waiter.join().unwrap().settings.is_some());
+        assert_eq!(control.take(), Wishes::default());
+        for _ in 0..100_000 {
+            control.wish(|wishes| wishes.watched = true);
+        }
+        assert!(control.take().watched);
+    }
+
+    #[test]
+    fn wishes_reach_the_thread_of_their_recording() {
+        let registry = Registry::default();
+        let control = Arc::new(Control::new().unwrap());
+        let (mine, other) = (RecordingId::from_bytes([1; 16]), RecordingId::from_bytes([2; 16]));
+        registry.begin(mine, &control);
+        registry.set_watched(other, true);
+        assert!(!control.take().watched);
+        registry.set_watched(mine, true);
+        assert!(control.take().watched);
+        registry.nobody_watches();
+        assert!(!control.take().watched);
+        registry.renew(mine);
+        assert_eq!(control.take().renew, Some(mine));
+        registry.end(mine);
+        registry.set_watched(mine, true);
+        assert!(!control.take().watched);
+    }
+}

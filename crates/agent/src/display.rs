@@ -1,0 +1,349 @@
+//! The thread that records one display.
+
+use crate::{
+    capture::{CaptureError, Happened, Screen},
+    clock::{Moment, Now},
+    control::{Control, Registry},
+    recorder::{RecordError, Sink},
+    session::{self, Host, Session, SessionError},
+    settings::DisplaySettings,
+    spool::{Queue, Spool, SpoolError},
+    status::{DisplayReport, Status},
+};
+use playhead_format::Fragment;
+use playhead_model::{EndReason, GapCause};
+use std::{sync::Arc, time::Duration};
+
+/// While a display is not there it is looked for at this interval at least.
+const LOOK: Duration = Duration::from_secs(2);
+/// A display that is there but cannot be recorded is tried again after this.
+const RETRY: Duration = Duration::from_secs(10);
+/// While there is no room, room is looked for at this interval.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// What the thread needs of the rest of the agent.
+pub(crate) struct Context {
+    pub(crate) display: DisplaySettings,
+    pub(crate) host: Host,
+    pub(crate) spool: Arc<Spool>,
+    pub(crate) registry: Arc<Registry>,
+    pub(crate) control: Arc<Control>,
+    pub(crate) status: Arc<Status>,
+}
+
+/// Why recording a session went no further.
+enum Outcome {
+    /// The agent is told to stop.
+    Stopped,
+    /// The session ended.
+    Ended,
+    /// The server takes nothing more for the recording.
+    Renewed,
+}
+
+/// Why something could not be recorded.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+}
+
+/// Records the display's sessions, one after another, until told to stop.
+pub(crate) fn run(context: &Context) {
+    let name = &context.display.display;
+    let mut wait = Duration::from_millis(100);
+    let mut told = String::new();
+    let mut tell = |error: &dyn std::fmt::Display| {
+        let text = error.to_string();
+        context.status.display(name, DisplayReport { recording: None, error: Some(text.clone()) });
+        if text != told {
+            tracing::error!(display = name, error = text, "cannot record the display; trying again until it works");
+            told = text;
+        }
+    };
+    while !context.control.take().stop {
+        let mut pause = RETRY;
+        match Screen::open(name, context.display.xauthority.as_deref()) {
+            Ok(screen) => match context.begin(screen) {
+                Ok(recording) => match recording.run() {
+                    Outcome::Stopped => break,
+                    Outcome::Ended => (wait, pause) = (Duration::from_millis(100), Duration::ZERO),
+                    Outcome::Renewed => pause = Duration::ZERO,
+                },
+                Err(error) => tell(&error),
+            },
+            Err(error) => {
+                if error.is_gone() {
+                    session::end_others(&context.spool, name, None);
+                    pause = wait;
+                    wait = (wait * 2).min(LOOK);
+                }
+                tell(&error);
+            }
+        }
+        if let Err(error) = context.control.wait(None, Some(pause)) {
+            tell(&error);
+            return;
+        }
+    }
+    context.status.display(name, DisplayReport::default());
+}
+
+impl Context {
+    fn begin(&self, screen: Screen) -> Result<Recording<'_>, SessionError> {
+        let Session { recorder, queue } =
+            session::begin(&screen, &self.display, &self.host, &self.spool, &self.registry)?;
+        // Nobody watches what has just begun.
+        self.control.wish(|wishes| wishes.watched = false);
+        self.registry.begin(queue.id(), &self.control);
+        self.tell(&queue, None);
+        let everything = Happened { drawn: true, moved: true, reshaped: true, resized: false };
+        Ok(Recording {
+            context: self,
+            screen: Some(screen),
+            recorder,
+            queue,
+            pending: everything,
+            next_us: 0,
+            paused: false,
+        })
+    }
+
+    fn tell(&self, queue: &Queue, error: Option<String>) {
+        let report = DisplayReport { recording: Some(queue.id()), error };
+        self.status.display(&self.display.display, report);
+    }
+}
+
+/// Puts fragments into the spool.
+struct ToSpool<'a>(&'a Spool, &'a Queue);
+
+impl Sink for ToSpool<'_> {
+    type Error = Trouble;
+
+    fn keep(&mut self, fragment: &Fragment) -> Result<(), Trouble> {
+        Ok(self.0.append(self.1, fragment)?)
+    }
+}
+
+/// One session being recorded.
+struct Recording<'a> {
+    context: &'a Context,
+    /// Gone once the session is.
+    screen: Option<Screen>,
+    recorder: crate::recorder::Recorder,
+    queue: Arc<Queue>,
+    /// What happened and is not recorded yet.
+    pending: Happened,
+    /// Media time before which no picture is taken.
+    next_us: u64,
+    /// There is no room in the queue.
+    paused: bool,
+}
+
+impl Recording<'_> {
+    fn run(mut self) -> Outcome {
+        let outcome = loop {
+            match self.step() {
+                Ok(None) => {}
+                Ok(Some(outcome)) => break outcome,
+                Err(Trouble::Capture(error)) => {
+                    tracing::debug!(display = self.context.display.display, %error, "the display does not answer");
+                    if !self.reconnect(&error) {
+                        break Outcome::Ended;
+                    }
+                }
+                Err(Trouble::Spool(SpoolError::Closed { .. })) => break Outcome::Renewed,
+                Err(trouble) => self.suffer(&trouble),
+            }
+        };
+        let reason = match outcome {
+            Outcome::Stopped => Some(EndReason::AgentStopped),
+            Outcome::Ended => Some(EndReason::SessionEnded),
+            Outcome::Renewed => None,
+        };
+        let id = self.recorder.id();
+        if matches!(outcome, Outcome::Stopped) {
+            self.take_last();
+        }
+        self.context.registry.end(id);
+        if let Some(reason) = reason {
+            self.finish(reason);
+        }
+        self.context.spool.touch();
+        outcome
+    }
+
+    /// One round: what is wished, what happened, what is due; then a wait.
+    fn step(&mut self) -> Result<Option<Outcome>, Trouble> {
+        let wishes = self.context.control.take();
+        if wishes.stop {
+            return Ok(Some(Outcome::Stopped));
+        }
+        if wishes.renew == Some(self.recorder.id()) {
+            return Ok(Some(Outcome::Renewed));
+        }
+        if let Some(settings) = wishes.settings {
+            self.recorder.set_settings(settings);
+        }
+        self.recorder.set_watched(wishes.watched);
+        let Some(screen) = &mut self.screen else { return Ok(Some(Outcome::Ended)) };
+        self.pending.add(screen.events()?);
+        if std::mem::take(&mut self.pending.resized) && screen.resize()? {
+            self.pending.drawn = true;
+        }
+        if self.paused {
+            if self.context.spool.has_room() {
+                self.go_on();
+            }
+        } else {
+            let now = self.now();
+            if self.pending.is_something() && now.media_us >= self.next_us {
+                self.next_us = now.media_us + self.interval();
+                self.take()?;
+                // While the display answered, more may have come in.
+                return Ok(None);
+            }
+            self.recorder.tick(now, &mut ToSpool(&self.context.spool, &self.queue))?;
+        }
+        self.wait()?;
+        Ok(None)
+    }
+
+    /// Records what is pending.
+    fn take(&mut self) -> Result<(), Trouble> {
+        let at = self.now();
+        let Some(screen) = &mut self.screen else { return Ok(()) };
+        let pending = std::mem::take(&mut self.pending);
+        if pending.reshaped {
+            self.recorder.shape(at, &screen.shape()?)?;
+        }
+        if pending.moved {
+            let place = screen.place()?;
+            self.recorder.place(at, place.x, place.y, place.visible)?;
+        }
+        let needed = self.recorder.needs_picture(at);
+        if pending.drawn || needed {
+            let rects = screen.update()?;
+            if needed || !rects.is_empty() {
+                let mut sink = ToSpool(&self.context.spool, &self.queue);
+                self.recorder.picture(at, &screen.picture(), &rects, &mut sink)?;
+            }
+        }
+        let mut sink = ToSpool(&self.context.spool, &self.queue);
+        self.recorder.tick(at, &mut sink)
+    }
+
+    /// What was drawn since the last picture still belongs to the recording.
+    fn take_last(&mut self) {
+        let Some(screen) = &self.screen else { return };
+        let Ok(more) = screen.events() else { return };
+        self.pending.add(more);
+        if self.pending.is_something()
+            && !self.paused
+            && let Err(error) = self.take()
+        {
+            tracing::warn!(%error, "cannot take the last picture");
+        }
+    }
+
+    /// Waits for the display, for wishes, or for what is due next.
+    fn wait(&self) -> Result<(), Trouble> {
+        let now = self.now().media_us;
+        let until = |at: u64| Duration::from_micros(at.saturating_sub(now));
+        let close = self.recorder.deadline().map(until);
+        // Within the interval after a picture nothing is looked at, however much happens.
+        let resting = now < self.next_us && (self.pending.is_something() || self.screen.is_none());
+        let fd = self.screen.as_ref().filter(|_| !self.paused && !resting).map(Screen::fd);
+        let rest = resting.then(|| until(self.next_us));
+        let pause = self.paused.then_some(PAUSE);
+        let most = [close, rest, pause].into_iter().flatten().min();
+        self.context.control.wait(fd, most).map_err(|error| CaptureError::Request(error.to_string()).into())
+    }
+
+    /// The display does not answer. Returns whether its session still goes on.
+    fn reconnect(&mut self, error: &CaptureError) -> bool {
+        let settings = &self.context.display;
+        self.screen = None;
+        for _ in 0..3 {
+            // A session that ends takes its display with it within a moment.
+            let _ = self.context.control.wait(None, Some(Duration::from_millis(150)));
+            let Ok(screen) = Screen::open(&settings.display, settings.xauthority.as_deref()) else { continue };
+            if !session::is_same(&screen, self.recorder.id()).unwrap_or(false) {
+                return false;
+            }
+            tracing::error!(display = settings.display, %error, "lost touch with the display for a moment");
+            self.screen = Some(screen);
+            self.recorder.lost(GapCause::CaptureFailed);
+            self.begin_again();
+            return true;
+        }
+        false
+    }
+
+    /// Something could not be recorded or kept.
+    fn suffer(&mut self, trouble: &Trouble) {
+        let recording = self.recorder.id();
+        let name = &self.context.display.display;
+        match trouble {
+            Trouble::Spool(error) => {
+                let cause = if error.is_full() { GapCause::QueueFull } else { GapCause::QueueDamaged };
+                tracing::error!(%recording, display = name, %error, "recording is paused until there is room");
+                self.recorder.lost(cause);
+                self.paused = true;
+            }
+            _ => {
+                tracing::error!(%recording, display = name, error = %trouble, "a picture could not be recorded");
+                self.recorder.lost(GapCause::CaptureFailed);
+                self.begin_again();
+            }
+        }
+        self.context.tell(&self.queue, Some(trouble.to_string()));
+    }
+
+    fn go_on(&mut self) {
+        self.paused = false;
+        tracing::info!(recording = %self.recorder.id(), "recording goes on");
+        self.context.tell(&self.queue, None);
+        self.begin_again();
+        self.next_us = 0;
+    }
+
+    /// Everything counts as new, after a moment's rest.
+    fn begin_again(&mut self) {
+        self.pending = Happened { drawn: true, moved: true, reshaped: true, resized: true };
+        self.next_us = self.now().media_us + 1_000_000;
+    }
+
+    fn finish(&mut self, reason: EndReason) {
+        let at = self.now();
+        let recording = self.recorder.id();
+        if reason == EndReason::AgentStopped
+            && let Some(screen) = &self.screen
+        {
+            session::unmark(screen);
+        }
+        let mut sink = ToSpool(&self.context.spool, &self.queue);
+        match self.recorder.finish(at, reason, &mut sink) {
+            Ok(()) => tracing::info!(%recording, %reason, "recording has ended"),
+            Err(error) => tracing::error!(%recording, %error, "cannot queue the end of the recording"),
+        }
+        if self.queue.is_unused()
+            && let Err(error) = self.context.spool.remove(recording)
+        {
+            tracing::warn!(%recording, %error, "cannot remove an empty queue");
+        }
+    }
+
+    fn now(&self) -> Moment {
+        Now::read().since(self.queue.started().start_boot_us)
+    }
+
+    fn interval(&self) -> u64 {
+        1_000_000 / u64::from(self.recorder.settings().frame_rate.max(1))
+    }
+}

@@ -1,0 +1,435 @@
+//! Pictures and pointer in, fragments out: decides what is a key frame, where a fragment ends and where a segment does.
+//!
+//! Nothing here waits, reads a clock or writes a file: the caller says what time it is and takes the fragments. A fragment
+//! that the caller could not keep is as if it had never been: see [`Recorder::lost`].
+
+use crate::clock::Moment;
+use playhead_format::{
+    Chain, Channel, CursorMessage, Flags, FormatError, Fragment, FragmentBuilder, FragmentHead, Hash, MetaMessage,
+};
+use playhead_model::{EndReason, Gap, GapCause, RecordingId, RecordingInfo, RecordingSettings};
+use playhead_screen::{EncodeError, Encoder, EncoderConfig, PacketKind, Picture, Rect, Want};
+
+/// zstd's level: 1 costs least, and what the codec leaves over gains little from more.
+const LEVEL: i32 = 1;
+/// A fragment that has grown to this is closed at once.
+const MOST_UNCOMPRESSED: usize = 4 << 20;
+/// A key frame comes early when what must be read after the one before has grown to this, whatever a key frame costs.
+const LEAST_BEFORE_KEY: u64 = 256 << 10;
+/// Between two pictures at most this counts as activity.
+const MOST_ACTIVITY_US: u64 = 1_000_000;
+
+/// Why nothing could be recorded.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum RecordError {
+    #[error("cannot encode the picture: {0}")]
+    Encode(#[from] EncodeError),
+    #[error("cannot make a fragment: {0}")]
+    Format(#[from] FormatError),
+    #[error("cannot make a fragment that follows: {0}")]
+    Chain(#[from] playhead_format::ChainError),
+}
+
+/// Takes finished fragments. Its error is handed through.
+pub(crate) trait Sink {
+    /// Why a fragment was not kept.
+    type Error: From<RecordError>;
+
+    /// Keeps a fragment.
+    fn keep(&mut self, fragment: &Fragment) -> Result<(), Self::Error>;
+}
+
+/// What the pointer looks like and where it is.
+#[derive(Debug, Default)]
+struct Pointer {
+    shape: Option<Vec<u8>>,
+    place: Option<Vec<u8>>,
+}
+
+/// How far the last key frame lies back.
+#[derive(Debug, Default)]
+struct SinceKey {
+    activity_us: u64,
+    bytes: u64,
+    /// Bytes of that key frame, compressed.
+    key_bytes: u64,
+    picture_at: Option<u64>,
+}
+
+/// The fragment being filled.
+#[derive(Debug, Clone, Copy)]
+struct Filling {
+    start: Moment,
+    flags: Flags,
+    activity: u64,
+    /// Bytes of the packet at its start when that is a key frame or an anchor.
+    key_packet: usize,
+}
+
+/// Makes one recording.
+pub(crate) struct Recorder {
+    info: RecordingInfo,
+    settings: RecordingSettings,
+    watched: bool,
+    encoder: Encoder,
+    builder: FragmentBuilder,
+    chain: Chain,
+    /// The newest fragment that was kept.
+    newest: Option<FragmentHead>,
+    /// The next picture begins a segment with an anchor.
+    fresh: bool,
+    /// Declared with it.
+    gap: Option<Gap>,
+    segment_start_us: u64,
+    segment_bytes: u64,
+    since_key: SinceKey,
+    filling: Option<Filling>,
+    size: (u32, u32),
+    pointer: Pointer,
+}
+
+impl Recorder {
+    /// A recording of which nothing is there yet. `seed` is random and kept from those who are recorded.
+    pub(crate) fn new(info: RecordingInfo, settings: RecordingSettings, seed: u64) -> Self {
+        let chain = Chain::new(info.id);
+        Self {
+            info,
+            settings,
+            watched: false,
+            encoder: Encoder::new(EncoderConfig { seed, ..EncoderConfig::default() }),
+            builder: FragmentBuilder::new(),
+            chain,
+            newest: None,
+            fresh: true,
+            gap: None,
+            segment_start_us: 0,
+            segment_bytes: 0,
+            since_key: SinceKey::default(),
+            filling: None,
+            size: (0, 0),
+            pointer: Pointer::default(),
+        }
+    }
+
+    /// Goes on with a recording after its newest fragment; `cause` says why there is a gap since then.
+    pub(crate) fn resume(
+        info: RecordingInfo,
+        settings: RecordingSettings,
+        seed: u64,
+        (head, hash): (FragmentHead, Hash),
+        cause: GapCause,
+    ) -> Self {
+        let mut recorder = Self::new(info, settings, seed);
+        recorder.chain = Chain::after(&head, hash);
+        recorder.newest = Some(head);
+        recorder.lost(cause);
+        recorder
+    }
+
+    pub(crate) fn id(&self) -> RecordingId {
+        self.info.id
+    }
+
+    pub(crate) fn settings(&self) -> &RecordingSettings {
+        &self.settings
+    }
+
+    /// How the site wants it from now on.
+    pub(crate) fn set_settings(&mut self, settings: RecordingSettings) {
+        self.settings = settings;
+    }
+
+    /// Whether somebody watches live.
+    pub(crate) fn set_watched(&mut self, watched: bool) {
+        self.watched = watched;
+    }
+
+    /// Whether the next thing must be a picture, even if nothing changed in it, because a segment begins.
+    pub(crate) fn needs_picture(&self, at: Moment) -> bool {
+        self.fresh || self.is_segment_full(at)
+    }
+
+    /// Media time at which the fragment under way has to be closed.
+    pub(crate) fn deadline(&self) -> Option<u64> {
+        let ms = if self.watched { self.settings.watched_fragment_ms } else { self.settings.fragment_ms };
+        self.filling.map(|filling| filling.start.media_us + u64::from(ms) * 1_000)
+    }
+
+    /// Something after the newest kept fragment is lost, or nothing was recorded for a while. The next picture begins a
+    /// new segment and declares the gap.
+    pub(crate) fn lost(&mut self, cause: GapCause) {
+        self.builder.clear();
+        self.filling = None;
+        self.fresh = true;
+        if self.gap.is_none()
+            && let Some(newest) = &self.newest
+        {
+            self.gap = Some(Gap { from_us: newest.end_us, to_us: newest.end_us, cause });
+        }
+    }
+
+    /// Takes the whole picture; `damage` covers at least what changed since the last.
+    ///
+    /// # Errors
+    /// Those of the encoder and of the sink. Call [`Self::lost`] then.
+    pub(crate) fn picture<S: Sink>(
+        &mut self,
+        at: Moment,
+        picture: &Picture<'_>,
+        damage: &[Rect],
+        sink: &mut S,
+    ) -> Result<(), S::Error> {
+        let want = self.want(at, picture);
+        if want != Want::Delta {
+            self.close(at, sink)?;
+        }
+        let start = self.builder.uncompressed_len();
+        if self.fresh {
+            self.begin_segment(at)?;
+        }
+        let whole = [Rect { x: 0, y: 0, width: picture.width, height: picture.height }];
+        // Something may have been seen and then not been recorded: an anchor looks at everything.
+        let damage = if want == Want::Anchor { &whole[..] } else { damage };
+        let mut encoded = None;
+        let encoder = &mut self.encoder;
+        let before = self.builder.uncompressed_len();
+        self.builder.push_with(Channel::Screen, at.media_us, at.wall_us, |out| {
+            encoded = encoder.encode(picture, damage, want, out).map_err(RecordError::from)?;
+            Ok::<_, RecordError>(encoded.is_some())
+        })?;
+        let Some(encoded) = encoded else {
+            debug_assert_eq!(start, before, "an anchor is never left out");
+            return Ok(());
+        };
+        let packet = self.builder.uncompressed_len() - before;
+        self.size = (picture.width, picture.height);
+        self.count_activity(at);
+        let filling = self.begin(at);
+        filling.activity = filling.activity.saturating_add(encoded.changed_pixels);
+        if encoded.kind != PacketKind::Delta {
+            filling.flags.key_frame = true;
+            filling.flags.anchor = encoded.kind == PacketKind::Anchor;
+            filling.key_packet = packet;
+            self.since_key = SinceKey { picture_at: Some(at.media_us), ..SinceKey::default() };
+            self.push_pointer(at)?;
+        }
+        if encoded.kind == PacketKind::Anchor {
+            self.fresh = false;
+            // Alone in its fragment: whoever fetches the anchor fetches nothing else.
+            return self.close(at, sink);
+        }
+        if self.builder.uncompressed_len() >= MOST_UNCOMPRESSED {
+            return self.close(at, sink);
+        }
+        Ok(())
+    }
+
+    /// The pointer looks like this from now on.
+    ///
+    /// # Errors
+    /// A fragment that cannot be made.
+    pub(crate) fn shape(&mut self, at: Moment, shape: &CursorMessage) -> Result<(), RecordError> {
+        let bytes = shape.encode();
+        if self.pointer.shape.as_ref() == Some(&bytes) {
+            return Ok(());
+        }
+        self.push_cursor(at, &bytes)?;
+        self.pointer.shape = Some(bytes);
+        Ok(())
+    }
+
+    /// The pointer is here from now on.
+    ///
+    /// # Errors
+    /// A fragment that cannot be made.
+    pub(crate) fn place(&mut self, at: Moment, x: i32, y: i32, visible: bool) -> Result<(), RecordError> {
+        let bytes = CursorMessage::Place { x, y, visible }.encode();
+        if self.pointer.place.as_ref() == Some(&bytes) {
+            return Ok(());
+        }
+        self.push_cursor(at, &bytes)?;
+        self.pointer.place = Some(bytes);
+        Ok(())
+    }
+
+    /// Closes the fragment under way if its time is up.
+    ///
+    /// # Errors
+    /// Those of the sink. Call [`Self::lost`] then.
+    pub(crate) fn tick<S: Sink>(&mut self, at: Moment, sink: &mut S) -> Result<(), S::Error> {
+        match self.deadline() {
+            Some(deadline) if deadline <= at.media_us => self.close(at, sink),
+            _ => Ok(()),
+        }
+    }
+
+    /// Ends the recording. Without a single fragment there is nothing to end.
+    ///
+    /// # Errors
+    /// Those of the sink.
+    pub(crate) fn finish<S: Sink>(
+        &mut self,
+        at: Moment,
+        reason: EndReason,
+        sink: &mut S,
+    ) -> Result<(), S::Error> {
+        if self.newest.is_none() && self.filling.is_none() {
+            return Ok(());
+        }
+        let filling = self.begin(at);
+        filling.flags.last = true;
+        if let Some(gap) = self.gap.take() {
+            self.declare(at, gap)?;
+        }
+        let end = MetaMessage::End { at_us: at.media_us, reason };
+        self.builder.push(Channel::Meta, at.media_us, at.wall_us, &end.encode()).map_err(RecordError::from)?;
+        self.close(at, sink)
+    }
+
+    fn is_segment_full(&self, at: Moment) -> bool {
+        let age = at.media_us.saturating_sub(self.segment_start_us);
+        self.newest.is_some()
+            && (self.segment_bytes >= self.settings.rollover_bytes
+                || age >= u64::from(self.settings.rollover_seconds) * 1_000_000)
+    }
+
+    fn want(&mut self, at: Moment, picture: &Picture<'_>) -> Want {
+        self.fresh |= self.is_segment_full(at);
+        if self.fresh || (picture.width, picture.height) != self.size {
+            return Want::Anchor;
+        }
+        let SinceKey { activity_us, bytes, key_bytes, .. } = self.since_key;
+        let due = activity_us >= u64::from(self.settings.key_frame_seconds) * 1_000_000
+            || bytes >= LEAST_BEFORE_KEY.max(key_bytes.saturating_mul(3) / 2);
+        if due { Want::Key } else { Want::Delta }
+    }
+
+    fn count_activity(&mut self, at: Moment) {
+        let since = self.since_key.picture_at.map_or(0, |before| at.media_us.saturating_sub(before));
+        self.since_key.activity_us += since.min(MOST_ACTIVITY_US);
+        self.since_key.picture_at = Some(at.media_us);
+    }
+
+    /// The fragment under way, begun now if there is none.
+    fn begin(&mut self, at: Moment) -> &mut Filling {
+        self.filling.get_or_insert(Filling { start: at, flags: Flags::default(), activity: 0, key_packet: 0 })
+    }
+
+    /// Puts in what stands at the start of a segment.
+    fn begin_segment(&mut self, at: Moment) -> Result<(), RecordError> {
+        self.begin(at).flags.first_of_segment = true;
+        let info = MetaMessage::Recording { info: self.info.clone() };
+        self.builder.push(Channel::Meta, at.media_us, at.wall_us, &info.encode())?;
+        if let Some(gap) = self.gap.clone() {
+            self.declare(at, gap)?;
+        }
+        self.segment_start_us = at.media_us;
+        self.segment_bytes = 0;
+        Ok(())
+    }
+
+    fn declare(&mut self, at: Moment, gap: Gap) -> Result<(), RecordError> {
+        self.begin(at).flags.gap_before = true;
+        let gap = MetaMessage::from(Gap { to_us: at.media_us, ..gap });
+        Ok(self.builder.push(Channel::Meta, at.media_us, at.wall_us, &gap.encode())?)
+    }
+
+    fn push_pointer(&mut self, at: Moment) -> Result<(), RecordError> {
+        for bytes in [&self.pointer.shape, &self.pointer.place].into_iter().flatten() {
+            self.builder.push(Channel::Cursor, at.media_us, at.wall_us, bytes)?;
+        }
+        Ok(())
+    }
+
+    fn push_cursor(&mut self, at: Moment, bytes: &[u8]) -> Result<(), RecordError> {
+        // Before a segment's first picture it is only remembered: it comes with that picture.
+        if !self.fresh {
+            self.builder.push(Channel::Cursor, at.media_us, at.wall_us, bytes)?;
+            self.begin(at);
+        }
+        Ok(())
+    }
+
+    fn close<S: Sink>(&mut self, at: Moment, sink: &mut S) -> Result<(), S::Error> {
+        let Some(filling) = self.filling.take() else { return Ok(()) };
+        let uncompressed = self.builder.uncompressed_len();
+        let fragment = self.seal(filling, at)?;
+        let (head, length) = (fragment.head, fragment.bytes.len() as u64);
+        let mut chain = self.chain;
+        chain.accept_head(&head, fragment.hash).map_err(RecordError::from)?;
+        sink.keep(&fragment)?;
+        (self.chain, self.newest) = (chain, Some(head));
+        if head.flags.gap_before {
+            self.gap = None;
+        }
+        self.segment_bytes += length;
+        // Its share of the fragment tells what a key frame costs. What one after an anchor costs is not known yet.
+        let share = filling.key_packet as u64 * length / (uncompressed as u64).max(1);
+        if head.flags.key_frame && !head.flags.anchor {
+            self.since_key.key_bytes = share;
+        }
+        self.since_key.bytes += length - share.min(length);
+        Ok(())
+    }
+
+    fn seal(&mut self, filling: Filling, at: Moment) -> Result<Fragment, RecordError> {
+        let flags = filling.flags;
+        let seq = self.chain.next_seq();
+        let segment = match (&self.newest, flags.first_of_segment) {
+            (None, _) => 0,
+            (Some(newest), true) => newest.segment + 1,
+            (Some(newest), false) => newest.segment,
+        };
+        let anchor_seq = match &self.newest {
+            Some(newest) if !flags.anchor => newest.anchor_seq,
+            _ => seq,
+        };
+        let start_us = filling.start.media_us.max(self.newest.map_or(0, |newest| newest.end_us));
+        let head = FragmentHead {
+            flags,
+            segment,
+            seq,
+            start_us,
+            end_us: at.media_us.max(start_us),
+            anchor_seq,
+            activity: u32::try_from(filling.activity).unwrap_or(u32::MAX),
+            events: 0,
+            recording: self.info.id,
+            previous: self.chain.head(),
+            wall_us: filling.start.wall_us,
+            width: self.size.0,
+            height: self.size.1,
+        };
+        Ok(self.builder.finish(head, LEVEL)?)
+    }
+}
+
+/// The last fragment of a recording whose session is over without anybody having recorded its end.
+///
+/// # Errors
+/// A fragment that cannot be made.
+pub(crate) fn end_after(
+    head: &FragmentHead,
+    hash: Hash,
+    reason: EndReason,
+) -> Result<Fragment, FormatError> {
+    let wall_us = head.wall_us.saturating_add(head.end_us - head.start_us);
+    let mut builder = FragmentBuilder::new();
+    let end = MetaMessage::End { at_us: head.end_us, reason };
+    builder.push(Channel::Meta, head.end_us, wall_us, &end.encode())?;
+    let last = FragmentHead {
+        flags: Flags { last: true, ..Flags::default() },
+        seq: head.seq + 1,
+        start_us: head.end_us,
+        activity: 0,
+        events: 0,
+        previous: hash,
+        wall_us,
+        ..*head
+    };
+    builder.finish(last, LEVEL)
+}
+
+#[cfg(test)]
+#[path = "recorder_tests.rs"]
+mod tests;

@@ -1,0 +1,203 @@
+//! Which recording a display's session belongs to: a new one, or one that an earlier run of the agent began.
+//!
+//! The mark is a property of the root window. It lives exactly as long as the session: a restarted agent finds it and goes
+//! on with the same recording; a new session has none.
+
+use crate::{
+    capture::{self, CaptureError, Screen},
+    clock::Now,
+    control::Registry,
+    recorder::{Recorder, end_after},
+    settings::DisplaySettings,
+    spool::{Queue, Spool, SpoolError, Started},
+};
+use playhead_model::{EndReason, GapCause, RecordingId, RecordingInfo};
+use std::{str::FromStr, sync::Arc};
+
+/// The root window's property.
+const MARK: &str = "_PLAYHEAD_RECORDING";
+
+/// Why no recording could be begun.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SessionError {
+    #[error(transparent)]
+    Capture(#[from] CaptureError),
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    #[error("cannot get random bytes from the system: {0}")]
+    Random(#[from] getrandom::Error),
+}
+
+/// What a session's mark says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Mark {
+    recording: RecordingId,
+    boot_id: String,
+    start_boot_us: u64,
+}
+
+impl std::fmt::Display for Mark {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {} {}", self.recording, self.boot_id, self.start_boot_us)
+    }
+}
+
+impl FromStr for Mark {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        let mut words = text.split(' ');
+        let mut word = || words.next().filter(|word| !word.is_empty()).ok_or(());
+        let recording = word()?.parse().map_err(|_| ())?;
+        let boot_id = word()?.to_owned();
+        let start_boot_us = word()?.parse().map_err(|_| ())?;
+        if words.next().is_some() { Err(()) } else { Ok(Self { recording, boot_id, start_boot_us }) }
+    }
+}
+
+/// A recording that is under way on a display.
+pub(crate) struct Session {
+    pub(crate) recorder: Recorder,
+    pub(crate) queue: Arc<Queue>,
+}
+
+/// What the agent knows of itself and its machine.
+#[derive(Debug, Clone)]
+pub(crate) struct Host {
+    pub(crate) name: String,
+    pub(crate) boot_id: String,
+}
+
+/// Finds or begins the recording of the session on `screen`. What an earlier session on this display left unended is ended.
+///
+/// # Errors
+/// The display is gone, or nothing can be written.
+pub(crate) fn begin(
+    screen: &Screen,
+    settings: &DisplaySettings,
+    host: &Host,
+    spool: &Spool,
+    registry: &Registry,
+) -> Result<Session, SessionError> {
+    let mark = screen.mark(MARK)?.and_then(|text| text.parse::<Mark>().ok());
+    let found = mark.filter(|mark| mark.boot_id == host.boot_id).and_then(|mark| spool.get(mark.recording));
+    let found = found.filter(|queue| !queue.has_ended() && queue.started().info.display == settings.display);
+    end_others(spool, &settings.display, found.as_ref().map(|queue| queue.id()));
+    let wanted = registry.settings();
+    let seed = seed()?;
+    if let Some(queue) = found {
+        match queue.tail() {
+            Ok(tail) => {
+                let info = queue.started().info.clone();
+                let cause =
+                    if queue.lost_tail() { GapCause::QueueDamaged } else { GapCause::AgentRestarted };
+                tracing::info!(recording = %queue.id(), display = settings.display, "going on with the session's recording");
+                let recorder = match tail {
+                    Some(tail) => Recorder::resume(info, wanted, seed, tail, cause),
+                    None => Recorder::new(info, wanted, seed),
+                };
+                return Ok(Session { recorder, queue });
+            }
+            Err(error) => {
+                tracing::error!(recording = %queue.id(), %error, "cannot go on with the session's recording: setting it aside");
+                spool.set_aside(queue.id(), &error.to_string())?;
+            }
+        }
+    }
+    let now = Now::read();
+    let info = RecordingInfo {
+        id: uuid::Uuid::now_v7().into(),
+        host: host.name.clone(),
+        user: settings.user.clone().unwrap_or_else(|| capture::session_user(&settings.display)),
+        display: settings.display.clone(),
+        client: None,
+        client_address: None,
+        application: settings.application.clone().unwrap_or_else(|| "desktop".into()),
+        started_at: now.wall,
+        agent_version: crate::VERSION.into(),
+        monitors: screen.monitors()?,
+    };
+    let started =
+        Started { info: info.clone(), boot_id: host.boot_id.clone(), start_boot_us: now.boot_us };
+    let mark = Mark { recording: info.id, boot_id: host.boot_id.clone(), start_boot_us: now.boot_us };
+    let queue = spool.create(started)?;
+    // The mark comes after the queue: found without a queue it would mean nothing.
+    screen.set_mark(MARK, Some(&mark.to_string()))?;
+    tracing::info!(recording = %info.id, display = settings.display, user = info.user, "recording begins");
+    Ok(Session { recorder: Recorder::new(info, wanted, seed), queue })
+}
+
+/// Whether the session on `screen` is still the one that this recording is of.
+///
+/// # Errors
+/// The display is gone.
+pub(crate) fn is_same(screen: &Screen, recording: RecordingId) -> Result<bool, CaptureError> {
+    Ok(screen.mark(MARK)?.and_then(|text| text.parse::<Mark>().ok()).is_some_and(|mark| mark.recording == recording))
+}
+
+/// Takes the mark away: the recording has ended before its session.
+pub(crate) fn unmark(screen: &Screen) {
+    if let Err(error) = screen.set_mark(MARK, None) {
+        tracing::debug!(%error, "cannot take the mark off the display");
+    }
+}
+
+/// Ends every unended recording of a display but one: their sessions are over, and nobody saw their end.
+pub(crate) fn end_others(spool: &Spool, display: &str, but: Option<RecordingId>) {
+    for queue in spool.all() {
+        if queue.started().info.display == display && Some(queue.id()) != but {
+            end_unseen(spool, &queue);
+        }
+    }
+}
+
+/// Ends the recordings that no session can belong to any more: of an earlier run of the machine, or of displays that are
+/// not recorded any more.
+pub(crate) fn end_orphans(spool: &Spool, host: &Host, displays: &[DisplaySettings]) {
+    for queue in spool.all() {
+        let started = queue.started();
+        let known = displays.iter().any(|display| display.display == started.info.display);
+        if started.boot_id != host.boot_id || !known {
+            end_unseen(spool, &queue);
+        }
+    }
+}
+
+fn end_unseen(spool: &Spool, queue: &Queue) {
+    if queue.has_ended() {
+        return;
+    }
+    let ended = (|| -> Result<(), SpoolError> {
+        let Some((head, hash)) = queue.tail()? else { return spool.remove(queue.id()) };
+        spool.append(queue, &end_after(&head, hash, EndReason::AgentLost)?)
+    })();
+    match ended {
+        Ok(()) => tracing::info!(recording = %queue.id(), "an earlier session's recording has ended"),
+        Err(error) => tracing::error!(recording = %queue.id(), %error, "cannot end an earlier session's recording"),
+    }
+}
+
+fn seed() -> Result<u64, getrandom::Error> {
+    let mut seed = [0; 8];
+    getrandom::fill(&mut seed)?;
+    Ok(u64::from_le_bytes(seed))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_reads_back_and_others_are_passed_over() {
+        let mark = Mark {
+            recording: RecordingId::from_bytes([7; 16]),
+            boot_id: "5e8ec6b6-7d3f".into(),
+            start_boot_us: 12,
+        };
+        let text = mark.to_string();
+        assert_eq!(text.parse(), Ok(mark));
+        for bad in ["", "x y z", &format!("{text} more"), text.trim_end_matches("12")] {
+            assert_eq!(bad.parse::<Mark>(), Err(()), "{bad}");
+        }
+    }
+}

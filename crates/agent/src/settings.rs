@@ -1,0 +1,246 @@
+//! What an agent is told: by a file, by flags, or by the program that runs it.
+
+use crate::AgentError;
+use serde::{Deserialize, Serialize};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+/// Least room for the queue: less than one large picture makes no sense.
+const LEAST_QUOTA: u64 = 64 << 20;
+
+/// All settings of an agent.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// Folder for the agent's key, its identity and its queue. Only one agent may use it.
+    pub data: PathBuf,
+    /// Name of this machine in recordings; the system's host name when there is none.
+    pub host: Option<String>,
+    /// Where to send recordings.
+    pub server: ServerSettings,
+    /// What to record.
+    pub displays: Vec<DisplaySettings>,
+    /// The queue on disk.
+    pub spool: SpoolSettings,
+}
+
+/// Where to send recordings.
+#[derive(Clone, PartialEq, Eq, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerSettings {
+    /// The join token, as the console shows it. Needed at the first start only.
+    pub join: Option<String>,
+    /// A file that holds the join token, so that it need not stand in the settings.
+    pub join_file: Option<PathBuf>,
+}
+
+impl std::fmt::Debug for ServerSettings {
+    /// Leaves the token out.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerSettings").field("join_file", &self.join_file).finish_non_exhaustive()
+    }
+}
+
+/// One display to record.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(from = "DisplayForm")]
+pub struct DisplaySettings {
+    /// The X display, for example `:10`.
+    pub display: String,
+    /// The file with the display's cookie. Without it: `XAUTHORITY`, then the session user's `.Xauthority`, then one's own.
+    pub xauthority: Option<PathBuf>,
+    /// Name of the session's user. Without it: whoever owns the display's socket.
+    pub user: Option<String>,
+    /// The published application; `desktop` when there is none.
+    pub application: Option<String>,
+}
+
+/// The two ways to write a display down.
+#[derive(Deserialize)]
+#[serde(untagged, expecting = "expected a display such as \":10\", or a table with display, xauthority, user, application")]
+enum DisplayForm {
+    Name(String),
+    Table(DisplayTable),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DisplayTable {
+    display: String,
+    xauthority: Option<PathBuf>,
+    user: Option<String>,
+    application: Option<String>,
+}
+
+impl From<DisplayForm> for DisplaySettings {
+    fn from(form: DisplayForm) -> Self {
+        match form {
+            DisplayForm::Name(display) => Self::new(display),
+            DisplayForm::Table(DisplayTable { display, xauthority, user, application }) => {
+                Self { display, xauthority, user, application }
+            }
+        }
+    }
+}
+
+impl DisplaySettings {
+    /// A display about which nothing special is known.
+    pub fn new(display: impl Into<String>) -> Self {
+        Self { display: display.into(), xauthority: None, user: None, application: None }
+    }
+}
+
+/// The queue on disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SpoolSettings {
+    /// Most bytes that wait on disk: at least 64 MiB, 1 GiB by default.
+    pub quota_bytes: u64,
+    /// What to do when they are used up.
+    pub when_full: WhenFull,
+}
+
+/// What to do when the queue is full. Either way what is missing is declared in the recording.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum WhenFull {
+    /// Keep what is queued, and record nothing more until there is room.
+    #[default]
+    Pause,
+    /// Go on recording, and let go of the oldest segment that is queued.
+    KeepNewest,
+}
+
+impl std::str::FromStr for WhenFull {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "pause" => Ok(Self::Pause),
+            "keep-newest" => Ok(Self::KeepNewest),
+            _ => Err(format!("expected pause or keep-newest, got '{text}'")),
+        }
+    }
+}
+
+impl Default for SpoolSettings {
+    fn default() -> Self {
+        Self { quota_bytes: 1 << 30, when_full: WhenFull::default() }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            data: "/var/lib/playhead-agent".into(),
+            host: None,
+            server: ServerSettings::default(),
+            displays: Vec::new(),
+            spool: SpoolSettings::default(),
+        }
+    }
+}
+
+impl Settings {
+    /// Reads a settings file (TOML).
+    ///
+    /// # Errors
+    /// A file that cannot be read, or that says something that is no setting.
+    pub fn load(path: &Path) -> Result<Self, AgentError> {
+        let text =
+            fs::read_to_string(path).map_err(|source| AgentError::File { path: path.to_owned(), source })?;
+        toml::from_str(&text)
+            .map_err(|error| AgentError::Settings { path: path.to_owned(), reason: error.to_string() })
+    }
+
+    /// Checks what can be checked before anything is started.
+    ///
+    /// # Errors
+    /// The first setting that cannot be.
+    pub fn check(&self) -> Result<(), AgentError> {
+        let wrong = |reason: String| Err(AgentError::Setting(reason));
+        if self.displays.is_empty() {
+            return wrong("there is no display to record: give --display :N, or displays in the settings".into());
+        }
+        for (at, display) in self.displays.iter().enumerate() {
+            let name = &display.display;
+            if x11rb::reexports::x11rb_protocol::parse_display::parse_display(Some(name)).is_err() {
+                return wrong(format!("expected a display such as :10, got '{name}'"));
+            }
+            if self.displays[..at].iter().any(|other| other.display == *name) {
+                return wrong(format!("display {name} is given twice: give it once"));
+            }
+        }
+        if self.spool.quota_bytes < LEAST_QUOTA {
+            return wrong(format!(
+                "expected a queue of at least {LEAST_QUOTA} bytes, got {}: raise quota_bytes",
+                self.spool.quota_bytes
+            ));
+        }
+        if self.server.join.is_some() && self.server.join_file.is_some() {
+            return wrong("the join token is given twice: use either join or join_file".into());
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_file_sets_nothing_but_what_is_the_default() {
+        let text = include_str!("../../../deploy/agent.toml");
+        let written: String = text
+            .lines()
+            .map(|line| match line.strip_prefix('#') {
+                Some(setting) if setting.contains(" = ") || setting.starts_with('[') => setting,
+                _ => line,
+            })
+            .map(|line| format!("{line}\n"))
+            .collect();
+        let example: Settings = toml::from_str(&written).unwrap();
+        assert_eq!(example.spool, SpoolSettings::default());
+        assert_eq!(example.data, Settings::default().data);
+        example.displays.iter().for_each(|display| assert!(display.display.starts_with(':')));
+        toml::from_str::<Settings>(text).unwrap();
+    }
+
+    #[test]
+    fn a_display_is_a_name_or_a_table_and_typing_errors_are_named() {
+        let settings: Settings = toml::from_str(
+            "displays = [\":10\", { display = \":11\", user = \"anna\", xauthority = \"/home/anna/.Xauthority\" }]\n\
+             [spool]\nwhen_full = \"keep-newest\"\n",
+        )
+        .unwrap();
+        assert_eq!(settings.displays[0], DisplaySettings::new(":10"));
+        assert_eq!(settings.displays[1].user.as_deref(), Some("anna"));
+        assert_eq!(settings.spool.when_full, WhenFull::KeepNewest);
+        settings.check().unwrap();
+        for wrong in ["displais = []", "[spool]\nquota = 1", "displays = [{ display = \":1\", usr = \"x\" }]"] {
+            assert!(toml::from_str::<Settings>(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn settings_that_cannot_be_are_refused() {
+        let with = |names: &[&str]| Settings {
+            displays: names.iter().map(|&name| DisplaySettings::new(name)).collect(),
+            ..Settings::default()
+        };
+        for (settings, expected) in [
+            (with(&[]), "no display"),
+            (with(&["ten"]), "got 'ten'"),
+            (with(&[":1", ":1"]), "given twice"),
+            (
+                Settings { spool: SpoolSettings { quota_bytes: 1, ..Default::default() }, ..with(&[":1"]) },
+                "at least 67108864",
+            ),
+        ] {
+            let error = settings.check().unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! What an agent does and what troubles it, in a file for people and scripts.
+
+use crate::{AgentError, spool::SpoolError};
+use playhead_model::{RecordingId, WallTime};
+use serde::{Deserialize, Serialize};
+use std::{
+    collections::BTreeMap,
+    fs,
+    path::{Path, PathBuf},
+    sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
+};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
+
+/// The file is written at most this often.
+const INTERVAL: Duration = Duration::from_secs(2);
+
+/// Name of the file, below the data folder.
+pub(crate) const FILE: &str = "status.json";
+
+/// What an agent tells of itself.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Report {
+    /// Version of the agent.
+    pub version: String,
+    /// The connection to the recording server.
+    pub server: ServerReport,
+    /// Each display by its name.
+    pub displays: BTreeMap<String, DisplayReport>,
+    /// When this was written.
+    pub at: WallTime,
+    /// Bytes that wait on disk, as of the reading of this report.
+    #[serde(default)]
+    pub queue_bytes: u64,
+    /// Whether an agent runs on the folder, as of the reading of this report.
+    #[serde(default)]
+    pub running: bool,
+}
+
+/// The connection to the recording server.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct ServerReport {
+    /// Where it is, once known.
+    pub url: Option<String>,
+    /// Whether the agent is connected.
+    pub connected: bool,
+    /// What went wrong last; none while connected.
+    pub error: Option<String>,
+}
+
+/// One display.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct DisplayReport {
+    /// What is being recorded there.
+    pub recording: Option<RecordingId>,
+    /// Why nothing is, or why it is paused.
+    pub error: Option<String>,
+}
+
+/// The report under way.
+pub(crate) struct Status {
+    report: Mutex<Report>,
+    changed: Notify,
+}
+
+impl Default for Status {
+    fn default() -> Self {
+        let report = Report {
+            version: crate::VERSION.into(),
+            server: ServerReport::default(),
+            displays: BTreeMap::new(),
+            at: crate::clock::Now::read().wall,
+            queue_bytes: 0,
+            running: true,
+        };
+        Self { report: Mutex::new(report), changed: Notify::new() }
+    }
+}
+
+impl Status {
+    /// How it stands with the server.
+    pub(crate) fn server(&self, change: impl FnOnce(&mut ServerReport)) {
+        self.change(|report| change(&mut report.server));
+    }
+
+    /// How it stands with a display.
+    pub(crate) fn display(&self, name: &str, now: DisplayReport) {
+        self.change(|report| _ = report.displays.insert(name.to_owned(), now));
+    }
+
+    fn change(&self, change: impl FnOnce(&mut Report)) {
+        let mut report = self.lock();
+        let before = report.clone();
+        change(&mut report);
+        if *report != before {
+            self.changed.notify_one();
+        }
+    }
+
+    /// Writes the file whenever something changed, until `stop`, and once more then.
+    pub(crate) async fn keep(&self, path: PathBuf, stop: CancellationToken) {
+        loop {
+            let stopping = tokio::select! {
+                () = self.changed.notified() => false,
+                () = stop.cancelled() => true,
+            };
+            let report = Report { at: crate::clock::Now::read().wall, ..self.lock().clone() };
+            let target = path.clone();
+            let written = tokio::task::spawn_blocking(move || write(&target, &report)).await;
+            if let Ok(Err(error)) = written {
+                tracing::warn!(%error, "cannot write the status");
+            }
+            if stopping {
+                return;
+            }
+            tokio::select! {
+                () = tokio::time::sleep(INTERVAL) => {}
+                () = stop.cancelled() => {}
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Report> {
+        // A report half changed by a panic is still a report.
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Replaces the file whole. It need not survive the machine's death, so nothing is synced.
+fn write(path: &Path, report: &Report) -> Result<(), SpoolError> {
+    let partial = path.with_extension("part");
+    let json = serde_json::to_vec_pretty(report).map_err(|error| SpoolError::at(path)(error.into()))?;
+    fs::write(&partial, json).and_then(|()| fs::rename(&partial, path)).map_err(SpoolError::at(path))
+}
+
+/// What the agent with its data in `data` does, or did last.
+///
+/// # Errors
+/// No agent ever ran there, or its folder cannot be read.
+pub fn status(data: &Path) -> Result<Report, AgentError> {
+    let path = data.join(FILE);
+    let failed = |source| AgentError::File { path: path.clone(), source };
+    let text = fs::read(&path).map_err(failed)?;
+    let mut report: Report = serde_json::from_slice(&text).map_err(|error| failed(error.into()))?;
+    report.running = crate::folder::is_in_use(data);
+    report.server.connected &= report.running;
+    report.queue_bytes = crate::spool::bytes_below(&data.join(crate::SPOOL));
+    Ok(report)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[tokio::test]
+    async fn the_file_says_what_changed_last() {
+        let folder = tempfile::tempdir().unwrap();
+        let (status, stop) = (Arc::new(Status::default()), CancellationToken::new());
+        let keeping = {
+            let (status, stop, path) = (Arc::clone(&status), stop.clone(), folder.path().join(FILE));
+            tokio::spawn(async move { status.keep(path, stop).await })
+        };
+        status.server(|server| server.connected = true);
+        status.display(":7", DisplayReport { error: Some("gone".into()), ..Default::default() });
+        stop.cancel();
+        keeping.await.unwrap();
+        let report = super::status(folder.path()).unwrap();
+        assert_eq!(report.displays[":7"].error.as_deref(), Some("gone"));
+        assert!(!report.running && !report.server.connected, "no agent holds the folder");
+        assert!(super::status(&folder.path().join("none")).is_err());
+    }
+}
