@@ -2,7 +2,10 @@
 
 use crate::{
     Console, LocalSite, Password, Settings,
-    api::shapes::{Recording, SiteRef},
+    api::{
+        merge::{Listed, Sort},
+        shapes::{Recording, SiteRef},
+    },
     clock::tests::HandClock,
 };
 use axum::{
@@ -181,30 +184,34 @@ pub(crate) fn statement(key: &str, headers: &HeaderMap) -> Option<Statement> {
 }
 
 async fn list(State(site): State<FakeSite>, Query(query): Query<HashMap<String, String>>) -> Json<Value> {
-    let sort: crate::api::merge::Sort = serde_json::from_value(json!(query["sort"])).unwrap();
+    let sort: Sort = serde_json::from_value(json!(query["sort"])).unwrap();
     let limit: usize = query["limit"].parse().unwrap();
-    let mut all: Vec<Recording> = site.recordings.to_vec();
+    let mut all: Vec<Listed> =
+        site.recordings.iter().map(|recording| listed(sort, recording.clone())).collect();
     all.sort_by(|a, b| sort.order(a, b));
     let total = all.len();
     if let Some(cursor) = query.get("cursor") {
-        let (id, _) = cursor.split_once('.').unwrap();
         // The cursor may be of another site's recording, which this one has never seen.
-        let value = cursor.strip_prefix(id).unwrap();
-        all.retain(|item| {
-            let own = sort.cursor(item);
-            let own = (own.split_once('.').unwrap().1, item.id.to_string());
-            let place = (value.strip_prefix('.').unwrap(), id.to_owned());
-            let order = match (own.0.parse::<i64>(), place.0.parse::<i64>()) {
-                (Ok(own), Ok(place)) => own.cmp(&place),
-                _ => own.0.cmp(place.0),
-            };
-            let order = order.then(own.1.cmp(&place.1));
-            if sort.as_str().starts_with('-') { order.is_lt() } else { order.is_gt() }
-        });
+        let id = cursor.split_once('.').unwrap().0.parse().unwrap();
+        let place = Listed { recording: Recording { id, ..recording(0, "", 0) }, cursor: cursor.clone() };
+        all.retain(|item| sort.order(item, &place).is_gt());
     }
-    let next = (all.len() > limit).then(|| sort.cursor(&all[limit - 1]));
+    let next = (all.len() > limit).then(|| all[limit - 1].cursor.clone());
     all.truncate(limit);
-    Json(json!({ "items": all, "next": next, "total": { "value": total, "exact": true }, "problems": [] }))
+    Json(json!({ "items": all, "next": next, "total": { "value": total, "exact": true } }))
+}
+
+/// A recording as a site lists it.
+pub(crate) fn listed(sort: Sort, recording: Recording) -> Listed {
+    let value = match sort {
+        Sort::StartedAt | Sort::StartedAtDown => recording.started_at.as_micros().to_string(),
+        Sort::User | Sort::UserDown => recording.user.to_lowercase(),
+        Sort::Host | Sort::HostDown => recording.host.to_lowercase(),
+        Sort::Duration | Sort::DurationDown => recording.duration_us.to_string(),
+        Sort::Bytes | Sort::BytesDown => recording.bytes.to_string(),
+    };
+    let cursor = format!("{}.{value}", recording.id);
+    Listed { recording, cursor }
 }
 
 async fn one(

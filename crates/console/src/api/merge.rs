@@ -4,7 +4,6 @@
 //! serves all sites: each continues behind it, and the first of what they give are the next page.
 
 use super::shapes::Recording;
-use playhead_model::RecordingId;
 use serde::{Deserialize, Serialize};
 use std::cmp::Ordering;
 use utoipa::ToSchema;
@@ -45,23 +44,33 @@ pub(crate) enum Sort {
     BytesDown,
 }
 
-/// What a list is sorted by, of one recording. Names are sorted in lower case, by their bytes, as the sites do it.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Key {
+/// A recording in a site's list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Listed {
+    #[serde(flatten)]
+    pub(crate) recording: Recording,
+    /// The cursor that goes on right behind it: its id, a dot, and what the site sorted it by. That is not always what the recording
+    /// says: one that is live has moved on since, and names are sorted in lower case.
+    pub(crate) cursor: String,
+}
+
+/// What a site sorted by, of one recording.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Key<'a> {
     Number(i64),
-    Text(String),
+    Text(&'a str),
 }
 
 /// One site's page.
 pub(crate) struct Page {
-    pub(crate) items: Vec<Recording>,
+    pub(crate) items: Vec<Listed>,
     /// Whether the site has more behind it.
     pub(crate) more: bool,
 }
 
 /// The merged page.
 pub(crate) struct Merged {
-    pub(crate) items: Vec<Recording>,
+    pub(crate) items: Vec<Listed>,
     /// Whether there is more behind it.
     pub(crate) more: bool,
 }
@@ -87,30 +96,18 @@ impl Sort {
         self.as_str().starts_with('-')
     }
 
-    /// What this sorts a recording by.
-    pub(crate) fn key(self, recording: &Recording) -> Key {
-        let number = |value: u64| Key::Number(i64::try_from(value).unwrap_or(i64::MAX));
+    /// What the site sorted by. A cursor that makes no sense sorts as the least.
+    fn key(self, listed: &Listed) -> Key<'_> {
+        let value = listed.cursor.split_once('.').map_or("", |(_, value)| value);
         match self {
-            Self::StartedAt | Self::StartedAtDown => Key::Number(recording.started_at.as_micros()),
-            Self::User | Self::UserDown => Key::Text(recording.user.to_lowercase()),
-            Self::Host | Self::HostDown => Key::Text(recording.host.to_lowercase()),
-            Self::Duration | Self::DurationDown => number(recording.duration_us),
-            Self::Bytes | Self::BytesDown => number(recording.bytes),
-        }
-    }
-
-    /// The cursor that goes on right behind a recording, as sites read it: the id, a dot, and what is sorted by.
-    pub(crate) fn cursor(self, last: &Recording) -> String {
-        match self.key(last) {
-            Key::Number(number) => format!("{}.{number}", last.id),
-            Key::Text(text) => format!("{}.{text}", last.id),
+            Self::User | Self::UserDown | Self::Host | Self::HostDown => Key::Text(value),
+            _ => Key::Number(value.parse().unwrap_or(i64::MIN)),
         }
     }
 
     /// The order of two recordings. The id decides between equals, in the same direction.
-    pub(crate) fn order(self, a: &Recording, b: &Recording) -> Ordering {
-        let place = |recording: &Recording| -> (Key, RecordingId) { (self.key(recording), recording.id) };
-        let ascending = place(a).cmp(&place(b));
+    pub(crate) fn order(self, a: &Listed, b: &Listed) -> Ordering {
+        let ascending = (self.key(a), a.recording.id).cmp(&(self.key(b), b.recording.id));
         if self.descends() { ascending.reverse() } else { ascending }
     }
 }
@@ -121,7 +118,7 @@ pub(crate) fn merge(pages: Vec<Page>, sort: Sort, limit: usize) -> Merged {
     // What a site keeps back comes after the last it gave: nothing behind that can be shown yet.
     let edges = pages.iter().filter(|page| page.more).filter_map(|page| page.items.last());
     let edge = edges.min_by(|a, b| sort.order(a, b)).cloned();
-    let mut items: Vec<Recording> = pages.into_iter().flat_map(|page| page.items).collect();
+    let mut items: Vec<Listed> = pages.into_iter().flat_map(|page| page.items).collect();
     items.sort_by(|a, b| sort.order(a, b));
     let known = match &edge {
         Some(edge) => items.partition_point(|item| sort.order(item, edge).is_le()),
@@ -136,7 +133,7 @@ pub(crate) fn merge(pages: Vec<Page>, sort: Sort, limit: usize) -> Merged {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::recording;
+    use crate::testing::{listed, recording};
     use proptest::prelude::*;
 
     const SORTS: [Sort; 10] = [
@@ -153,8 +150,8 @@ mod tests {
     ];
 
     /// What a site gives behind a place.
-    fn page(site: &[Recording], sort: Sort, behind: Option<&Recording>, limit: usize) -> Page {
-        let mut rest: Vec<Recording> = site
+    fn page(site: &[Listed], sort: Sort, behind: Option<&Listed>, limit: usize) -> Page {
+        let mut rest: Vec<Listed> = site
             .iter()
             .filter(|item| behind.is_none_or(|place| sort.order(item, place).is_gt()))
             .cloned()
@@ -173,7 +170,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn sites_read_our_cursors_as_their_own() {
+    async fn what_sites_sort_by_is_read_from_their_cursors() {
         use playhead_db::site::{Filter, NewAgent, NewToken, Store};
         use playhead_model::{AgentId, RecordingInfo, ServerId};
         let folder = tempfile::tempdir().unwrap();
@@ -204,7 +201,9 @@ mod tests {
         for sort in SORTS {
             let page =
                 store.recordings(&Filter::default(), sort.as_str().parse().unwrap(), 1, None).await.unwrap();
-            assert_eq!(page.items[0].1, sort.cursor(&recording), "{}", sort.as_str());
+            let theirs = Listed { recording: recording.clone(), cursor: page.items[0].1.clone() };
+            let ours = listed(sort, recording.clone());
+            assert_eq!(sort.key(&theirs), sort.key(&ours), "{}", sort.as_str());
         }
     }
 
@@ -219,11 +218,11 @@ mod tests {
         ) {
             let mut sites = vec![Vec::new(); 4];
             for (number, (site, started_at, host)) in recordings.iter().enumerate() {
-                sites[*site].push(recording(number as u128 * 37 % 64, host, *started_at));
+                sites[*site].push(listed(sort, recording(number as u128 * 37 % 64, host, *started_at)));
             }
-            let mut whole: Vec<Recording> = sites.iter().flatten().cloned().collect();
+            let mut whole: Vec<Listed> = sites.iter().flatten().cloned().collect();
             whole.sort_by(|a, b| sort.order(a, b));
-            let mut read: Vec<Recording> = Vec::new();
+            let mut read: Vec<Listed> = Vec::new();
             loop {
                 let behind = read.last().cloned();
                 let pages = sites.iter().zip(&meanness).map(|(site, mean)| {

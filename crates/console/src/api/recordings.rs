@@ -3,7 +3,7 @@
 use super::{
     extract::{Params, Place},
     hosts,
-    merge::{Merged, Page, Sort, merge},
+    merge::{Listed, Merged, Page, Sort, merge},
     shapes::{Recording, RecordingPage, Segments, SiteRef, State as StateName, Timeline, Total},
     site,
 };
@@ -77,7 +77,7 @@ pub(crate) struct ListQuery {
 
 #[derive(Deserialize)]
 struct OfSite {
-    items: Vec<Recording>,
+    items: Vec<Listed>,
     next: Option<String>,
     total: Total,
 }
@@ -106,11 +106,16 @@ pub(crate) async fn list_recordings(
     for (site, answer) in answers.given {
         total.value = total.value.saturating_add(answer.total.value);
         total.exact &= answer.total.exact;
-        let items = answer.items.into_iter().map(|recording| at_site(recording, &site)).collect();
+        let items = answer
+            .items
+            .into_iter()
+            .map(|Listed { recording, cursor }| Listed { recording: at_site(recording, &site), cursor });
+        let items = items.collect();
         pages.push(Page { items, more: answer.next.is_some() });
     }
     let Merged { items, more } = merge(pages, query.sort, limit as usize);
-    let next = items.last().filter(|_| more).map(|last| query.sort.cursor(last));
+    let next = items.last().filter(|_| more).map(|last| last.cursor.clone());
+    let items = items.into_iter().map(|listed| listed.recording).collect();
     let problems = answers.missing.into_iter().map(hosts::shown).collect();
     Ok(Json(RecordingPage { items, next, total, problems }))
 }

@@ -181,7 +181,7 @@ pub(crate) struct Segments {
 #[derive(ToSchema)]
 #[allow(dead_code, reason = "describes what a site answers")]
 pub(crate) struct Segment {
-    /// Its number, from 1 on.
+    /// Its number, from 0 on.
     number: u64,
     /// Media time at which it begins, microseconds.
     start_us: u64,
@@ -191,7 +191,8 @@ pub(crate) struct Segment {
     bytes: u64,
     /// Fragments in it.
     fragments: u64,
-    /// `open` while it grows, then `stored`.
+    /// `writing` while it grows, then `stored`.
+    #[schema(example = "stored")]
     state: String,
 }
 
@@ -208,6 +209,9 @@ pub(crate) struct SessionHost {
     pub(crate) state: String,
     /// Version of the agent.
     pub(crate) version: String,
+    /// The operating system's name.
+    #[serde(default)]
+    pub(crate) system: String,
     /// When it was enrolled.
     #[schema(value_type = String, format = DateTime)]
     pub(crate) enrolled_at: WallTime,
