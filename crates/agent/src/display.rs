@@ -347,3 +347,7 @@ impl Recording<'_> {
         1_000_000 / u64::from(self.recorder.settings().frame_rate.max(1))
     }
 }
+
+#[cfg(test)]
+#[path = "display_tests.rs"]
+mod tests;

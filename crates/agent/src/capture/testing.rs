@@ -91,6 +91,14 @@ impl Display {
         self.sync();
     }
 
+    /// Draws 100 x 100 pixels that no codec can shorten.
+    pub(crate) fn noise(&mut self) {
+        let data: Vec<u8> = (0..100 * 100 * 4).map(|_| self.random(256) as u8).collect();
+        let format = ImageFormat::Z_PIXMAP;
+        self.connection.put_image(format, self.root, self.gc, 100, 100, 10, 10, 0, 24, &data).unwrap();
+        self.sync();
+    }
+
     /// Switches to another of the display's sizes.
     pub(crate) fn resize(&self, width: u16, height: u16) {
         use x11rb::protocol::randr::ConnectionExt as _;

@@ -132,7 +132,8 @@ impl Usage {
 /// The queues of all recordings.
 pub(crate) struct Spool {
     folder: PathBuf,
-    settings: SpoolSettings,
+    quota_bytes: AtomicU64,
+    when_full: WhenFull,
     usage: Arc<Usage>,
     queues: Mutex<HashMap<RecordingId, Arc<Queue>>>,
     /// Something was put in, or a queue came or went.
@@ -170,7 +171,8 @@ impl Spool {
         }
         Ok(Self {
             folder: folder.to_owned(),
-            settings,
+            quota_bytes: settings.quota_bytes.into(),
+            when_full: settings.when_full,
             usage,
             queues: Mutex::new(queues),
             changed: Notify::new(),
@@ -207,10 +209,10 @@ impl Spool {
     /// No room, or the disk's refusal; nothing has changed then.
     pub(crate) fn append(&self, queue: &Queue, fragment: &Fragment) -> Result<(), SpoolError> {
         let length = fragment.bytes.len() as u64;
-        while self.usage.get() + length > self.settings.quota_bytes {
-            let may_drop = self.settings.when_full == WhenFull::KeepNewest;
-            if !may_drop || !self.drop_oldest()? {
-                return Err(SpoolError::Full { used: self.usage.get(), quota: self.settings.quota_bytes });
+        // The end of a recording is small, and without it nobody would know that it ended.
+        while !fragment.head.flags.last && self.usage.get() + length > self.quota() {
+            if self.when_full == WhenFull::Pause || !self.drop_oldest()? {
+                return Err(SpoolError::Full { used: self.usage.get(), quota: self.quota() });
             }
         }
         queue.append(fragment)?;
@@ -224,7 +226,7 @@ impl Spool {
         queues.sort_by_key(|queue| queue.oldest());
         for queue in queues {
             if queue.drop_oldest_segment()? {
-                tracing::error!(recording = %queue.id(), quota = self.settings.quota_bytes,
+                tracing::error!(recording = %queue.id(), quota = self.quota(),
                     "the queue is full: let go of the oldest segment; see why the server does not take it");
                 return Ok(true);
             }
@@ -234,7 +236,17 @@ impl Spool {
 
     /// Whether a paused recording may go on: an eighth of the quota is free again.
     pub(crate) fn has_room(&self) -> bool {
-        self.usage.get() <= self.settings.quota_bytes / 8 * 7
+        self.usage.get() <= self.quota() / 8 * 7
+    }
+
+    fn quota(&self) -> u64 {
+        self.quota_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Makes room.
+    #[cfg(test)]
+    pub(crate) fn raise_quota(&self, quota_bytes: u64) {
+        self.quota_bytes.store(quota_bytes, Ordering::Relaxed);
     }
 
     /// Bytes on disk.

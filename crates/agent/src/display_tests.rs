@@ -1,0 +1,281 @@
+//! The whole way from a real X server into the queue: what is queued must play to what the display shows.
+
+use super::*;
+use crate::{
+    capture::testing::Display,
+    settings::{SpoolSettings, WhenFull},
+};
+use playhead_format::{Chain, Channel, CursorMessage, FragmentHead, MetaMessage, open_fragment};
+use playhead_model::{RecordingId, RecordingSettings};
+use playhead_screen::Decoder;
+use std::{path::Path, thread::JoinHandle, time::Instant};
+use tempfile::TempDir;
+
+/// A display's thread and what it needs.
+struct Stage {
+    folder: TempDir,
+    spool: Arc<Spool>,
+    registry: Arc<Registry>,
+    control: Arc<Control>,
+    thread: Option<JoinHandle<()>>,
+    display: String,
+}
+
+impl Stage {
+    fn start(display: &str, quota_bytes: u64) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        Self::in_folder(folder, display, quota_bytes)
+    }
+
+    fn in_folder(folder: TempDir, display: &str, quota_bytes: u64) -> Self {
+        let settings = SpoolSettings { quota_bytes, when_full: WhenFull::Pause };
+        let spool = Arc::new(Spool::open(&folder.path().join("spool"), settings).unwrap());
+        let registry = Arc::new(Registry::default());
+        let control = Arc::new(Control::new().unwrap());
+        let context = Context {
+            display: DisplaySettings::new(display),
+            host: Host { name: "pc1".into(), boot_id: "boot".into() },
+            spool: Arc::clone(&spool),
+            registry: Arc::clone(&registry),
+            control: Arc::clone(&control),
+            status: Arc::default(),
+        };
+        let thread = Some(std::thread::spawn(move || run(&context)));
+        Self { folder, spool, registry, control, thread, display: display.into() }
+    }
+
+    fn stop(&mut self) {
+        self.control.wish(|wishes| wishes.stop = true);
+        if let Some(thread) = self.thread.take() {
+            thread.join().unwrap();
+        }
+    }
+
+    /// The only recording there is, once it plays to `shot`.
+    fn until_it_shows(&self, id: RecordingId, shot: &[u32]) -> Played {
+        wait_for("the picture", || {
+            let played = self.play(id);
+            (played.pixels == shot).then_some(played)
+        })
+    }
+
+    fn newest(&self) -> Option<RecordingId> {
+        let all = self.spool.all();
+        let newest = all.last().filter(|queue| !queue.is_unused())?;
+        assert_eq!(newest.started().info.display, self.display);
+        Some(newest.id())
+    }
+
+    /// Checks and plays a recording's whole queue.
+    fn play(&self, id: RecordingId) -> Played {
+        let queue = self.spool.get(id).unwrap();
+        let (mut chain, mut decoder, mut played) = (Chain::new(id), Decoder::new(), Played::default());
+        for (number, _) in queue.waiting(0) {
+            let open = open_fragment(&queue.read(number).unwrap()).unwrap();
+            chain.accept(&open).unwrap();
+            played.heads.push(*open.head());
+            for message in open.messages().map(Result::unwrap) {
+                match Channel::from_id(message.channel) {
+                    Some(Channel::Screen) => _ = decoder.decode(message.data).unwrap(),
+                    Some(Channel::Meta) => played.metas.push(MetaMessage::parse(message.data)),
+                    Some(Channel::Cursor) => played.pointer.extend(CursorMessage::parse(message.data).unwrap()),
+                    _ => {}
+                }
+            }
+        }
+        played.size = (decoder.width(), decoder.height());
+        played.pixels = decoder.pixels().to_vec();
+        played
+    }
+}
+
+impl Drop for Stage {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+#[derive(Default)]
+struct Played {
+    heads: Vec<FragmentHead>,
+    metas: Vec<MetaMessage>,
+    pointer: Vec<CursorMessage>,
+    size: (u32, u32),
+    pixels: Vec<u32>,
+}
+
+impl Played {
+    fn gaps(&self) -> Vec<(u64, u64, GapCause)> {
+        let gap = |meta: &MetaMessage| match *meta {
+            MetaMessage::Gap { from_us, to_us, cause } => Some((from_us, to_us, cause)),
+            _ => None,
+        };
+        self.metas.iter().filter_map(gap).collect()
+    }
+
+    fn end(&self) -> Option<EndReason> {
+        self.metas.iter().find_map(|meta| match meta {
+            MetaMessage::End { reason, .. } => Some(*reason),
+            _ => None,
+        })
+    }
+}
+
+fn wait_for<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
+    let until = Instant::now() + Duration::from_secs(20);
+    while Instant::now() < until {
+        if let Some(done) = done() {
+            return done;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("waited in vain for {what}");
+}
+
+const ROOM: u64 = 1 << 30;
+
+#[test]
+fn a_session_plays_to_what_the_display_shows() {
+    let mut display = Display::start(800, 600, &[]);
+    let mut stage = Stage::start(&display.name, ROOM);
+    let id = wait_for("a recording", || stage.newest());
+    stage.until_it_shows(id, &display.shot());
+    stage.registry.set_watched(id, true);
+    for round in 0..12 {
+        for _ in 0..=round % 5 {
+            display.act();
+        }
+        display.point(round * 20, round * 10);
+        stage.until_it_shows(id, &display.shot());
+    }
+    // Drawn in the last moment.
+    display.act();
+    let shot = display.shot();
+    stage.stop();
+    let played = stage.play(id);
+    assert!(played.pixels == shot);
+    assert_eq!((played.end(), played.gaps().len()), (Some(EndReason::AgentStopped), 0));
+    assert!(played.pointer.contains(&CursorMessage::Place { x: 220, y: 110, visible: true }));
+    assert!(played.pointer.iter().any(|message| matches!(message, CursorMessage::Shape { .. })));
+    assert!(Screen::open(&display.name, None).unwrap().mark("_PLAYHEAD_RECORDING").unwrap().is_none());
+    let info = stage.spool.get(id).unwrap().started().info.clone();
+    assert_eq!((info.host.as_str(), info.monitors[0].width), ("pc1", 800));
+}
+
+#[test]
+fn a_new_size_is_recorded() {
+    let Some(mut display) = Display::resizable(1024, 768, 24) else { return };
+    let stage = Stage::start(&display.name, ROOM);
+    let id = wait_for("a recording", || stage.newest());
+    for (width, height) in [(800, 600), (1280, 720), (640, 480)] {
+        display.act();
+        display.resize(width, height);
+        display.act();
+        let played = stage.until_it_shows(id, &display.shot());
+        assert_eq!(played.size, (width.into(), height.into()));
+        assert!(played.heads.last().unwrap().segment == 0);
+    }
+}
+
+#[test]
+fn a_still_display_makes_nothing() {
+    let display = Display::start(640, 480, &[]);
+    let stage = Stage::start(&display.name, ROOM);
+    let id = wait_for("a recording", || stage.newest());
+    stage.until_it_shows(id, &display.shot());
+    let before = stage.play(id).heads.len();
+    std::thread::sleep(Duration::from_secs(2));
+    assert_eq!(stage.play(id).heads.len(), before);
+}
+
+#[test]
+fn the_end_of_the_display_ends_the_recording_and_the_next_session_is_another() {
+    let mut display = Display::start(640, 480, &[]);
+    let name = display.name.clone();
+    let mut stage = Stage::start(&name, ROOM);
+    let first = wait_for("a recording", || stage.newest());
+    display.act();
+    stage.until_it_shows(first, &display.shot());
+    display.stop();
+    let played = wait_for("the end", || Some(stage.play(first)).filter(|played| played.end().is_some()));
+    assert_eq!((played.end(), played.gaps().len()), (Some(EndReason::SessionEnded), 0));
+
+    let mut display = Display::start(320, 200, &[&name]);
+    assert_eq!(display.name, name);
+    let second = wait_for("the next recording", || stage.newest().filter(|id| *id != first));
+    display.act();
+    stage.until_it_shows(second, &display.shot());
+    stage.stop();
+}
+
+#[test]
+fn a_killed_agent_goes_on_with_the_same_recording_and_declares_the_gap() {
+    let mut display = Display::start(640, 480, &[]);
+    let mut first = Stage::start(&display.name, ROOM);
+    let id = wait_for("a recording", || first.newest());
+    display.act();
+    let before = first.until_it_shows(id, &display.shot());
+    // What a killed agent leaves: its queue with a half-written fragment, and its mark on the display.
+    let screen = Screen::open(&display.name, None).unwrap();
+    let mark = screen.mark("_PLAYHEAD_RECORDING").unwrap().unwrap();
+    let left = copy(first.folder.path());
+    first.stop();
+    screen.set_mark("_PLAYHEAD_RECORDING", Some(&mark)).unwrap();
+
+    let mut second = Stage::in_folder(left, &display.name, ROOM);
+    display.act();
+    let after = wait_for("the recording to go on", || {
+        Some(second.play(id)).filter(|played| played.gaps().len() == 1 && played.pixels == display.shot())
+    });
+    assert_eq!(second.newest(), Some(id));
+    let [(from_us, to_us, GapCause::AgentRestarted)] = after.gaps()[..] else { panic!("{:?}", after.gaps()) };
+    assert_eq!(from_us, before.heads.last().unwrap().end_us);
+    assert!(to_us > from_us);
+    assert_eq!(after.heads.last().unwrap().segment, 1);
+    second.stop();
+    assert_eq!(second.play(id).end(), Some(EndReason::AgentStopped));
+
+    // An agent that finds an unended recording of a display that has gone ends it.
+    let left = copy(second.folder.path());
+    display.stop();
+    let queue = std::fs::read_dir(left.path().join("spool").join(id.to_string())).unwrap();
+    let newest = queue.map(|entry| entry.unwrap().path()).filter(|path| path.to_string_lossy().ends_with(".queue"));
+    let newest = newest.max().unwrap();
+    let length = std::fs::metadata(&newest).unwrap().len();
+    std::fs::File::options().write(true).open(&newest).unwrap().set_len(length - 5).unwrap();
+    let third = Stage::in_folder(left, &display.name, ROOM);
+    wait_for("the end", || third.play(id).end().filter(|reason| *reason == EndReason::AgentLost));
+}
+
+#[test]
+fn a_full_queue_pauses_the_recording_and_declares_the_gap() {
+    let mut display = Display::start(640, 480, &[]);
+    let mut stage = Stage::start(&display.name, 1_500_000);
+    let id = wait_for("a recording", || stage.newest());
+    stage.registry.set_settings(id, RecordingSettings { frame_rate: 30, fragment_ms: 100, ..Default::default() });
+    wait_for("the queue to be full", || {
+        display.noise();
+        (!stage.spool.has_room()).then_some(())
+    });
+    let queue = stage.spool.get(id).unwrap();
+    let full = wait_for("the pause", || {
+        display.noise();
+        let before = queue.waiting(0).len();
+        std::thread::sleep(Duration::from_millis(400));
+        (queue.waiting(0).len() == before).then_some(before)
+    });
+    stage.spool.raise_quota(ROOM);
+    let played = stage.until_it_shows(id, &display.shot());
+    assert!(played.heads.len() > full);
+    let gaps = played.gaps();
+    assert!(gaps.iter().all(|gap| gap.2 == GapCause::QueueFull) && !gaps.is_empty());
+    stage.stop();
+    assert_eq!(stage.play(id).end(), Some(EndReason::AgentStopped));
+}
+
+fn copy(folder: &Path) -> TempDir {
+    let to = tempfile::tempdir().unwrap();
+    let done = std::process::Command::new("cp").arg("-r").arg(folder.join("spool")).arg(to.path()).status();
+    assert!(done.unwrap().success());
+    to
+}
