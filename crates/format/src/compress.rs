@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn the_window_stays_within_bounds_at_the_highest_level() {
-        let records = noise(20 << 20);
+        let records = noise(9 << 20);
         let frame = packed(&records, 99);
         check_frame(&frame, records.len() as u64).unwrap();
     }

@@ -104,16 +104,11 @@ impl<W: Write> SegmentWriter<W> {
             }
         }
 
+        self.count_messages(fragment)?;
         let offset = self.written;
         self.write(record)?;
-        let length = u32::try_from(record.len()).map_err(|_| FormatError::TooLarge {
-            what: "fragment",
-            limit: u32::MAX.into(),
-            actual: record.len() as u64,
-        })?;
-        for message in fragment.messages() {
-            *self.counts.entry(message?.channel).or_default() += 1;
-        }
+        // An opened fragment is at most MAX_RECORD bytes long.
+        let length = record.len() as u32;
         let (start_ns, end_ns) = fragment.span_ns();
         let (compression, compressed_size) = fragment.packed();
         self.chunks.push(ChunkIndex {
@@ -129,6 +124,21 @@ impl<W: Write> SegmentWriter<W> {
             state.index.push(head, fragment.hash(), offset, length);
         }
         Ok(offset)
+    }
+
+    /// Counts a fragment's messages by channel, and writes the Channel records of those that have none yet: of channels that
+    /// this version does not know, a later agent may have some.
+    fn count_messages(&mut self, fragment: &OpenFragment) -> Result<(), FormatError> {
+        let mut declared = Vec::new();
+        for message in fragment.messages() {
+            let id = message?.channel;
+            if self.counts.insert(id, self.counts.get(&id).map_or(1, |count| count + 1)).is_none()
+                && Channel::from_id(id).is_none()
+            {
+                put_channel(&mut declared, id, &format!("channel-{id}"), "");
+            }
+        }
+        self.write(&declared)
     }
 
     /// Ends the segment: writes index, summary and footer, and flushes. Returns the index.
@@ -190,7 +200,10 @@ impl<W: Write> SegmentWriter<W> {
             put(out);
             groups.push((opcode, self.written + start as u64, (out.len() - start) as u64));
         };
-        group(&mut out, op::CHANNEL, &put_channels);
+        group(&mut out, op::CHANNEL, &|out| {
+            put_channels(out);
+            self.unknown_channels().for_each(|id| put_channel(out, id, &format!("channel-{id}"), ""));
+        });
         group(&mut out, op::CHUNK_INDEX, &|out| self.chunks.iter().for_each(|chunk| chunk.put(out)));
         group(&mut out, op::ATTACHMENT_INDEX, &|out| {
             attachment.put_index(attachment_at, attachment_length, out);
@@ -215,21 +228,24 @@ impl<W: Write> SegmentWriter<W> {
             out.extend(self.counts.values().sum::<u64>().to_le_bytes());
             // No schemas, the channels, one attachment, no metadata.
             out.extend(0u16.to_le_bytes());
-            out.extend((Channel::ALL.len() as u32).to_le_bytes());
+            let channels = Channel::ALL.len() + self.unknown_channels().count();
+            out.extend((channels as u32).to_le_bytes());
             out.extend(1u32.to_le_bytes());
             out.extend(0u32.to_le_bytes());
             out.extend((self.chunks.len() as u32).to_le_bytes());
             out.extend(start_ns.to_le_bytes());
             out.extend(end_ns.to_le_bytes());
-            // Readers look the channels up; those of later versions have no Channel record and are not counted here.
-            let known: Vec<_> =
-                self.counts.iter().filter(|(id, _)| Channel::from_id(**id).is_some()).collect();
-            out.extend((known.len() as u32 * 10).to_le_bytes());
-            for (id, count) in known {
+            out.extend((self.counts.len() as u32 * 10).to_le_bytes());
+            for (id, count) in &self.counts {
                 out.extend(id.to_le_bytes());
                 out.extend(count.to_le_bytes());
             }
         });
+    }
+
+    /// Channels met that this version does not know.
+    fn unknown_channels(&self) -> impl Iterator<Item = u16> {
+        self.counts.keys().copied().filter(|&id| Channel::from_id(id).is_none())
     }
 
     /// The footer's checksum covers the summary and the footer up to the checksum itself.
@@ -272,13 +288,17 @@ impl<W: Write> SegmentWriter<W> {
 
 fn put_channels(out: &mut Vec<u8>) {
     for channel in Channel::ALL {
-        put_record(out, op::CHANNEL, |out| {
-            out.extend(channel.id().to_le_bytes());
-            out.extend(0u16.to_le_bytes());
-            put_text(out, channel.topic());
-            put_text(out, channel.encoding());
-            // No metadata.
-            out.extend(0u32.to_le_bytes());
-        });
+        put_channel(out, channel.id(), channel.topic(), channel.encoding());
     }
+}
+
+fn put_channel(out: &mut Vec<u8>, id: u16, topic: &str, encoding: &str) {
+    put_record(out, op::CHANNEL, |out| {
+        out.extend(id.to_le_bytes());
+        out.extend(0u16.to_le_bytes());
+        put_text(out, topic);
+        put_text(out, encoding);
+        // No metadata.
+        out.extend(0u32.to_le_bytes());
+    });
 }

@@ -66,6 +66,19 @@ fn every_record_has_the_checksums_that_a_strict_reader_asks_for() {
     }
 }
 
+#[test]
+fn channels_of_later_versions_are_declared() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/vectors/later-version.mcap");
+    let file = std::fs::read(path).unwrap();
+    let summary = mcap::Summary::read(&file).unwrap().unwrap();
+    let stats = summary.stats.unwrap();
+    assert_eq!((summary.channels.len(), stats.channel_count), (9, 9));
+    assert_eq!(summary.channels[&300].topic, "channel-300");
+    assert_eq!(stats.channel_message_counts[&300], u64::from(stats.chunk_count));
+    let messages = mcap::MessageStream::new(&file).unwrap().map(Result::unwrap);
+    assert_eq!(messages.filter(|message| message.channel.id == 300).count(), stats.chunk_count as usize);
+}
+
 /// The public Python package, as an auditor would use it. It is installed under `target` when the machine lacks it.
 #[test]
 fn the_python_package_reads_our_files() {

@@ -26,7 +26,6 @@ pub enum Step {
 }
 
 /// Decodes a stream of fragments up to any moment.
-#[derive(Debug)]
 pub struct Player {
     splitter: RecordSplitter,
     decoder: Decoder,

@@ -48,7 +48,7 @@ fn steps_stop_between_messages_and_wait_for_bytes() {
     assert_eq!((player.step(0), player.position_us(), player.width()), (Step::NeedMore, None, 0));
     player.push(&records[0][..50]);
     assert_eq!((player.step(0), player.next_seq()), (Step::NeedMore, None));
-    player.push(&records[0]);
+    player.push(&records[0][50..]);
     assert_eq!(player.step(100_000), Step::Reached);
     assert_eq!((player.position_us(), player.anchor_seq()), (Some(100_000), Some(0)));
     assert!(player.take_resized() && !player.take_resized());
@@ -98,7 +98,7 @@ fn a_seek_needs_the_anchor_once() {
     // Another anchor, another size.
     player.seek(6);
     player.push(&records[5]);
-    assert_eq!((player.step(u64::MAX), player.width(), player.position_us()), (Step::NeedMore, 96, None));
+    assert_eq!((player.step(u64::MAX), player.width(), player.position_us()), (Step::NeedMore, 64, None));
     player.push(&records[6..].concat());
     player.take_resized();
     assert_eq!(run(&mut player, 6_900_000), Step::Reached);

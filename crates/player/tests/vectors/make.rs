@@ -47,12 +47,12 @@ fn picture(width: u32, height: u32, moment: u32) -> Vec<u8> {
     let mut pixels = Vec::new();
     for y in 0..height {
         for x in 0..width {
-            let window = (10 + moment * 3..42 + moment * 3).contains(&x) && (20..44).contains(&y);
-            let text = y % 10 < 6 && y / 10 <= moment && (x * 7 + y * 13) % 5 == 0 && x < 60;
+            let window = (4 + moment * 2..24 + moment * 2).contains(&x) && (14..28).contains(&y);
+            let text = y % 10 < 6 && y / 10 <= moment && (x * 7 + y * 13) % 5 == 0 && x < 40;
             let value = match () {
-                () if window => [(x - moment * 3) * 5, y * 4, 90],
+                () if window => [(x - moment * 2) / 4 * 20, y / 4 * 16, 90],
                 () if text => [20, 20, 20],
-                () if y >= height - 8 => [(x * x + y * 31 + x * y * 17) ^ (x << 3), x * 89, y * 57 + moment],
+                () if y >= height - 10 => [(x * x + y * 31 + x * y * 17) ^ (x << 3), x * 89, y * 57],
                 () => [225, 230, 235],
             };
             pixels.extend(value.map(|value| value as u8));
@@ -90,7 +90,7 @@ struct Maker {
 impl Maker {
     fn new(recording: RecordingId) -> Self {
         Self {
-            encoder: Encoder::new(EncoderConfig { seed: 1, ..EncoderConfig::default() }),
+            encoder: Encoder::new(EncoderConfig { seed: 1 }),
             builder: FragmentBuilder::new(),
             recording,
             previous: genesis(recording),
@@ -222,14 +222,14 @@ fn info(id: RecordingId) -> RecordingInfo {
         application: "desktop".into(),
         started_at: WallTime::from_micros(WALL_US as i64),
         agent_version: "0.1.0".into(),
-        monitors: vec![Monitor { name: "DP-1".into(), x: 0, y: 0, width: 96, height: 64 }],
+        monitors: vec![Monitor { name: "DP-1".into(), x: 0, y: 0, width: 64, height: 40 }],
     }
 }
 
 /// Eight fragments: an anchor, changes, a key frame, quiet, an anchor of another size, a key frame after a gap, the end.
 /// With rollovers before fragments 3 and 6.
 fn recording(id: RecordingId, rollovers: bool) -> Vec<Fragment> {
-    let (large, small) = ((96, 64), (81, 47));
+    let (large, small) = ((64, 40), (49, 31));
     let base = Plan { size: large, active: true, ..Plan::default() };
     let turn = |want, size| Plan {
         want: Some(if rollovers { Want::Anchor } else { want }),
@@ -489,7 +489,7 @@ fn check_pictures(whole: &[u8]) {
     let mut moment = 0;
     for seq in 0..8 {
         moment += if seq == 4 { 0 } else { 2 };
-        let (width, height) = if seq < 5 { (96, 64) } else { (81, 47) };
+        let (width, height) = if seq < 5 { (64, 40) } else { (49, 31) };
         player.step(player.head().map_or(0, |head| head.end_us + 1).max(1));
         while player.head().is_some_and(|head| head.seq < seq) {
             player.step(u64::MAX);
