@@ -69,8 +69,12 @@ function Troubles({ player }: { player: PlayerController }) {
             role="alert"
             data-kind={trouble.kind}
             title={
-              t(`player.trouble.${trouble.kind}`, { at, detail, from: clock(0), to: clock(duration) }) +
-              (trouble.id ? ` (${t("common.errorId")} ${trouble.id})` : "")
+              t(
+                trouble.kind === "outside" && detail
+                  ? "player.trouble.refused"
+                  : `player.trouble.${trouble.kind}`,
+                { at, detail, from: clock(0), to: clock(duration) },
+              ) + (trouble.id ? ` (${t("common.errorId")} ${trouble.id})` : "")
             }
             action={
               stops && trouble.kind !== "broken" ? (

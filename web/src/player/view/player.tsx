@@ -207,8 +207,9 @@ function useActions(means: Means): (action: Action) => void {
   const { t } = useTranslation();
   const notes = useNotes();
   const copy = useCopy();
-  // Several presses of an arrow add up, even when the first seek is still under way.
+  // Several presses of a key add up, even before the worker has told of the first.
   const aim = useRef<{ us: number; at: number }>(undefined);
+  const speed = useRef<{ rate: number; at: number }>(undefined);
 
   return (action) => {
     const { player, recording } = means;
@@ -230,19 +231,20 @@ function useActions(means: Means): (action: Action) => void {
           type: snapshot.status === "playing" || snapshot.status === "buffering" ? "pause" : "play",
         });
         break;
-      case "move": {
-        const recent = aim.current && performance.now() - aim.current.at < 400 ? aim.current.us : undefined;
-        seek((recent ?? snapshot.positionUs) + action.byUs);
+      case "move":
+        seek((recent(aim.current)?.us ?? snapshot.positionUs) + action.byUs);
         break;
-      }
       case "frame":
         if (snapshot.status === "paused" || snapshot.status === "ended") {
           player.send({ type: "step", direction: action.direction });
         }
         break;
-      case "speed":
-        player.send({ type: "rate", rate: nextRate(snapshot.rate, action.direction) });
+      case "speed": {
+        const rate = nextRate(recent(speed.current)?.rate ?? snapshot.rate, action.direction);
+        speed.current = { rate, at: performance.now() };
+        player.send({ type: "rate", rate });
         break;
+      }
       case "share":
         seek(snapshot.durationUs * action.of);
         break;
@@ -289,6 +291,10 @@ function useActions(means: Means): (action: Action) => void {
         break;
     }
   };
+}
+
+function recent<T extends { at: number }>(wish: T | undefined): T | undefined {
+  return wish && performance.now() - wish.at < 400 ? wish : undefined;
 }
 
 /** The keys work on the whole page, but never while somebody types or a dialog is open. */
