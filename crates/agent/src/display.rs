@@ -199,6 +199,7 @@ impl Recording<'_> {
         if self.paused {
             if self.context.spool.has_room() {
                 self.go_on();
+                return Ok(None);
             }
         } else {
             let now = self.now();

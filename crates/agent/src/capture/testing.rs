@@ -18,7 +18,7 @@ pub(crate) struct Display {
     pub(crate) connection: RustConnection,
     pub(crate) root: Window,
     gc: Gcontext,
-    state: u32,
+    state: u64,
 }
 
 impl Display {
@@ -145,8 +145,10 @@ impl Display {
     }
 
     pub(crate) fn random(&mut self, below: u32) -> u32 {
-        self.state = self.state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        (self.state >> 8) % below.max(1)
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        (self.state >> 32) as u32 % below.max(1)
     }
 }
 
