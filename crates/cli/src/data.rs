@@ -27,7 +27,8 @@ impl Folder {
             .mode(0o700)
             .create(path)
             .with_context(|| format!("cannot make the folder {}", path.display()))?;
-        let path = path.canonicalize().with_context(|| format!("cannot use the folder {}", path.display()))?;
+        let path =
+            path.canonicalize().with_context(|| format!("cannot use the folder {}", path.display()))?;
         let lock = path.join("lock");
         let file = File::options()
             .create(true)
@@ -55,7 +56,8 @@ impl Folder {
 pub(crate) fn default_folder(kind: &str) -> anyhow::Result<PathBuf> {
     let absolute = |name: &str| env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = absolute("XDG_DATA_HOME").or_else(|| Some(absolute("HOME")?.join(".local/share")));
-    let base = base.context("cannot tell where data should lie, because HOME is not set: say it with --data")?;
+    let base =
+        base.context("cannot tell where data should lie, because HOME is not set: say it with --data")?;
     Ok(base.join("playhead").join(kind))
 }
 

@@ -1,12 +1,18 @@
 //! The console's listener: its address, its certificate, and how others reach it.
 
 use anyhow::Context as _;
-use playhead_net::{Authority, Listener, server_config};
+use playhead_net::{Authority, Listener, server_config, write_private};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _};
+use serde::{Deserialize, Serialize};
 use std::{
+    fs,
     net::{IpAddr, SocketAddr},
+    os::unix::fs::DirBuilderExt as _,
     path::{Path, PathBuf},
 };
+
+/// File with the console's address and authority.
+const KNOWN: &str = "address.json";
 
 /// Flags of a console's listener.
 #[derive(Debug, Clone, clap::Args)]
@@ -41,6 +47,11 @@ impl Front {
     /// # Errors
     /// The address is taken, or a certificate cannot be used.
     pub(crate) async fn open(args: &Args, data: &Path) -> anyhow::Result<Self> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(data)
+            .with_context(|| format!("cannot make the folder {}", data.display()))?;
         let (tls, authority) = match (&args.tls_cert, &args.tls_key) {
             (Some(cert), Some(key)) => {
                 let chain = CertificateDer::pem_file_iter(cert)
@@ -62,21 +73,37 @@ impl Front {
             Some(url) => url.trim_end_matches('/').to_owned(),
             None => url_of(&listener),
         };
-        Ok(Self { listener, url, authority })
+        let known = Known { url, authority };
+        known.keep(data)?;
+        Ok(Self { listener, url: known.url, authority: known.authority })
     }
+}
 
-    /// What others need to know of a listener that another process has open with the same flags.
+/// What others need to know of a console's listener: kept in its folder, so that join tokens can be made while it does not run.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Known {
+    /// Its address.
+    pub(crate) url: String,
+    /// The authority to trust there, DER.
+    pub(crate) authority: Option<Vec<u8>>,
+}
+
+impl Known {
+    /// Reads what the last start of the console in this folder has kept.
     ///
     /// # Errors
-    /// The authority in `data` cannot be used.
-    pub(crate) fn elsewhere(args: &Args, data: &Path) -> anyhow::Result<(String, Option<Vec<u8>>)> {
-        let tls = !args.listen.ip().is_loopback() || args.tls_cert.is_some();
-        let authority = match (tls, &args.tls_cert) {
-            (true, None) => Some(Authority::load_or_create(data, &host_name())?.der().to_vec()),
-            _ => None,
-        };
-        let url = args.url.clone().unwrap_or_else(|| format!("{}://{}", scheme(tls), reachable(args.listen)));
-        Ok((url, authority))
+    /// It was never started.
+    pub(crate) fn read(data: &Path) -> anyhow::Result<Self> {
+        let path = data.join(KNOWN);
+        let text = fs::read(&path).with_context(|| {
+            format!("no console was ever started with the folder {}: start it once, or give its folder with --data", data.display())
+        })?;
+        serde_json::from_slice(&text)
+            .with_context(|| format!("{} is damaged: start the console again", path.display()))
+    }
+
+    fn keep(&self, data: &Path) -> anyhow::Result<()> {
+        Ok(write_private(&data.join(KNOWN), &serde_json::to_vec(self)?)?)
     }
 }
 

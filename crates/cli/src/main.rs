@@ -1,13 +1,18 @@
 //! The `playhead` program: one file per subcommand, wiring only.
 
+mod agent;
+mod bench;
 mod console;
 mod data;
+mod demo;
 mod front;
 mod inspect;
 mod logging;
 mod openapi;
 mod ready;
+mod server;
 mod stop;
+mod up;
 mod verify;
 
 use clap::{Parser, Subcommand};
@@ -25,9 +30,14 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Demo(demo::command::Args),
+    Up(up::Args),
     Console(console::Args),
+    Server(server::Args),
+    Agent(agent::Args),
     Inspect(inspect::Args),
     Verify(verify::Args),
+    Bench(bench::Args),
     Openapi(openapi::Args),
 }
 
@@ -35,14 +45,20 @@ fn main() -> ExitCode {
     let Cli { log, command } = Cli::parse();
     logging::start(&log);
     let done = match command {
+        Command::Demo(args) => on_runtime(demo::command::run(args)),
+        Command::Up(args) => on_runtime(up::run(args)),
         Command::Console(args) => on_runtime(console::run(args)),
+        Command::Server(args) => on_runtime(server::run(args)),
+        Command::Agent(args) => on_runtime(agent::run(args)),
         Command::Inspect(args) => inspect::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Bench(args) => on_runtime(bench::run(args)),
         Command::Openapi(args) => openapi::run(&args),
     };
     done.unwrap_or_else(|error| {
         // Standard error may be closed; then nobody can be told.
-        let _ = std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("playhead: {}\n", told(&error)));
+        let _ =
+            std::io::Write::write_fmt(&mut std::io::stderr(), format_args!("playhead: {}\n", told(&error)));
         ExitCode::FAILURE
     })
 }

@@ -28,7 +28,12 @@ pub(crate) struct Ready<'a> {
 
 impl<'a> Ready<'a> {
     /// With what may be told of the first administrator.
-    pub(crate) fn new(url: &'a str, data: &'a Path, first: Option<&'a FirstSignIn>, must_change: bool) -> Self {
+    pub(crate) fn new(
+        url: &'a str,
+        data: &'a Path,
+        first: Option<&'a FirstSignIn>,
+        must_change: bool,
+    ) -> Self {
         let (user, password) = first.map(|first| (first.user.as_str(), first.password.as_str())).unzip();
         Self { url, user, password, data, agents: None, must_change }
     }

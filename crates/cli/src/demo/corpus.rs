@@ -257,7 +257,7 @@ fn options(args: &DesktopArgs, work_dir: PathBuf, only: Option<Activity>) -> Opt
     Options { display: args.display, width, height, seed: args.seed, work_dir, only }
 }
 
-fn parse_size(text: &str) -> Result<(u16, u16), String> {
+pub(crate) fn parse_size(text: &str) -> Result<(u16, u16), String> {
     let wrong = || format!("'{text}' is no size: write it as 1920x1080");
     let (width, height) = text.split_once('x').ok_or_else(wrong)?;
     Ok((width.parse().map_err(|_| wrong())?, height.parse().map_err(|_| wrong())?))

@@ -1,0 +1,34 @@
+//! `playhead bench`: measuring the codec, and making what is measured.
+
+mod codec;
+mod trace;
+
+use crate::demo::corpus;
+
+/// Measure the codec, and make the traces that are measured
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    Codec(codec::Args),
+    /// Make lossless traces of desktop activity
+    Corpus(corpus::CorpusArgs),
+    /// Run the virtual desktop without recording it
+    Desktop(corpus::LiveArgs),
+}
+
+/// Does it.
+///
+/// # Errors
+/// Whatever keeps it from being done.
+pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    match args.what {
+        What::Codec(args) => tokio::task::spawn_blocking(move || codec::run(&args)).await?,
+        What::Corpus(args) => corpus::run_corpus(args).await,
+        What::Desktop(args) => corpus::run_desktop(args).await,
+    }
+}
