@@ -73,6 +73,9 @@ impl Activity {
     }
 }
 
+/// How long an activity goes on before its windows are put in order again, when it is the only one.
+const ALONE: Duration = Duration::from_secs(600);
+
 /// Works on the desktop until it ends or is told to stop; both are errors.
 pub(super) fn play(stage: &mut Stage, options: &Options) -> Result<(), DesktopError> {
     let wanted: Vec<Activity> = match options.only {
@@ -90,8 +93,10 @@ pub(super) fn play(stage: &mut Stage, options: &Options) -> Result<(), DesktopEr
     loop {
         for &activity in &round {
             let tried = script.prepare(activity).and_then(|()| {
-                let until = Instant::now() + script.random.time(12_000, 24_000);
-                script.perform(activity, until)
+                let time = script.random.time(12_000, 24_000);
+                // Preparing is work too: who wants an idle desktop gets one.
+                let time = if options.only.is_some() { ALONE } else { time };
+                script.perform(activity, Instant::now() + time)
             });
             match tried {
                 Ok(()) => {}
@@ -187,7 +192,9 @@ impl<'a> Script<'a> {
         self.glide(corner.x, corner.y)?;
         match activity {
             Activity::Typing => self.start_writing(),
-            Activity::Idle => self.type_line("clear; ls -la /etc | head -40", Kind::Terminal),
+            Activity::Idle | Activity::Windows => {
+                self.type_line("clear; ls -la /etc | head -40", Kind::Terminal)
+            }
             _ => Ok(()),
         }
     }

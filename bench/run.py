@@ -1,0 +1,314 @@
+#!/usr/bin/env python3
+"""Measure everything and write docs/benchmarks.md: `make bench`.
+
+  run.py [--seconds 30] [--peers a,b] [--no-agent] [--render]
+
+CORPUS=DIR,DIR2 measures corpora that are there already; otherwise one is made in corpus/ (and used again the next
+time). PLAYHEAD names the program to measure, target/release/playhead by default. The figures are kept in
+target/bench/results.json; --render writes the document from them again without measuring.
+"""
+
+import argparse
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import agent
+import peers
+
+ROOT = Path(__file__).resolve().parent.parent
+PLAYHEAD = Path(os.environ.get("PLAYHEAD") or ROOT / "target/release/playhead")
+RESULTS = ROOT / "target/bench/results.json"
+DOCUMENT = ROOT / "docs/benchmarks.md"
+US = "Playhead"
+REFERENCE = "x264rgb-ultrafast"
+LABELS = {
+    "x264rgb-ultrafast": "libx264rgb ultrafast qp 0",
+    "x264rgb-veryfast": "libx264rgb veryfast qp 0",
+    "vp9-lossless": "VP9 lossless, realtime 8, screen",
+    "ffv1": "FFV1",
+    "zmbv": "ZMBV",
+    "qtrle": "QuickTime animation",
+    "png": "PNG per picture",
+    "flashsv2": "Flash Screen Video 2",
+    "x264-crf23": "x264 veryfast crf 23, zerolatency",
+    "x264-crf28": "x264 ultrafast crf 28",
+    "vp9-crf32": "VP9 realtime 8 crf 32, screen",
+    "svtav1-crf35": "SVT-AV1 preset 10 crf 35, screen",
+}
+
+
+def corpora(seconds):
+    """The folders to measure; makes one when none is named."""
+    named = [Path(name) for name in os.environ.get("CORPUS", "").split(",") if name]
+    if named:
+        return named
+    own = ROOT / "corpus"
+    if not list(own.glob("*.json")):
+        say(f"making a corpus in {own.name}/: six activities of {seconds:g} s")
+        subprocess.run([ROOT / "bench/corpus.sh", own, "--seconds", str(seconds)], check=True)
+    return [own]
+
+
+def measure(arguments):
+    """All figures, as results.json holds them."""
+    result = {"machine": machine(), "corpora": [], "agent": None}
+    for corpus in corpora(arguments.seconds):
+        say(f"measuring {corpus.name} with Playhead's codec")
+        command = [PLAYHEAD, "bench", "codec", corpus, "--json"]
+        output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+        ours = {segment["segment"]: segment for segment in json.loads(output)["segments"]}
+        say(f"measuring {corpus.name} with ffmpeg's encoders")
+        names = arguments.peers.split(",") if arguments.peers else None
+        theirs = peers.measure(corpus, names, say)
+        facts = peers.segments(corpus)
+        result["corpora"].append({"name": corpus.name, "facts": facts, "ours": ours, "peers": theirs})
+    if arguments.agent:
+        say("measuring the agent")
+        result["agent"] = agent.measure(120, 60, "1920x1080", tell=say)
+    return result
+
+
+def machine():
+    """What the figures were measured on."""
+    def first(path, start):
+        lines = Path(path).read_text().splitlines()
+        return next((line.split(start, 1)[1].strip(" :=\t\"") for line in lines if line.startswith(start)), "unknown")
+
+    def version(*command):
+        words = subprocess.run(command, capture_output=True, text=True, check=True).stdout.split("\n")[0]
+        return words.split(" Copyright")[0].strip()
+
+    memory = int(first("/proc/meminfo", "MemTotal").split()[0]) / 1024 / 1024
+    return {
+        "date": datetime.date.today().isoformat(),
+        "processor": first("/proc/cpuinfo", "model name"),
+        "cores": os.cpu_count(),
+        "memory_gib": round(memory),
+        "system": first("/etc/os-release", "PRETTY_NAME"),
+        "kernel": platform.release().split("-")[0],
+        "playhead": version(PLAYHEAD, "--version"),
+        "ffmpeg": version("ffmpeg", "-version"),
+    }
+
+
+def table(head, rows):
+    """A Markdown table; the first column is text, the others are numbers."""
+    lines = ["| " + " | ".join(head) + " |", "| --- |" + " ---: |" * (len(head) - 1)]
+    return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows]) + "\n"
+
+
+def number(value):
+    """A figure with two or three significant digits."""
+    if value is None:
+        return "-"
+    for limit, digits in ((0.1, 4), (1, 3), (10, 2), (100, 1)):
+        if abs(value) < limit:
+            return f"{value:.{digits}f}"
+    return f"{value:,.0f}"
+
+
+def ratio(ours, theirs):
+    return number(ours / theirs) if theirs else "-"
+
+
+def figures(corpus, name):
+    """An encoder's figures by segment, those of the codec in the same form."""
+    if name == US:
+        return {segment: {"lossless": row["exact"], **row} for segment, row in corpus["ours"].items()}
+    return {segment: rows[name] for segment, rows in corpus["peers"].items() if name in rows}
+
+
+def by_segment(corpus, names, value):
+    """Rows of `value(figures)` per second of session, for each segment and for all of them."""
+    facts = corpus["facts"]
+    rows = []
+    for name in names:
+        of = figures(corpus, name)
+        cells = [number(value(of[segment]) / facts[segment]["seconds"]) for segment in facts]
+        whole = sum(value(of[segment]) for segment in facts) / sum(fact["seconds"] for fact in facts.values())
+        label = f"**{US}**" if name == US else LABELS[name]
+        rows.append([label, *cells, number(whole)])
+    return table(["", *facts, "all"], rows)
+
+
+def total(row):
+    return row["first_bytes"] + row["rest_bytes"]
+
+
+PER_HOUR = 3600 / 1e6
+
+
+def corpus_section(corpus):
+    """What one corpus tells."""
+    facts = corpus["facts"]
+    names = list(next(iter(corpus["peers"].values())))
+    lossless = [name for name in names if peers.ENCODERS[name][0]]
+    lossy = [name for name in names if not peers.ENCODERS[name][0]]
+    sizes = sorted({f"{fact['width']}x{fact['height']}" for fact in facts.values()})
+    seconds = sum(fact["seconds"] for fact in facts.values()) / len(facts)
+    text = [f"## Corpus `{corpus['name']}`\n"]
+    text.append(f"{len(facts)} segments of about {seconds:.0f} s, {', '.join(sizes)}, pictures that differ only.\n")
+
+    if REFERENCE in names:
+        rows, ours, theirs = [], figures(corpus, US), figures(corpus, REFERENCE)
+        for segment, fact in facts.items():
+            a, b = ours[segment], theirs[segment]
+            rows.append(compared(segment, str(fact["frames"]), a, b))
+        everything = [add(of[segment] for segment in facts) for of in (ours, theirs)]
+        rows.append(compared("all", str(sum(fact["frames"] for fact in facts.values())), *everything))
+        text.append(f"### Against {LABELS[REFERENCE]}\n")
+        text.append("Bytes in MB; CPU in seconds for the whole segment; ratios are ours by theirs.\n")
+        head = ["segment", "pictures", "first", "after it", "CPU", "x264 first", "x264 after it", "x264 CPU"]
+        text.append(table([*head, "bytes ratio", "ratio after first", "CPU ratio", "exact"], rows))
+
+    text.append("### Lossless: MB per hour of session\n")
+    text.append(by_segment(corpus, [US, *lossless], lambda row: total(row) * PER_HOUR))
+    text.append("### Lossless: MB per hour of session after the first picture\n")
+    text.append(by_segment(corpus, [US, *lossless], lambda row: row["rest_bytes"] * PER_HOUR))
+    text.append(best_peer(corpus, lossless))
+    text.append("### CPU seconds per second of session\n")
+    text.append(by_segment(corpus, [US, *names], lambda row: row["cpu_seconds"]))
+    text.append("### Bytes of the first picture alone (MB)\n")
+    rows = []
+    for name in [US, *lossless]:
+        of = figures(corpus, name)
+        label = f"**{US}**" if name == US else LABELS[name]
+        rows.append([label, *(number(of[segment]["first_bytes"] / 1e6) for segment in facts)])
+    text.append(table(["", *facts], rows))
+    if lossy:
+        text.append("### Lossy encoders, for comparison: MB per hour of session\n")
+        text.append(by_segment(corpus, lossy, lambda row: total(row) * PER_HOUR))
+    return "\n".join(text)
+
+
+def add(rows):
+    rows = list(rows)
+    keys = ("first_bytes", "rest_bytes", "cpu_seconds")
+    return {"lossless": all(row["lossless"] for row in rows), **{key: sum(row[key] for row in rows) for key in keys}}
+
+
+def compared(name, pictures, ours, theirs):
+    sizes = [number(row[key] / 1e6) for row in (ours, theirs) for key in ("first_bytes", "rest_bytes")]
+    return [
+        name,
+        pictures,
+        *sizes[:2],
+        number(ours["cpu_seconds"]),
+        *sizes[2:],
+        number(theirs["cpu_seconds"]),
+        ratio(total(ours), total(theirs)),
+        ratio(ours["rest_bytes"], theirs["rest_bytes"]),
+        ratio(ours["cpu_seconds"], theirs["cpu_seconds"]),
+        "yes" if ours["lossless"] else "**no**",
+    ]
+
+
+def best_peer(corpus, lossless):
+    """After the first picture, next to the best of the others on each segment."""
+    cells = []
+    for segment in corpus["facts"]:
+        best = min(lossless, key=lambda name: corpus["peers"][segment][name]["rest_bytes"])
+        ours = corpus["ours"][segment]["rest_bytes"]
+        cells.append(f"{segment} {ratio(ours, corpus['peers'][segment][best]['rest_bytes'])} ({LABELS[best]})")
+    return "Ours by the best of the others: " + ", ".join(cells) + ".\n"
+
+
+def agent_section(result):
+    text = ["## The whole agent\n"]
+    text.append(
+        "Capture, coding, queue on disk and sending, as one process, recording a live desktop of 1920x1080 into a "
+        "`playhead up` on the same machine; beside it ffmpeg grabbing the same desktop ten times a second. CPU is "
+        "seconds per second (1 is one core). \"MB\" is what was recorded in the time, the first picture included except "
+        "on the idle desktop.\n"
+    )
+    for workload, recorders in result.items():
+        rows = []
+        idle = recorders["none"]["x_server_cpu"]
+        for name, row in recorders.items():
+            more = "-" if name == "none" else number(row["x_server_cpu"] - idle)
+            resident = "-" if name == "none" else number(row["memory_bytes"] / 1e6)
+            cpu = "-" if name == "none" else number(row["cpu"])
+            recorded = "-" if name == "none" else number(row["bytes"] / 1e6)
+            rows.append([name, number(row["seconds"]), cpu, number(row["x_server_cpu"]), more, resident, recorded])
+        text.append(f"### {workload[:1].upper()}{workload[1:]}\n")
+        head = ["recorder", "seconds", "CPU", "X server's CPU", "caused by the recorder", "most memory (MB)", "MB"]
+        text.append(table(head, rows))
+    return "\n".join(text)
+
+
+def render(result):
+    """The document."""
+    on = result["machine"]
+    parts = [
+        "# Benchmarks\n\n"
+        "Written by `make bench`, which anybody can run; do not edit. Figures compare within one table: what is on the "
+        "screen depends on the machine, and processor time is good to about ten percent.\n\n"
+        f"Measured {on['date']} on {on['processor']}, {on['cores']} cores, {on['memory_gib']} GiB, {on['system']}, "
+        f"Linux {on['kernel']}; {on['playhead']}, {on['ffmpeg']}.\n",
+        "## What is measured\n\n"
+        "A corpus is a set of lossless traces of desktop work: typing in an editor, a terminal, reading web pages, "
+        "moving windows, a video clip beside a text, and an idle desktop. `bench/corpus.sh` plays them on a virtual "
+        "desktop with real applications; any folder of such traces will do. Playhead's codec gets the pictures in "
+        "fragments of one second, finds out itself what has changed, and everything is decoded again and compared in "
+        "every pixel (*exact*). The others get the same pictures from ffmpeg, with one thread; the processor time for "
+        "decoding the corpus is measured apart and subtracted.\n",
+        *(corpus_section(corpus) for corpus in result["corpora"]),
+    ]
+    if result["agent"]:
+        parts.append(agent_section(result["agent"]))
+    parts.append(
+        "## How to repeat it\n\n"
+        "```sh\n"
+        "make bench                       # makes a corpus in corpus/ when there is none\n"
+        "make bench CORPUS=DIR,DIR2       # other corpora\n"
+        "bench/corpus.sh DIR --seconds 30 # a corpus\n"
+        "playhead bench codec DIR --json  # the codec alone\n"
+        "bench/peers.py DIR               # the other encoders alone\n"
+        "bench/agent.py                   # the agent alone\n"
+        "```\n\n"
+        "Use a machine that does nothing else meanwhile; it takes about half an hour.\n"
+    )
+    return "\n".join(parts)
+
+
+def say(line):
+    print(line, file=sys.stderr, flush=True)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seconds", type=float, default=30, help="length of each segment of a corpus that is made")
+    parser.add_argument("--peers", help="encoders to compare with, separated by commas")
+    parser.add_argument("--no-agent", dest="agent", action="store_false", help="do not measure the agent")
+    parser.add_argument("--render", action="store_true", help="write the document from target/bench/results.json")
+    arguments = parser.parse_args()
+    if arguments.render:
+        result = json.loads(RESULTS.read_text())
+    else:
+        if not os.access(PLAYHEAD, os.X_OK):
+            raise RuntimeError(f"{PLAYHEAD} is not there: run 'make build' first")
+        result = measure(arguments)
+        RESULTS.parent.mkdir(parents=True, exist_ok=True)
+        RESULTS.write_text(json.dumps(result, indent=1) + "\n")
+    DOCUMENT.write_text(render(result))
+    inexact = [
+        f"{corpus['name']}/{name}"
+        for corpus in result["corpora"]
+        for name, row in corpus["ours"].items()
+        if not row["exact"]
+    ]
+    if inexact:
+        raise RuntimeError(f"not exact: {', '.join(inexact)}")
+    say(f"wrote {DOCUMENT.relative_to(ROOT)}")
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
+        sys.exit(f"run.py: {error}")
