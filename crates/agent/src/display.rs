@@ -257,8 +257,9 @@ impl Recording<'_> {
         let now = self.now().media_us;
         let until = |at: u64| Duration::from_micros(at.saturating_sub(now));
         let close = self.recorder.deadline().map(until);
-        // Within the interval after a picture nothing is looked at, however much happens.
-        let resting = now < self.next_us && (self.pending.is_something() || self.screen.is_none());
+        // Within the interval after a picture nothing is looked at, however much happens. What is pending must not wait for
+        // the display: it says only once that something was drawn.
+        let resting = self.pending.is_something() && !self.paused;
         let fd = self.screen.as_ref().filter(|_| !self.paused && !resting).map(Screen::fd);
         let rest = resting.then(|| until(self.next_us));
         let pause = self.paused.then_some(PAUSE);
