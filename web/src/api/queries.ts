@@ -1,6 +1,6 @@
 import { keepPreviousData, queryOptions } from "@tanstack/react-query";
 import { answer, api } from "./client";
-import type { RecordingsQuery, Timeline } from "./types";
+import type { DescribedQuery, RecordingsQuery, Timeline } from "./types";
 
 /** A list with something live in it, or one where something new would show up at the top. */
 const LIVE_INTERVAL_MS = 2000;
@@ -16,7 +16,8 @@ export const meQuery = queryOptions({
 export function recordingsQuery(query: RecordingsQuery) {
   return queryOptions({
     queryKey: ["recordings", query],
-    queryFn: ({ signal }) => answer(api.GET("/api/v1/recordings", { params: { query }, signal })),
+    queryFn: ({ signal }) =>
+      answer(api.GET("/api/v1/recordings", { params: { query: query as DescribedQuery }, signal })),
     placeholderData: keepPreviousData,
     refetchInterval: (state) => {
       const live = state.state.data?.items.some((recording) => recording.state === "live");

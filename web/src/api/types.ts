@@ -20,4 +20,6 @@ export type JoinToken = {
   command: string;
   expires_at: string;
 };
-export type RecordingsQuery = NonNullable<paths["/api/v1/recordings"]["get"]["parameters"]["query"]>;
+/** The request as the description has it, where `sort` is both a text and an object, which nothing is. */
+export type DescribedQuery = NonNullable<paths["/api/v1/recordings"]["get"]["parameters"]["query"]>;
+export type RecordingsQuery = Omit<DescribedQuery, "sort"> & { sort?: string };

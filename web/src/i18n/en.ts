@@ -150,6 +150,8 @@ export const en = {
       segments: "Files",
       agent: "Agent",
     },
+    interrupted: "Interrupted",
+    interruptedNote: "The session host is not connected. Its recording goes on as soon as it is back.",
     states: { live: "Live", finished: "Finished", quarantined: "Quarantined" },
   },
   player: {

@@ -129,6 +129,13 @@ export function StateBadge({ recording }: { recording: Recording }) {
   const look = { live: "badge badge-live", finished: "badge", quarantined: "badge badge-bad" }[
     recording.state
   ];
+  if (recording.state === "live" && recording.connected === false) {
+    return (
+      <Tooltip title={t("recordings.interruptedNote")}>
+        <span className="badge badge-warn">{t("recordings.interrupted")}</span>
+      </Tooltip>
+    );
+  }
   return (
     <Tooltip title={recording.problem}>
       <span className={look}>{t(`recordings.states.${recording.state}`)}</span>
