@@ -16,6 +16,14 @@ fail() { printf '\nmake deps: %s\n' "$1" >&2; exit 1; }
 # at_least HAVE WANT: is the version HAVE at least WANT?
 at_least() { [ "$(printf '%s\n%s\n' "$2" "$1" | sort -V | head -n 1)" = "$2" ]; }
 
+# quietly COMMAND...: shows what it prints only when it fails.
+quietly() {
+  local said
+  said=$("$@" 2>&1 </dev/null) && return 0
+  printf '%s\n' "$said" >&2
+  return 1
+}
+
 debian_packages() {
   local packages=(build-essential pkg-config ca-certificates
     xvfb openbox xterm mousepad chromium ffmpeg procps fonts-dejavu-core xfonts-base)
@@ -39,8 +47,8 @@ debian_packages() {
     root=(sudo)
   fi
   echo "make deps: installing ${missing[*]}"
-  "${root[@]}" apt-get -qq update || fail "apt-get update failed: check the network and /etc/apt/sources.list"
-  "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "${missing[@]}" >/dev/null ||
+  quietly "${root[@]}" apt-get -qq update || fail "apt-get update failed: check the network and /etc/apt/sources.list"
+  quietly "${root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "${missing[@]}" ||
     fail "apt-get could not install ${missing[*]}: see its message above"
 }
 

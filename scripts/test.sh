@@ -8,7 +8,8 @@ mkdir -p "$logs"
 rm -f "$logs"/*.log
 summary=()
 started=$SECONDS
-export PLAYHEAD_TEST_PYTHON=$PWD/target/venv/bin/python
+# The Python of the tests, with the packages that read our files.
+export PATH=$PWD/target/venv/bin:$PATH
 
 # step NAME COMMAND...: run and show it, keep what it printed in a log.
 step() {
@@ -45,7 +46,13 @@ rust_tests() {
 
 step format cargo fmt --all --check
 if cargo deny --version >/dev/null 2>&1; then
-  step dependencies cargo deny --locked check
+  step dependencies cargo deny --locked check --hide-inclusion-graph -A duplicate bans licenses sources
+  # The list of known vulnerabilities comes over the network.
+  if cargo deny fetch db >"$logs/fetch.log" 2>&1; then
+    step advisories cargo deny --locked check --disable-fetch --hide-inclusion-graph advisories
+  else
+    summary+=("advisories: not checked, their database could not be fetched ($logs/fetch.log)")
+  fi
 else
   summary+=("dependencies: not checked, cargo-deny is not installed (cargo install cargo-deny --locked)")
 fi
