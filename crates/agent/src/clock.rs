@@ -46,11 +46,12 @@ impl Now {
 /// # Errors
 /// No `/proc`.
 pub(crate) fn boot_id() -> Result<String, AgentError> {
-    let text = fs::read_to_string(BOOT_ID)
-        .map_err(|source| AgentError::File { path: BOOT_ID.into(), source })?;
+    let text =
+        fs::read_to_string(BOOT_ID).map_err(|source| AgentError::File { path: BOOT_ID.into(), source })?;
     let id = text.trim();
     if id.is_empty() || id.len() > 64 {
-        let source = io::Error::new(io::ErrorKind::InvalidData, format!("expected an id, got {} bytes", id.len()));
+        let source =
+            io::Error::new(io::ErrorKind::InvalidData, format!("expected an id, got {} bytes", id.len()));
         return Err(AgentError::File { path: BOOT_ID.into(), source });
     }
     Ok(id.to_owned())

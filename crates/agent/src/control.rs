@@ -5,7 +5,10 @@ use playhead_model::{RecordingId, RecordingSettings};
 use std::{
     collections::HashMap,
     io::{self, Read as _, Write as _},
-    os::{fd::{AsFd as _, BorrowedFd}, unix::net::UnixStream},
+    os::{
+        fd::{AsFd as _, BorrowedFd},
+        unix::net::UnixStream,
+    },
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };

@@ -61,7 +61,11 @@ pub(crate) fn run(context: &Context) {
         let text = error.to_string();
         context.status.display(name, DisplayReport { recording: None, error: Some(text.clone()) });
         if text != told {
-            tracing::error!(display = name, error = text, "cannot record the display; trying again until it works");
+            tracing::error!(
+                display = name,
+                error = text,
+                "cannot record the display; trying again until it works"
+            );
             told = text;
         }
     };
@@ -274,7 +278,9 @@ impl Recording<'_> {
         for _ in 0..3 {
             // A session that ends takes its display with it within a moment.
             let _ = self.context.control.wait(None, Some(Duration::from_millis(150)));
-            let Ok(screen) = Screen::open(&settings.display, settings.xauthority.as_deref()) else { continue };
+            let Ok(screen) = Screen::open(&settings.display, settings.xauthority.as_deref()) else {
+                continue;
+            };
             if !session::is_same(&screen, self.recorder.id()).unwrap_or(false) {
                 return false;
             }

@@ -78,7 +78,9 @@ impl Stage {
                 match Channel::from_id(message.channel) {
                     Some(Channel::Screen) => _ = decoder.decode(message.data).unwrap(),
                     Some(Channel::Meta) => played.metas.push(MetaMessage::parse(message.data)),
-                    Some(Channel::Cursor) => played.pointer.extend(CursorMessage::parse(message.data).unwrap()),
+                    Some(Channel::Cursor) => {
+                        played.pointer.extend(CursorMessage::parse(message.data).unwrap());
+                    }
                     _ => {}
                 }
             }
@@ -239,7 +241,8 @@ fn a_killed_agent_goes_on_with_the_same_recording_and_declares_the_gap() {
     let left = copy(second.folder.path());
     display.stop();
     let queue = std::fs::read_dir(left.path().join("spool").join(id.to_string())).unwrap();
-    let newest = queue.map(|entry| entry.unwrap().path()).filter(|path| path.to_string_lossy().ends_with(".queue"));
+    let newest =
+        queue.map(|entry| entry.unwrap().path()).filter(|path| path.to_string_lossy().ends_with(".queue"));
     let newest = newest.max().unwrap();
     let length = std::fs::metadata(&newest).unwrap().len();
     std::fs::File::options().write(true).open(&newest).unwrap().set_len(length - 5).unwrap();
@@ -252,7 +255,9 @@ fn a_full_queue_pauses_the_recording_and_declares_the_gap() {
     let mut display = Display::start(640, 480, &[]);
     let mut stage = Stage::start(&display.name, 1_500_000);
     let id = wait_for("a recording", || stage.newest());
-    stage.registry.set_settings(id, RecordingSettings { frame_rate: 30, fragment_ms: 100, ..Default::default() });
+    stage
+        .registry
+        .set_settings(id, RecordingSettings { frame_rate: 30, fragment_ms: 100, ..Default::default() });
     wait_for("the queue to be full", || {
         display.noise();
         (!stage.spool.has_room()).then_some(())

@@ -79,13 +79,17 @@ pub enum AgentError {
     #[error(transparent)]
     Spool(#[from] SpoolError),
     /// The agent has not joined a site and cannot.
-    #[error("this agent has not joined a site yet: make a join token for an agent at the console and give it with --join, or as join in the settings")]
+    #[error(
+        "this agent has not joined a site yet: make a join token for an agent at the console and give it with --join, or as join in the settings"
+    )]
     NoToken,
     /// A token that is none.
     #[error(transparent)]
     Token(#[from] playhead_protocol::join::JoinTokenError),
     /// A token for something else.
-    #[error("this join token is for a recording server, not for an agent: make one for an agent at the console")]
+    #[error(
+        "this join token is for a recording server, not for an agent: make one for an agent at the console"
+    )]
     TokenKind,
     /// The server refused the token.
     #[error("{url} refused the join token ({status}): {detail}; make a new one at the console")]
@@ -222,8 +226,9 @@ fn record(context: &display::Context) {
 fn token(settings: &ServerSettings) -> Result<Option<JoinToken>, AgentError> {
     let text = match (&settings.join, &settings.join_file) {
         (Some(text), _) => text.clone(),
-        (None, Some(path)) => std::fs::read_to_string(path)
-            .map_err(|source| AgentError::File { path: path.clone(), source })?,
+        (None, Some(path)) => {
+            std::fs::read_to_string(path).map_err(|source| AgentError::File { path: path.clone(), source })?
+        }
         (None, None) => return Ok(None),
     };
     let token: JoinToken = text.parse()?;
@@ -235,7 +240,11 @@ fn token(settings: &ServerSettings) -> Result<Option<JoinToken>, AgentError> {
 
 fn host_name(given: Option<&str>) -> String {
     let system = || nix::unistd::gethostname().ok().map(|name| name.to_string_lossy().into_owned());
-    given.map(str::to_owned).or_else(system).filter(|name| !name.is_empty()).unwrap_or_else(|| "localhost".into())
+    given
+        .map(str::to_owned)
+        .or_else(system)
+        .filter(|name| !name.is_empty())
+        .unwrap_or_else(|| "localhost".into())
 }
 
 /// Name of the operating system, for people.

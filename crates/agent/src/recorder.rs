@@ -5,7 +5,8 @@
 
 use crate::clock::Moment;
 use playhead_format::{
-    Chain, Channel, CursorMessage, Flags, FormatError, Fragment, FragmentBuilder, FragmentHead, Hash, MetaMessage,
+    Chain, Channel, CursorMessage, Flags, FormatError, Fragment, FragmentBuilder, FragmentHead, Hash,
+    MetaMessage,
 };
 use playhead_model::{EndReason, Gap, GapCause, RecordingId, RecordingInfo, RecordingSettings};
 use playhead_screen::{EncodeError, Encoder, EncoderConfig, PacketKind, Picture, Rect, Want};
@@ -96,7 +97,7 @@ impl Recorder {
             info,
             settings,
             watched: false,
-            encoder: Encoder::new(EncoderConfig { seed, ..EncoderConfig::default() }),
+            encoder: Encoder::new(EncoderConfig { seed }),
             builder: FragmentBuilder::new(),
             chain,
             newest: None,
@@ -282,7 +283,9 @@ impl Recorder {
             self.declare(at, gap)?;
         }
         let end = MetaMessage::End { at_us: at.media_us, reason };
-        self.builder.push(Channel::Meta, at.media_us, at.wall_us, &end.encode()).map_err(RecordError::from)?;
+        self.builder
+            .push(Channel::Meta, at.media_us, at.wall_us, &end.encode())
+            .map_err(RecordError::from)?;
         self.close(at, sink)
     }
 
@@ -408,11 +411,7 @@ impl Recorder {
 ///
 /// # Errors
 /// A fragment that cannot be made.
-pub(crate) fn end_after(
-    head: &FragmentHead,
-    hash: Hash,
-    reason: EndReason,
-) -> Result<Fragment, FormatError> {
+pub(crate) fn end_after(head: &FragmentHead, hash: Hash, reason: EndReason) -> Result<Fragment, FormatError> {
     let wall_us = head.wall_us.saturating_add(head.end_us - head.start_us);
     let mut builder = FragmentBuilder::new();
     let end = MetaMessage::End { at_us: head.end_us, reason };

@@ -89,8 +89,7 @@ pub(crate) fn begin(
         match queue.tail() {
             Ok(tail) => {
                 let info = queue.started().info.clone();
-                let cause =
-                    if queue.lost_tail() { GapCause::QueueDamaged } else { GapCause::AgentRestarted };
+                let cause = if queue.lost_tail() { GapCause::QueueDamaged } else { GapCause::AgentRestarted };
                 tracing::info!(recording = %queue.id(), display = settings.display, "going on with the session's recording");
                 let recorder = match tail {
                     Some(tail) => Recorder::resume(info, wanted, seed, tail, cause),
@@ -117,8 +116,7 @@ pub(crate) fn begin(
         agent_version: crate::VERSION.into(),
         monitors: screen.monitors()?,
     };
-    let started =
-        Started { info: info.clone(), boot_id: host.boot_id.clone(), start_boot_us: now.boot_us };
+    let started = Started { info: info.clone(), boot_id: host.boot_id.clone(), start_boot_us: now.boot_us };
     let mark = Mark { recording: info.id, boot_id: host.boot_id.clone(), start_boot_us: now.boot_us };
     let queue = spool.create(started)?;
     // The mark comes after the queue: found without a queue it would mean nothing.
@@ -132,7 +130,10 @@ pub(crate) fn begin(
 /// # Errors
 /// The display is gone.
 pub(crate) fn is_same(screen: &Screen, recording: RecordingId) -> Result<bool, CaptureError> {
-    Ok(screen.mark(MARK)?.and_then(|text| text.parse::<Mark>().ok()).is_some_and(|mark| mark.recording == recording))
+    Ok(screen
+        .mark(MARK)?
+        .and_then(|text| text.parse::<Mark>().ok())
+        .is_some_and(|mark| mark.recording == recording))
 }
 
 /// Takes the mark away: the recording has ended before its session.
@@ -173,7 +174,9 @@ fn end_unseen(spool: &Spool, queue: &Queue) {
     })();
     match ended {
         Ok(()) => tracing::info!(recording = %queue.id(), "an earlier session's recording has ended"),
-        Err(error) => tracing::error!(recording = %queue.id(), %error, "cannot end an earlier session's recording"),
+        Err(error) => {
+            tracing::error!(recording = %queue.id(), %error, "cannot end an earlier session's recording");
+        }
     }
 }
 

@@ -59,7 +59,10 @@ pub struct DisplaySettings {
 
 /// The two ways to write a display down.
 #[derive(Deserialize)]
-#[serde(untagged, expecting = "expected a display such as \":10\", or a table with display, xauthority, user, application")]
+#[serde(
+    untagged,
+    expecting = "expected a display such as \":10\", or a table with display, xauthority, user, application"
+)]
 enum DisplayForm {
     Name(String),
     Table(DisplayTable),
@@ -162,7 +165,9 @@ impl Settings {
     pub fn check(&self) -> Result<(), AgentError> {
         let wrong = |reason: String| Err(AgentError::Setting(reason));
         if self.displays.is_empty() {
-            return wrong("there is no display to record: give --display :N, or displays in the settings".into());
+            return wrong(
+                "there is no display to record: give --display :N, or displays in the settings".into(),
+            );
         }
         for (at, display) in self.displays.iter().enumerate() {
             let name = &display.display;
@@ -219,7 +224,8 @@ mod tests {
         assert_eq!(settings.displays[1].user.as_deref(), Some("anna"));
         assert_eq!(settings.spool.when_full, WhenFull::KeepNewest);
         settings.check().unwrap();
-        for wrong in ["displais = []", "[spool]\nquota = 1", "displays = [{ display = \":1\", usr = \"x\" }]"] {
+        for wrong in ["displais = []", "[spool]\nquota = 1", "displays = [{ display = \":1\", usr = \"x\" }]"]
+        {
             assert!(toml::from_str::<Settings>(wrong).is_err(), "{wrong}");
         }
     }

@@ -143,7 +143,8 @@ mod tests {
         let plain = settings(&["--settings", path]).unwrap();
         assert_eq!((plain.displays.len(), plain.spool.quota_bytes), (2, 100_000_000));
         assert_eq!(plain.data, PathBuf::from("/d"));
-        let line = ["--settings", path, "--display", ":3", "--display", ":9", "--quota-mib", "200", "--host", "pc2"];
+        let line =
+            ["--settings", path, "--display", ":3", "--display", ":9", "--quota-mib", "200", "--host", "pc2"];
         let flagged = settings(&line).unwrap();
         assert_eq!(flagged.displays[0].user.as_deref(), Some("anna"));
         assert_eq!(flagged.displays[1], DisplaySettings::new(":9"));

@@ -27,8 +27,7 @@ pub(super) fn connect(display: &str, xauthority: Option<&Path>) -> Result<Connec
     let parsed = parse_display(Some(display)).map_err(|error| no_display(error.into()))?;
     let number: usize = parsed.screen.into();
     let (stream, cookie, tried) = dial(display, &parsed, xauthority)?;
-    let (name, data) =
-        cookie.map_or_else(Default::default, |cookie| (authority::COOKIE.to_vec(), cookie));
+    let (name, data) = cookie.map_or_else(Default::default, |cookie| (authority::COOKIE.to_vec(), cookie));
     let connection = RustConnection::connect_to_stream_with_auth_info(stream, number, name, data);
     let not_allowed = |reason: &[u8]| CaptureError::NotAllowed {
         display: display.to_owned(),

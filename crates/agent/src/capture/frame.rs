@@ -62,7 +62,11 @@ impl Frame {
     }
 
     /// Takes another size.
-    pub(super) fn resize(&mut self, connection: &RustConnection, (width, height): (u16, u16)) -> Result<(), CaptureError> {
+    pub(super) fn resize(
+        &mut self,
+        connection: &RustConnection,
+        (width, height): (u16, u16),
+    ) -> Result<(), CaptureError> {
         (self.width, self.height, self.stale) = (width, height, true);
         let bytes = usize::from(width) * usize::from(height) * PIXEL;
         self.pixels = vec![0; bytes];
@@ -112,9 +116,20 @@ impl Frame {
         let mut waiting = Vec::with_capacity(rects.len());
         for rect in rects {
             let (x, y, width, height) = narrow(rect);
-            let at = u32::try_from(offset).map_err(|_| CaptureError::Request("the picture is too large".into()))?;
+            let at = u32::try_from(offset)
+                .map_err(|_| CaptureError::Request("the picture is too large".into()))?;
             let format = u8::from(ImageFormat::Z_PIXMAP);
-            waiting.push(connection.shm_get_image(self.root, x, y, width, height, u32::MAX, format, *id, at)?);
+            waiting.push(connection.shm_get_image(
+                self.root,
+                x,
+                y,
+                width,
+                height,
+                u32::MAX,
+                format,
+                *id,
+                at,
+            )?);
             offset += rect.width as usize * rect.height as usize * PIXEL;
         }
         // Every answer is awaited, so that the display has written everything and nothing of it comes later.
@@ -160,7 +175,9 @@ impl Frame {
                     .reply()?;
                 if reply.depth != self.depth || reply.data.len() != row * part.height as usize {
                     let got = reply.data.len();
-                    return Err(CaptureError::Request(format!("expected {width} x {height} pixels, got {got} bytes")));
+                    return Err(CaptureError::Request(format!(
+                        "expected {width} x {height} pixels, got {got} bytes"
+                    )));
                 }
                 for (at, pixels) in (top..).zip(reply.data.chunks_exact(row)) {
                     let start = at as usize * stride + rect.x as usize * PIXEL;
@@ -258,7 +275,12 @@ mod tests {
     #[test]
     fn damage_is_clipped_to_the_picture() {
         let rects = plan(
-            &[rectangle(-5, 3, 10, 10), rectangle(90, 90, 50, 50), rectangle(200, 0, 5, 5), rectangle(0, -9, 5, 9)],
+            &[
+                rectangle(-5, 3, 10, 10),
+                rectangle(90, 90, 50, 50),
+                rectangle(200, 0, 5, 5),
+                rectangle(0, -9, 5, 9),
+            ],
             100,
             100,
         );

@@ -64,7 +64,13 @@ impl SharedMemory {
         // SAFETY: the range was checked to lie within the mapping, which lives as long as `self`; `out` is memory of this
         // process and cannot overlap it. Should the X server write at the same time, the copy holds some mixture of old and
         // new bytes, and every byte is a valid `u8`.
-        unsafe { std::ptr::copy_nonoverlapping(self.start.as_ptr().cast::<u8>().add(offset), out.as_mut_ptr(), out.len()) };
+        unsafe {
+            std::ptr::copy_nonoverlapping(
+                self.start.as_ptr().cast::<u8>().add(offset),
+                out.as_mut_ptr(),
+                out.len(),
+            );
+        };
         Ok(())
     }
 }

@@ -74,7 +74,9 @@ pub(crate) enum CaptureError {
         source: std::io::Error,
     },
     /// The display lacks something without which it cannot be captured.
-    #[error("display {display} has no {extension} extension (version {least} or later is needed): use an X server that has it")]
+    #[error(
+        "display {display} has no {extension} extension (version {least} or later is needed): use an X server that has it"
+    )]
     NoExtension {
         /// The display.
         display: String,
@@ -84,7 +86,9 @@ pub(crate) enum CaptureError {
         least: &'static str,
     },
     /// Pixels of another kind.
-    #[error("display {display} has a picture of depth {depth} with {bits} bits a pixel: use a depth of 24 or 32 with 8 bits for each of red, green and blue")]
+    #[error(
+        "display {display} has a picture of depth {depth} with {bits} bits a pixel: use a depth of 24 or 32 with 8 bits for each of red, green and blue"
+    )]
     Visual {
         /// The display.
         display: String,
@@ -176,14 +180,12 @@ impl Screen {
         let Connected { connection, screen } = connect::connect(name, xauthority)?;
         let (root, depth) = (screen.root, screen.root_depth);
         connect::check_pixels(name, &connection, &screen)?;
-        let missing = |extension, least| CaptureError::NoExtension {
-            display: name.to_owned(),
-            extension,
-            least,
-        };
+        let missing =
+            |extension, least| CaptureError::NoExtension { display: name.to_owned(), extension, least };
         let present = |extension| connection.extension_information(extension).map(|found| found.is_some());
         use x11rb::connection::RequestConnection as _;
-        if !present(xfixes::X11_EXTENSION_NAME)? || connection.xfixes_query_version(5, 0)?.reply()?.major_version < 2
+        if !present(xfixes::X11_EXTENSION_NAME)?
+            || connection.xfixes_query_version(5, 0)?.reply()?.major_version < 2
         {
             return Err(missing("XFIXES", "2.0"));
         }
@@ -204,7 +206,10 @@ impl Screen {
         connection.randr_select_input(root, changes)?.check()?;
         let has_motion = present(xinput::X11_EXTENSION_NAME)? && select_motion(&connection, root);
         if !has_motion {
-            tracing::warn!(display = name, "no XInput 2: the pointer's way is recorded only where something is drawn");
+            tracing::warn!(
+                display = name,
+                "no XInput 2: the pointer's way is recorded only where something is drawn"
+            );
         }
         let size = layout::size(&connection, root)?;
         let frame = Frame::new(&connection, root, depth, size)?;
@@ -320,12 +325,17 @@ impl Screen {
     /// # Errors
     /// The display is gone.
     pub(crate) fn set_mark(&self, name: &str, text: Option<&str>) -> Result<(), CaptureError> {
-        use x11rb::{protocol::xproto::{AtomEnum, PropMode}, wrapper::ConnectionExt as _};
+        use x11rb::{
+            protocol::xproto::{AtomEnum, PropMode},
+            wrapper::ConnectionExt as _,
+        };
         let atom = self.connection.intern_atom(false, name.as_bytes())?.reply()?.atom;
         match text {
             Some(text) => {
                 let text = text.as_bytes();
-                self.connection.change_property8(PropMode::REPLACE, self.root, atom, AtomEnum::STRING, text)?.check()?;
+                self.connection
+                    .change_property8(PropMode::REPLACE, self.root, atom, AtomEnum::STRING, text)?
+                    .check()?;
             }
             None => self.connection.delete_property(self.root, atom)?.check()?,
         }
@@ -338,10 +348,8 @@ fn select_motion(connection: &RustConnection, root: u32) -> bool {
     const ALL_MASTER_DEVICES: u16 = 1;
     let select = || -> Result<(), ReplyError> {
         connection.xinput_xi_query_version(2, 2)?.reply()?;
-        let mask = xinput::EventMask {
-            deviceid: ALL_MASTER_DEVICES,
-            mask: vec![xinput::XIEventMask::RAW_MOTION],
-        };
+        let mask =
+            xinput::EventMask { deviceid: ALL_MASTER_DEVICES, mask: vec![xinput::XIEventMask::RAW_MOTION] };
         connection.xinput_xi_select_events(root, &[mask])?.check()
     };
     select().is_ok()

@@ -61,7 +61,8 @@ impl Display {
         let (connection, screen) = x11rb::connect(Some(&name)).expect("the X server lets its owner in");
         let root = connection.setup().roots[screen].root;
         let gc = connection.generate_id().unwrap();
-        let values = CreateGCAux::new().subwindow_mode(SubwindowMode::INCLUDE_INFERIORS).graphics_exposures(0);
+        let values =
+            CreateGCAux::new().subwindow_mode(SubwindowMode::INCLUDE_INFERIORS).graphics_exposures(0);
         connection.create_gc(gc, root, &values).unwrap();
         Some(Self { server, name, connection, root, gc, state: 7 })
     }
@@ -79,7 +80,8 @@ impl Display {
         c.change_gc(self.gc, &ChangeGCAux::new().foreground(colour)).unwrap();
         match colour % 3 {
             0 => {
-                c.poly_fill_rectangle(self.root, self.gc, &[Rectangle { x, y, width: w, height: h }]).unwrap();
+                c.poly_fill_rectangle(self.root, self.gc, &[Rectangle { x, y, width: w, height: h }])
+                    .unwrap();
             }
             1 => {
                 c.poly_point(CoordMode::ORIGIN, self.root, self.gc, &points).unwrap();
@@ -139,7 +141,10 @@ impl Display {
 
     /// Ends the X server. It takes its lock and its sockets with it.
     pub(crate) fn stop(&mut self) {
-        use nix::{sys::signal::{Signal, kill}, unistd::Pid};
+        use nix::{
+            sys::signal::{Signal, kill},
+            unistd::Pid,
+        };
         let _ = kill(Pid::from_raw(self.server.id() as i32), Signal::SIGTERM);
         let _ = self.server.wait();
     }

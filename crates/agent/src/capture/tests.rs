@@ -175,6 +175,7 @@ fn displays_that_cannot_be_captured_are_named() {
     std::io::BufRead::read_line(&mut pipe, &mut line).unwrap();
     let error = Screen::open(&format!(":{}", line.trim()), None).err().unwrap().to_string();
     assert!(error.contains("depth 16"), "{error}");
-    let _ = nix::sys::signal::kill(nix::unistd::Pid::from_raw(display.id() as i32), nix::sys::signal::SIGTERM);
+    let _ =
+        nix::sys::signal::kill(nix::unistd::Pid::from_raw(display.id() as i32), nix::sys::signal::SIGTERM);
     display.wait().unwrap();
 }

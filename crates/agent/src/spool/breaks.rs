@@ -30,8 +30,7 @@ pub(crate) struct Breaks {
 impl Breaks {
     /// The number under which the fragment `seq` is sent.
     pub(crate) fn number(&self, seq: u64) -> u64 {
-        let missing: u64 =
-            self.holes.iter().filter(|hole| hole.first <= seq).map(|hole| hole.missing).sum();
+        let missing: u64 = self.holes.iter().filter(|hole| hole.first <= seq).map(|hole| hole.missing).sum();
         seq.saturating_sub(missing)
     }
 

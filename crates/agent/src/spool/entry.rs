@@ -28,8 +28,7 @@ pub(super) struct Entry {
 
 impl Entry {
     pub(super) fn new(seq: u64, offset: u64, length: u32, flags: Flags) -> Self {
-        let bits =
-            u8::from(flags.anchor) | u8::from(flags.first_of_segment) << 1 | u8::from(flags.last) << 2;
+        let bits = u8::from(flags.anchor) | u8::from(flags.first_of_segment) << 1 | u8::from(flags.last) << 2;
         Self { seq, offset, length, bits }
     }
 
@@ -68,7 +67,8 @@ impl Entry {
         if header[..4] != MAGIC {
             return None;
         }
-        let word = |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        let word =
+            |at: usize| u32::from_le_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
         let length = word(16);
         let fragment = rest.get(..length as usize).filter(|fragment| fragment.len() <= MAX_RECORD)?;
         let bits = u8::try_from(word(4)).ok()?;

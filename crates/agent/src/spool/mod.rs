@@ -41,7 +41,9 @@ pub enum SpoolError {
     #[error(transparent)]
     Write(#[from] playhead_net::NetError),
     /// The quota is used up.
-    #[error("the queue is full: {used} of {quota} bytes wait for the server; see why it does not take them, or raise quota_bytes")]
+    #[error(
+        "the queue is full: {used} of {quota} bytes wait for the server; see why it does not take them, or raise quota_bytes"
+    )]
     Full {
         /// Bytes waiting.
         used: u64,
@@ -161,7 +163,9 @@ impl Spool {
                 Ok(queue) if queue.id() == id => {
                     queues.insert(id, Arc::new(queue));
                 }
-                Ok(_) => tracing::error!(folder = %path.display(), "the folder holds another recording's queue: left alone"),
+                Ok(_) => {
+                    tracing::error!(folder = %path.display(), "the folder holds another recording's queue: left alone");
+                }
                 Err(error) => {
                     tracing::error!(folder = %path.display(), %error, "cannot open a recording's queue: setting it aside");
                     let _ = fs::rename(&path, aside(&path));

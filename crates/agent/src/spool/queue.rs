@@ -152,9 +152,8 @@ impl Queue {
     /// Number and length of the fragments from number `from` on, as sent.
     pub(crate) fn waiting(&self, from: u64) -> Vec<(u64, u32)> {
         let state = self.lock();
-        let is_wanted = |file: &&Piece| {
-            file.entries.last().is_some_and(|last| state.breaks.number(last.seq) >= from)
-        };
+        let is_wanted =
+            |file: &&Piece| file.entries.last().is_some_and(|last| state.breaks.number(last.seq) >= from);
         let files = state.files.iter().filter(is_wanted);
         files
             .flat_map(|file| &file.entries)

@@ -123,7 +123,10 @@ impl Lane {
             0 => (genesis(self.recording()), None),
             _ => {
                 let bytes = <[u8; 32]>::try_from(&opened.head_hash[..]);
-                (Hash::from_bytes(bytes.map_err(|_| LaneError::Hash(opened.head_hash.len()))?), Some(opened.segment))
+                (
+                    Hash::from_bytes(bytes.map_err(|_| LaneError::Hash(opened.head_hash.len()))?),
+                    Some(opened.segment),
+                )
             }
         };
         let position = Position { next: opened.next_seq, hash, segment, end_us: opened.end_us };

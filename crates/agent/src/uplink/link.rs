@@ -56,7 +56,9 @@ pub(super) enum LinkError {
     Message(#[from] MessageError),
     #[error("expected the server's greeting")]
     NoWelcome,
-    #[error("the server speaks protocol version {0}, this agent {VERSION}: use an agent and a server of the same major version")]
+    #[error(
+        "the server speaks protocol version {0}, this agent {VERSION}: use an agent and a server of the same major version"
+    )]
     Version(u32),
     #[error("the server names no recording: {0}")]
     Id(#[from] playhead_protocol::intake::IntakeError),
@@ -215,7 +217,8 @@ impl Link<'_> {
         let mut frame = BytesMut::new();
         FromAgent::from(hello).write(&mut frame)?;
         self.frames.send(frame.freeze()).await.map_err(|_| LinkError::Closed)?;
-        let answer = timeout(GREETING, self.reader.next()).await.map_err(|_| LinkError::Silent(GREETING))??;
+        let answer =
+            timeout(GREETING, self.reader.next()).await.map_err(|_| LinkError::Silent(GREETING))??;
         let Some(Kind::Welcome(Welcome { protocol, version, silence_seconds })) = answer.kind else {
             return Err(LinkError::NoWelcome);
         };
@@ -327,7 +330,9 @@ impl Link<'_> {
         let id = recording_id(&opened.recording)?;
         match serde_json::from_str::<RecordingSettings>(&opened.settings) {
             Ok(settings) if settings.check().is_ok() => self.shared.registry.set_settings(id, settings),
-            _ => tracing::warn!(recording = %id, settings = opened.settings, "the server's settings make no sense: keeping the old ones"),
+            _ => {
+                tracing::warn!(recording = %id, settings = opened.settings, "the server's settings make no sense: keeping the old ones");
+            }
         }
         let Some(mut lane) = self.lanes.remove(&id) else { return Ok(()) };
         let finished = opened.finished;
@@ -341,7 +346,11 @@ impl Link<'_> {
         match taken {
             Err(error) => self.give_up(id, &error.to_string()).await,
             Ok(()) if finished && !nothing_waits => {
-                self.give_up(id, "the server says that the recording has ended, but more of it is queued here").await
+                self.give_up(
+                    id,
+                    "the server says that the recording has ended, but more of it is queued here",
+                )
+                .await
             }
             Ok(()) if finished && !has_ended => {
                 tracing::info!(recording = %id, "the server says that the recording has ended: beginning another");
@@ -362,8 +371,7 @@ impl Link<'_> {
             return self.give_up(id, &error.to_string()).await;
         }
         let queue = Arc::clone(&lane.queue);
-        let forgotten =
-            tokio::task::spawn_blocking(move || queue.forget_before(durable.next_seq)).await?;
+        let forgotten = tokio::task::spawn_blocking(move || queue.forget_before(durable.next_seq)).await?;
         if let Err(error) = forgotten {
             tracing::warn!(recording = %id, %error, "cannot delete what the server has");
         }

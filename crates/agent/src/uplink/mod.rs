@@ -94,7 +94,10 @@ impl Uplink {
             };
             self.shared.disconnected(error.clone());
             if error != told {
-                tracing::warn!(error, "no connection to the server: recordings are queued here, trying again until it works");
+                tracing::warn!(
+                    error,
+                    "no connection to the server: recordings are queued here, trying again until it works"
+                );
                 told = error;
             }
             tokio::select! {

@@ -105,7 +105,9 @@ mod tests {
             let metas: Vec<_> = open.messages().flatten().filter(|message| message.channel == 2).collect();
             if at == 0 {
                 assert!(matches!(MetaMessage::parse(metas[0].data), MetaMessage::Recording { .. }));
-                let MetaMessage::Gap { from_us, to_us, cause } = MetaMessage::parse(metas[1].data) else { panic!() };
+                let MetaMessage::Gap { from_us, to_us, cause } = MetaMessage::parse(metas[1].data) else {
+                    panic!()
+                };
                 assert_eq!((from_us, to_us), (recorded[0].head.end_us, fragment.head.start_us));
                 assert_eq!(cause, GapCause::QueueFull);
                 assert_eq!(metas.len(), 2);
@@ -121,8 +123,7 @@ mod tests {
         let recorded = fragments(&info, 2, 2);
         let start = Chain::new(info.id);
         let position = Position { next: 0, hash: start.head(), segment: None, end_us: 0 };
-        let sent =
-            renumber(&recorded[2].bytes, &position, 0, Some(GapCause::QueueFull), &info).unwrap();
+        let sent = renumber(&recorded[2].bytes, &position, 0, Some(GapCause::QueueFull), &info).unwrap();
         assert_eq!((sent.head.seq, sent.head.segment), (0, 0));
         let mut chain = start;
         chain.accept(&open_fragment(&sent.bytes).unwrap()).unwrap();

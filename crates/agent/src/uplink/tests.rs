@@ -69,7 +69,10 @@ async fn challenge(State(site): State<Arc<Site>>) -> Json<Challenge> {
     Json(Challenge { challenge: site.challenges.issue(100).unwrap() })
 }
 
-async fn enrol(State(site): State<Arc<Site>>, Json(enrol): Json<Enrol>) -> Result<Json<Enrolled>, (axum::http::StatusCode, String)> {
+async fn enrol(
+    State(site): State<Arc<Site>>,
+    Json(enrol): Json<Enrol>,
+) -> Result<Json<Enrolled>, (axum::http::StatusCode, String)> {
     if enrol.secret != "secret" {
         return Err((axum::http::StatusCode::FORBIDDEN, r#"{"detail":"this token was used up"}"#.into()));
     }
@@ -159,7 +162,9 @@ fn answers(site: &Site, intake: &mut Intake, event: Event, taken: &mut u32) -> V
         Event::Fragment(id, fragment) => {
             if let Some(reason) = told.refuse.take() {
                 intake.closed(id);
-                return vec![Refused { recording: bytes(id), reason: reason as i32, text: "told to".into() }.into()];
+                return vec![
+                    Refused { recording: bytes(id), reason: reason as i32, text: "told to".into() }.into(),
+                ];
             }
             let held = told.recordings.get_mut(&id).unwrap();
             let open = open_fragment(&fragment.record).unwrap();
@@ -170,7 +175,14 @@ fn answers(site: &Site, intake: &mut Intake, event: Event, taken: &mut u32) -> V
             vec![Durable { recording: bytes(id), next_seq: fragment.seq + 1 }.into()]
         }
         Event::OutOfOrder { recording, .. } => {
-            vec![Refused { recording: bytes(recording), reason: Refusal::Mismatch as i32, text: "order".into() }.into()]
+            vec![
+                Refused {
+                    recording: bytes(recording),
+                    reason: Refusal::Mismatch as i32,
+                    text: "order".into(),
+                }
+                .into(),
+            ]
         }
         Event::Stray(_) | Event::Nothing => Vec::new(),
     }
