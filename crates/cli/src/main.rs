@@ -12,6 +12,7 @@ mod openapi;
 mod ready;
 mod server;
 mod stop;
+mod token;
 mod up;
 mod verify;
 
@@ -37,6 +38,7 @@ enum Command {
     Agent(agent::Args),
     Inspect(inspect::Args),
     Verify(verify::Args),
+    Token(token::Args),
     Bench(bench::Args),
     Openapi(openapi::Args),
 }
@@ -52,6 +54,7 @@ fn main() -> ExitCode {
         Command::Agent(args) => on_runtime(agent::run(args)),
         Command::Inspect(args) => inspect::run(args),
         Command::Verify(args) => verify::run(args),
+        Command::Token(args) => on_runtime(token::run(args)),
         Command::Bench(args) => on_runtime(bench::run(args)),
         Command::Openapi(args) => openapi::run(&args),
     };

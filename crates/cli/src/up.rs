@@ -128,7 +128,8 @@ impl House {
         let house = Self { console, server, serving, stop, url, agents, data, must_change, _folder: folder };
         let local = LocalSite {
             id: house.server.site(),
-            name: house.server.name().to_owned(),
+            // Like that of a server that joins.
+            name: args.name.clone().unwrap_or_else(front::host_name),
             server: front::host_name(),
             version: playhead_server::VERSION.into(),
             router: house.server.router(),

@@ -23,11 +23,13 @@ mod settings;
 mod space;
 mod start;
 mod storage;
+mod token;
 mod tunnel;
 
 pub use error::ServerError;
 pub use server::Server;
 pub use settings::Settings;
+pub use token::agent_token;
 
 /// Version of this server.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -11,14 +11,13 @@ use crate::{
     space::Space,
     start,
     storage::{self, Storage},
-    tunnel,
+    token, tunnel,
 };
 use axum::Router;
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
-use playhead_db::site::{NewToken, Store};
+use playhead_db::site::Store;
 use playhead_model::{ServerId, SiteId, WallTime};
-use playhead_net::{Authority, Challenges, Listener, NetError, NodeKey};
-use playhead_protocol::join::{JoinKind, JoinToken};
+use playhead_net::{Authority, Challenges, Listener, NodeKey};
+use playhead_protocol::join::JoinToken;
 use std::{
     collections::HashSet,
     fs::{self, File},
@@ -85,8 +84,10 @@ impl Server {
 
         let mut console_keys: HashSet<String> = settings.console_keys.iter().cloned().collect();
         console_keys.extend(link.as_ref().map(|link| link.console_key().to_owned()));
+        let agents_url = agents_url(&settings, agents_address);
+        playhead_net::write_private(&data.join(token::ADDRESS), agents_url.as_bytes())?;
         let core = Arc::new(Core {
-            agents_url: agents_url(&settings, agents_address),
+            agents_url,
             authority: authority.der().to_vec(),
             indexes: IndexCache::new(settings.index_cache_bytes),
             settings,
@@ -190,17 +191,8 @@ pub(crate) async fn make_join_token(
     uses: u32,
     by: &str,
 ) -> Result<(JoinToken, WallTime), ServerError> {
-    let mut secret = [0; 32];
-    getrandom::fill(&mut secret).map_err(NetError::Random)?;
-    let secret = URL_SAFE_NO_PAD.encode(secret);
-    let now = clock::now();
-    let expires_at = now.plus_micros(i64::from(valid_seconds) * 1_000_000);
-    let hash = intake::token_hash(&secret);
-    let token = NewToken { hash, uses, expires_at, created_by: by.to_owned() };
-    core.store.add_join_token(&token, now).await?;
-    let authority = Some(URL_SAFE_NO_PAD.encode(&core.authority));
-    let token = JoinToken { kind: JoinKind::Agent, url: core.agents_url.clone(), authority, secret };
-    Ok((token, expires_at))
+    token::issue(&core.store, &core.authority, &core.agents_url, token::Wanted { valid_seconds, uses, by })
+        .await
 }
 
 fn make_private_folder(folder: &Path) -> std::io::Result<()> {
@@ -211,7 +203,7 @@ fn make_private_folder(folder: &Path) -> std::io::Result<()> {
 /// Two servers on one journal would destroy it.
 fn lock_folder(data: &Path) -> Result<nix::fcntl::Flock<File>, ServerError> {
     use nix::fcntl::{Flock, FlockArg};
-    let path = data.join("lock");
+    let path = data.join("server.lock");
     let failed = |source| ServerError::Data { path: path.clone(), source };
     let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path).map_err(failed)?;
     Flock::lock(file, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| match error {

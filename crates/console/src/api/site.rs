@@ -12,9 +12,8 @@ use crate::{
 use axum::{Json, extract::State};
 use http::StatusCode;
 use playhead_db::console as db;
-use playhead_model::{ServerId, SiteId};
+use playhead_model::SiteId;
 use serde::Deserialize;
-use std::collections::HashSet;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -47,11 +46,10 @@ pub(crate) struct SiteChange {
 /// The sites
 #[utoipa::path(get, path = "/api/v1/sites", tag = "sites", responses((status = 200, body = SiteList)))]
 pub(crate) async fn list_sites(State(core): State<Shared>) -> Result<Json<SiteList>, Problem> {
-    let connected = core.sites.connected();
     let mut servers = core.store.servers().await?;
     let items = core.store.sites().await?.into_iter().map(|site| {
         let of_site = servers.extract_if(.., |server| server.site == site.id).collect();
-        shown(site, of_site, &connected)
+        shown(&core, site, of_site)
     });
     Ok(Json(SiteList { items: items.collect() }))
 }
@@ -76,7 +74,7 @@ pub(crate) async fn create_site(
     if !core.store.create_site(&site).await? {
         return Err(name_taken(&site.name));
     }
-    Ok((StatusCode::CREATED, Json(shown(site, Vec::new(), &HashSet::new()))))
+    Ok((StatusCode::CREATED, Json(shown(&core, site, Vec::new()))))
 }
 
 /// Rename or describe a site
@@ -99,7 +97,7 @@ pub(crate) async fn change_site(
     }
     let mut servers = core.store.servers().await?;
     servers.retain(|server| server.site == id);
-    Ok(Json(shown(site, servers, &core.sites.connected())))
+    Ok(Json(shown(&core, site, servers)))
 }
 
 /// Delete a site
@@ -167,7 +165,8 @@ fn checked_description(text: &str) -> Result<String, Problem> {
     Ok(text.to_owned())
 }
 
-fn shown(site: db::Site, servers: Vec<db::Server>, connected: &HashSet<ServerId>) -> Site {
+fn shown(core: &Core, site: db::Site, servers: Vec<db::Server>) -> Site {
+    let (connected, now) = (core.sites.connected(), core.clock.now());
     let servers = servers.into_iter().map(|server| {
         let available = connected.contains(&server.id);
         Server {
@@ -176,7 +175,7 @@ fn shown(site: db::Site, servers: Vec<db::Server>, connected: &HashSet<ServerId>
             state: if available { ServerState::Available } else { ServerState::Offline },
             version: server.version,
             connected_at: server.connected_at.filter(|_| available),
-            last_seen: server.last_seen,
+            last_seen: if available { Some(now) } else { server.last_seen },
         }
     });
     Site {
