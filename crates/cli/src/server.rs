@@ -1,45 +1,81 @@
 //! `playhead server`: a recording server on its own.
 
-use anyhow::Context as _;
+use crate::{data::default_folder, stop};
 use playhead_protocol::join::JoinToken;
 use playhead_server::{Server, Settings};
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
-use tokio_util::sync::CancellationToken;
+use serde::Serialize;
+use std::{
+    io::{self, Write as _},
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
-/// Run a recording server: take recordings in from agents, keep them, and give them out to the console.
+/// Run a recording server: it takes recordings in from agents, keeps them, and gives them out to its console
 #[derive(Debug, clap::Args)]
-pub struct Args {
-    /// Folder for keys, journal, database and recordings; made when it is not there.
-    #[arg(long, value_name = "DIR", env = "PLAYHEAD_DATA")]
-    data: PathBuf,
-    /// Address on which agents connect, by TLS.
+pub(crate) struct Args {
+    /// Folder for keys, journal, database and recordings [default: playhead/server in the user's data folder]
+    #[arg(long, value_name = "FOLDER", env = "PLAYHEAD_DATA")]
+    data: Option<PathBuf>,
+    /// Address on which agents connect, by TLS
     #[arg(long, value_name = "ADDRESS:PORT", default_value = "0.0.0.0:8443")]
     listen_agents: SocketAddr,
-    /// Address that agents are told [default: https://<host name>:<port>].
+    /// Address that agents are told [default: https://<host name>:<port>]
     #[arg(long, value_name = "URL")]
     agents_url: Option<String>,
-    /// Further name or address under which agents reach this server, for its certificate; may be repeated.
+    /// Further name or address under which agents reach this server, for its certificate; may be repeated
     #[arg(long = "agents-name", value_name = "NAME")]
     agent_names: Vec<String>,
-    /// Join token for the console, from its page of sites or `playhead token --kind server`. Needed at the first start.
-    #[arg(long, value_name = "TOKEN", env = "PLAYHEAD_CONSOLE", hide_env_values = true)]
-    console: Option<JoinToken>,
-    /// Name of the site for people.
+    /// Join token for the console, from its page of sites or `playhead token --kind server`. Needed at the first start only
+    #[arg(long, value_name = "TOKEN", env = "PLAYHEAD_JOIN", hide_env_values = true)]
+    join: Option<JoinToken>,
+    /// Name of the site for people
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
-    /// The site's database: sqlite:PATH or postgres://USER@HOST/NAME [default: site.db in the data folder].
+    /// The site's database: sqlite:PATH or postgres://USER@HOST/NAME [default: site.db in the data folder]
     #[arg(long, value_name = "URL", env = "PLAYHEAD_DATABASE", hide_env_values = true)]
     database: Option<String>,
     /// Where recordings are stored: a folder or s3://BUCKET/PREFIX with AWS_* in the environment [default: recordings in the
-    /// data folder].
+    /// data folder]
     #[arg(long, value_name = "URL")]
     storage: Option<String>,
-    /// Hours without a word from its agent after which a live recording counts as finished.
+    /// Hours without a word from its agent after which a live recording counts as finished
     #[arg(long, value_name = "HOURS", default_value_t = 12.0, value_parser = hours)]
     lost_after_hours: f64,
-    /// MiB that must be free on the disk of the data folder; below, nothing is taken in. 2 % of the disk where that is less.
+    /// MiB that must be free on the disk of the data folder; below, nothing is taken in. 2 % of the disk where that is less
     #[arg(long, value_name = "MIB", default_value_t = 512)]
     least_free_mib: u64,
+    /// For scripts: print one JSON line when ready
+    #[arg(long)]
+    json: bool,
+}
+
+/// What is said on standard output when the server is ready.
+#[derive(Serialize)]
+struct Ready<'a> {
+    /// Address for agents.
+    agents: &'a str,
+    /// Folder with the data.
+    data: &'a Path,
+    /// Id and name of the site.
+    site: String,
+    name: &'a str,
+}
+
+impl Ready<'_> {
+    fn say(&self, json: bool) -> io::Result<()> {
+        let mut out = io::stdout().lock();
+        if json {
+            writeln!(out, "{}", serde_json::to_string(self)?)?;
+        } else {
+            let (name, agents, data) = (self.name, self.agents, self.data.display());
+            writeln!(
+                out,
+                "The recording server is ready.\n\n  Site       {name}\n  Agents     {agents}\n  Data       {data}\n\nCtrl-C stops it."
+            )?;
+        }
+        out.flush()
+    }
 }
 
 fn hours(text: &str) -> Result<f64, String> {
@@ -50,28 +86,35 @@ fn hours(text: &str) -> Result<f64, String> {
 }
 
 impl Args {
-    fn settings(self) -> Settings {
-        Settings {
+    fn settings(self) -> anyhow::Result<Settings> {
+        let data = self.data.map_or_else(|| default_folder("server"), Ok)?;
+        Ok(Settings {
             name: self.name,
             listen_agents: self.listen_agents,
             agents_url: self.agents_url,
             agent_names: self.agent_names,
             database: self.database,
             storage: self.storage,
-            console: self.console,
+            console: self.join,
             lost_after: Duration::from_secs_f64(self.lost_after_hours * 3_600.0),
             least_free: self.least_free_mib.saturating_mul(1 << 20),
-            ..Settings::new(self.data)
-        }
+            ..Settings::new(data)
+        })
     }
 }
 
-/// Runs until `stop`, then writes down everything that came.
+/// Runs a recording server until it is told to stop, then writes down everything that came.
 ///
 /// # Errors
-/// The server cannot start.
-pub async fn run(args: Args, stop: CancellationToken) -> anyhow::Result<()> {
-    let server = Server::start(args.settings()).await.context("the recording server cannot start")?;
+/// It cannot start.
+pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
+    let stop = stop::on_signal()?;
+    let json = args.json;
+    let settings = args.settings()?;
+    let data = settings.data.clone();
+    let server = Server::start(settings).await?;
+    let (site, agents) = (server.site().to_string(), server.agents_url());
+    Ready { agents, data: &data, site, name: server.name() }.say(json)?;
     stop.cancelled().await;
     server.shutdown().await;
     Ok(())
@@ -91,10 +134,10 @@ mod tests {
     #[test]
     fn arguments_become_settings_and_nonsense_is_refused() {
         let line = ["playhead", "--data", "/d", "--lost-after-hours", "0.5", "--least-free-mib", "1"];
-        let settings = Line::try_parse_from(line).unwrap().args.settings();
+        let settings = Line::try_parse_from(line).unwrap().args.settings().unwrap();
         assert_eq!((settings.lost_after.as_secs(), settings.least_free), (1_800, 1 << 20));
         assert_eq!(settings.listen_agents.port(), 8443);
-        for wrong in [["--console", "nonsense"], ["--lost-after-hours", "0"], ["--listen-agents", "x"]] {
+        for wrong in [["--join", "nonsense"], ["--lost-after-hours", "0"], ["--listen-agents", "x"]] {
             assert!(Line::try_parse_from(["playhead", "--data", "/d", wrong[0], wrong[1]]).is_err());
         }
     }

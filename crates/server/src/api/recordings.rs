@@ -222,14 +222,24 @@ pub(super) async fn timeline(
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct FragmentsQuery {
-    /// Signed, so that a negative time is refused as one outside the recording.
-    at: Option<i128>,
+    /// Read by hand, so that a time before the start or beyond all numbers is refused as one outside the recording.
+    at: Option<String>,
     after: Option<u64>,
     anchor: Option<u64>,
     until: Option<u64>,
     max_bytes: Option<u64>,
     #[serde(default)]
     follow: bool,
+}
+
+/// A media time in microseconds.
+fn time(text: &str) -> Result<u64, Problem> {
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    if digits.is_empty() || digits.len() > 40 || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+        return Err(Problem::bad_request("at: expected a media time in whole microseconds"));
+    }
+    text.parse()
+        .map_err(|_| Problem::out_of_range(format!("expected a time of 0 us or later, got {text} us")))
 }
 
 pub(super) async fn fragments(
@@ -239,18 +249,14 @@ pub(super) async fn fragments(
     query: Result<Query<FragmentsQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
     let Query(query) = query.map_err(|error| Problem::bad_request(error.body_text()))?;
-    let from =
-        match (query.at, query.after) {
-            (Some(at), None) => From::At(u64::try_from(at).map_err(|_| {
-                Problem::out_of_range(format!("expected a time of 0 us or later, got {at} us"))
-            })?),
-            (None, Some(after)) => From::After(after),
-            _ => {
-                return Err(Problem::bad_request(
-                    "expected either 'at' (a media time) or 'after' (a fragment's number)",
-                ));
-            }
-        };
+    let from = match (&query.at, query.after) {
+        (Some(at), None) => From::At(time(at)?),
+        (None, Some(after)) => From::After(after),
+        _ => {
+            let text = "expected either 'at' (a media time) or 'after' (a fragment's number)";
+            return Err(Problem::bad_request(text));
+        }
+    };
     let row = find(&core, &statement, id).await?;
     let wanted = Wanted {
         from,

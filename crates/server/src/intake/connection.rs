@@ -177,7 +177,17 @@ impl Connection {
     async fn handle(&mut self, message: FromAgent) -> Result<(), ConnectionError> {
         match self.intake.receive(message)? {
             Event::Greeted(hello) => self.greet(hello).await?,
-            Event::Open(info) => self.open(*info).await?,
+            Event::Open(info) => {
+                let id = info.id;
+                match self.open(*info).await {
+                    // Other recordings of this agent go on.
+                    Err(ConnectionError::Db(error)) => {
+                        tracing::error!(recording = %id, %error, "a recording cannot be opened");
+                        self.refuse(id, Refusal::Later, "the server's database does not answer");
+                    }
+                    opened => opened?,
+                }
+            }
             Event::Fragment(recording, fragment) => self.fragment(recording, fragment).await?,
             Event::OutOfOrder { recording, expected, actual } => {
                 if let Some((session, _)) = self.open.get(&recording) {
@@ -197,7 +207,12 @@ impl Connection {
     async fn greet(&mut self, hello: Hello) -> Result<(), ConnectionError> {
         let Hello { host, version, system, .. } = hello;
         self.greeted = true;
-        self.core.store.agent_greeted(self.agent.id, &host, &version, &system, clock::now()).await?;
+        let written =
+            self.core.store.agent_greeted(self.agent.id, &host, &version, &system, clock::now()).await;
+        if let Err(error) = written {
+            // Only for the list of session hosts; recordings can come all the same.
+            tracing::warn!(agent = %self.agent.id, %error, "cannot write down what an agent says of itself");
+        }
         // Whole seconds, and never 0.
         let silence_seconds = u32::try_from(self.core.settings.silence.as_secs()).unwrap_or(u32::MAX).max(1);
         self.outgoing.send(Welcome { protocol: PROTOCOL, version: VERSION.into(), silence_seconds });

@@ -110,6 +110,15 @@ impl Streaming {
             return Ok(Some(bytes));
         }
         loop {
+            // Caught up: there is nothing to look for.
+            let caught_up =
+                self.following.as_ref().is_some_and(|(tip, _)| tip.borrow().next_seq <= self.next);
+            if caught_up {
+                if self.wait().await {
+                    continue;
+                }
+                return Ok(None);
+            }
             let place = match self.rest.take() {
                 Some(rest) => Some(rest),
                 None => self.source.from(self.next).await?,
@@ -117,9 +126,7 @@ impl Streaming {
             if let Some(place) = place {
                 return self.some_of(place).await;
             }
-            if !self.wait().await {
-                return Ok(None);
-            }
+            return Ok(None);
         }
     }
 

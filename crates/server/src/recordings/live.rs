@@ -138,7 +138,7 @@ impl Live {
         };
         Self {
             info: row.info.clone(),
-           
+
             state: Mutex::new(state),
             tip,
             sealing: tokio::sync::Mutex::default(),

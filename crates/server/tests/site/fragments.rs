@@ -1,0 +1,179 @@
+//! Recordings made up for tests: real fragments in a real chain, with any bytes for pictures.
+
+use bytes::Bytes;
+use playhead_format::{
+    Chain, Channel, CursorMessage, Flags, FragmentBuilder, FragmentHead, MetaMessage, genesis,
+};
+use playhead_model::{EndReason, Gap, GapCause, RecordingId, RecordingInfo, WallTime};
+use uuid::Uuid;
+
+/// One second of media time, in which a fragment of 0.9 s begins.
+pub(crate) const SECOND: u64 = 1_000_000;
+
+#[derive(Clone)]
+pub(crate) struct Made {
+    pub(crate) seq: u64,
+    pub(crate) bytes: Bytes,
+}
+
+/// An agent's view of a recording.
+pub(crate) struct Tape {
+    pub(crate) info: RecordingInfo,
+    chain: Chain,
+    previous: FragmentHead,
+    builder: FragmentBuilder,
+    shift: u64,
+    pub(crate) made: Vec<Made>,
+}
+
+impl Tape {
+    pub(crate) fn new(user: &str) -> Self {
+        let id = RecordingId::from(Uuid::now_v7());
+        let info = RecordingInfo {
+            id,
+            host: "pc1".into(),
+            user: user.into(),
+            display: ":10".into(),
+            client: None,
+            client_address: None,
+            application: "desktop".into(),
+            started_at: WallTime::from_micros(1_790_000_000_000_000),
+            agent_version: "1.0".into(),
+            monitors: vec![],
+        };
+        let previous = FragmentHead {
+            flags: Flags::default(),
+            segment: 0,
+            seq: 0,
+            start_us: 0,
+            end_us: 0,
+            anchor_seq: 0,
+            activity: 0,
+            events: 0,
+            recording: id,
+            previous: genesis(id),
+            wall_us: 0,
+            width: 640,
+            height: 480,
+        };
+        Self {
+            info,
+            chain: Chain::new(id),
+            previous,
+            builder: FragmentBuilder::new(),
+            shift: 0,
+            made: vec![],
+        }
+    }
+
+    pub(crate) fn id(&self) -> RecordingId {
+        self.info.id
+    }
+
+    fn now(&self) -> u64 {
+        self.made.len() as u64 * SECOND + self.shift
+    }
+
+    /// The next fragment, starting at `start_us`, with `size` bytes that do not compress.
+    fn next(&mut self, start_us: u64, flags: Flags, size: usize, meta: &[MetaMessage]) -> Made {
+        let seq = self.made.len() as u64;
+        let head = FragmentHead {
+            flags,
+            segment: match (seq, flags.first_of_segment) {
+                (0, _) => 0,
+                (_, first) => self.previous.segment + u32::from(first),
+            },
+            seq,
+            start_us,
+            end_us: start_us + SECOND * 9 / 10,
+            anchor_seq: if flags.anchor { seq } else { self.previous.anchor_seq },
+            activity: 1_000,
+            events: u32::from(seq % 5 == 4),
+            previous: self.chain.head(),
+            wall_us: 1_790_000_000_000_000 + start_us,
+            ..self.previous
+        };
+        if flags.first_of_segment {
+            let info = MetaMessage::Recording { info: self.info.clone() };
+            self.builder.push(Channel::Meta, start_us, 0, &info.encode()).unwrap();
+        }
+        for message in meta {
+            self.builder.push(Channel::Meta, start_us, 0, &message.encode()).unwrap();
+        }
+        self.builder.push(Channel::Screen, start_us, 0, &noise(seq, size)).unwrap();
+        let place = CursorMessage::Place { x: seq as i32, y: 2, visible: true }.encode();
+        self.builder.push(Channel::Cursor, start_us, 0, &place).unwrap();
+        let fragment = self.builder.finish(head, 1).unwrap();
+        self.chain.accept_head(&fragment.head, fragment.hash).unwrap();
+        self.previous = fragment.head;
+        let made = Made { seq, bytes: fragment.bytes.into() };
+        self.made.push(made.clone());
+        made
+    }
+
+    /// One fragment a second: number 0 opens the recording, every fourth after that is a key frame.
+    pub(crate) fn tick(&mut self, size: usize) -> Made {
+        let seq = self.made.len() as u64;
+        let first = seq == 0;
+        let key_frame = seq.is_multiple_of(4);
+        let flags = Flags { key_frame, anchor: first, first_of_segment: first, ..Flags::default() };
+        self.next(self.now(), flags, size, &[])
+    }
+
+    /// The first fragment of a new segment.
+    pub(crate) fn roll_over(&mut self, size: usize) -> Made {
+        let flags = Flags { key_frame: true, anchor: true, first_of_segment: true, ..Flags::default() };
+        self.next(self.now(), flags, size, &[])
+    }
+
+    /// A new segment after `seconds` of which nothing is recorded, which the fragment declares.
+    pub(crate) fn after_silence(&mut self, seconds: u64) -> (Made, Gap) {
+        self.shift += seconds * SECOND;
+        let start_us = self.now();
+        let gap = Gap { from_us: self.previous.end_us, to_us: start_us, cause: GapCause::AgentRestarted };
+        let flags = Flags {
+            key_frame: true,
+            anchor: true,
+            first_of_segment: true,
+            gap_before: true,
+            ..Flags::default()
+        };
+        (self.next(start_us, flags, 100, &[gap.clone().into()]), gap)
+    }
+
+    /// The last fragment.
+    pub(crate) fn end(&mut self) -> Made {
+        let start_us = self.now();
+        let end = MetaMessage::End { at_us: start_us, reason: EndReason::SessionEnded };
+        self.next(start_us, Flags { last: true, ..Flags::default() }, 10, &[end])
+    }
+
+    /// All records one after another, from `first` up to, but not including, `end`.
+    pub(crate) fn bytes(&self, first: u64, end: u64) -> Vec<u8> {
+        self.made[first as usize..end as usize].iter().flat_map(|made| made.bytes.to_vec()).collect()
+    }
+}
+
+/// Bytes that do not compress, the same for the same number.
+fn noise(seed: u64, size: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+    (0..size)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state as u8
+        })
+        .collect()
+}
+
+impl Tape {
+    /// A tape of the same recording that begins anew.
+    pub(crate) fn of(info: &RecordingInfo) -> Self {
+        let mut tape = Self::new(&info.user);
+        tape.info = info.clone();
+        tape.chain = Chain::new(info.id);
+        tape.previous = FragmentHead { recording: info.id, previous: genesis(info.id), ..tape.previous };
+        tape
+    }
+}
