@@ -5,7 +5,7 @@ SHELL := /bin/bash
 
 export CARGO_TERM_PROGRESS_WHEN ?= never
 
-PLAYHEAD := target/release/playhead
+BINARY := target/release/playhead
 
 help: ## List the targets
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
@@ -20,7 +20,7 @@ build: web ## Build the release binary with the web app in it: target/release/pl
 	cargo build --release --locked -p playhead-cli
 
 demo: deps build ## Record a virtual desktop and watch it in the browser (DEMO_ARGS="--listen 127.0.0.1:8080")
-	@exec $(PLAYHEAD) demo $(DEMO_ARGS)
+	@exec $(BINARY) demo $(DEMO_ARGS)
 
 test: ## Run every check: format, lints, unit tests, both databases, web, end to end
 	@scripts/deps.sh test

@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 minutes=${FUZZ_MINUTES:-10}
 
 fail() { echo "make fuzz: $1" >&2; exit 1; }
+[[ $minutes =~ ^[1-9][0-9]*$ ]] || fail "FUZZ_MINUTES is '$minutes': give a whole number of minutes, 1 or more"
 command -v rustup >/dev/null || fail "fuzzing needs Rust's nightly compiler: install Rust with rustup (https://rustup.rs)"
 rustup toolchain list | grep -q ^nightly || fail "fuzzing needs Rust's nightly compiler: run 'rustup toolchain install nightly'"
 cargo +nightly fuzz --version >/dev/null 2>&1 || fail "cargo-fuzz is missing: run 'cargo install cargo-fuzz --locked'"
