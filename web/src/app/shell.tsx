@@ -57,12 +57,14 @@ export function Shell() {
           type="button"
           className="nav-item nav-search"
           aria-keyshortcuts="Control+K"
-          aria-label={t("nav.search")}
+          aria-label={collapsed ? t("nav.search") : undefined}
           onClick={() => setPalette(true)}
         >
           <SearchOutlined />
           <span className="nav-text">{t("nav.search")}</span>
-          <kbd className="nav-text">Ctrl K</kbd>
+          <kbd className="nav-text" aria-hidden>
+            Ctrl K
+          </kbd>
         </button>
         <Navigation me={me} />
         <div className="nav-bottom">
