@@ -93,7 +93,7 @@ async fn end_lost(core: &Shared) {
             match core.store.forget_empty(live.id()).await {
                 Ok(()) => core.recordings.remove(live.id()),
                 Err(error) => {
-                    tracing::warn!(%error, recording = %live.id(), "cannot forget an empty recording")
+                    tracing::warn!(%error, recording = %live.id(), "cannot forget an empty recording");
                 }
             }
             continue;

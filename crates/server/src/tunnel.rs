@@ -121,7 +121,7 @@ pub(crate) async fn keep(core: Shared, link: Link, key: NodeKey) {
                 tracing::warn!(console = link.url, "the connection to the console ended; dialling again");
             }
             Err(error) => {
-                tracing::warn!(console = link.url, %error, "cannot connect to the console; dialling again")
+                tracing::warn!(console = link.url, %error, "cannot connect to the console; dialling again");
             }
         }
         if began.elapsed() > GOOD {

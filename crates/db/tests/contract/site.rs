@@ -181,7 +181,7 @@ pub(crate) async fn progress_gaps_and_end_are_kept(place: Place) {
     let id = open(&store, agent, &info("u", "h", at(0))).await.info.id;
     let gap = |from_us| Gap { from_us, to_us: from_us + 10, cause: GapCause::AgentRestarted };
     let step = Progress { new_gaps: vec![gap(5), gap(90)], ..progress(id) };
-    store.set_progress(&[step.clone()]).await.unwrap();
+    store.set_progress(std::slice::from_ref(&step)).await.unwrap();
     // Told again after a crash: counted once.
     let again = Progress { new_gaps: vec![gap(90), gap(7)], ..step };
     store.set_progress(&[again]).await.unwrap();

@@ -339,12 +339,16 @@ impl Connection {
         let permit = self.core.journal.room(fragment.record.len()).await?;
         let opened = match open(fragment.record.clone()).await? {
             Ok(opened) => opened,
-            Err(error) => return Ok(self.malformed(recording, &error.to_string())),
+            Err(error) => {
+                self.malformed(recording, &error.to_string());
+                return Ok(());
+            }
         };
         let head = *opened.head();
         if (head.recording, head.seq) != (recording, fragment.seq) {
             let text = format!("it says to be fragment {} of recording {}", head.seq, head.recording);
-            return Ok(self.malformed(recording, &text));
+            self.malformed(recording, &text);
+            return Ok(());
         }
         let (gaps, end) = declared(&opened);
         let append = Append {

@@ -13,6 +13,7 @@ use tempfile::TempDir;
 
 #[path = "../../tests/site/fragments.rs"]
 #[expect(dead_code, reason = "shared with the tests of the whole server")]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod fragments;
 use fragments::{Made, Tape};
 

@@ -222,9 +222,9 @@ impl<'a> Group<'a> {
 }
 
 /// Keeps what continues its recording, and refuses the rest.
-fn follow(appends: Vec<Box<Append>>) -> Vec<Box<Append>> {
+fn follow(appends: Vec<Append>) -> Vec<Append> {
     let mut chains: HashMap<RecordingId, Chain> = HashMap::new();
-    let follows = |append: &Box<Append>| {
+    let mut follows = |append: &Append| {
         // Sent before its session ended, and not wanted any more.
         if !append.session.is_open() {
             return false;
@@ -242,8 +242,7 @@ fn follow(appends: Vec<Box<Append>>) -> Vec<Box<Append>> {
             }
         }
     };
-    let mut follows = follows;
-    appends.into_iter().filter(|append| follows(append)).collect()
+    appends.into_iter().filter(&mut follows).collect()
 }
 
 impl Writer {
@@ -270,7 +269,7 @@ impl Writer {
         let (mut appends, mut barriers, mut tidy, mut stop) = (Vec::new(), Vec::new(), false, false);
         for job in jobs {
             match job {
-                Job::Append(append) => appends.push(append),
+                Job::Append(append) => appends.push(*append),
                 Job::Barrier(done) => barriers.push(done),
                 Job::Tidy => tidy = true,
                 Job::Stop => stop = true,
@@ -289,7 +288,7 @@ impl Writer {
     }
 
     /// Writes a group, syncs once, and tells everybody.
-    fn write(&mut self, appends: Vec<Box<Append>>) {
+    fn write(&mut self, appends: Vec<Append>) {
         let appends = follow(appends);
         if appends.is_empty() {
             return;
@@ -307,7 +306,7 @@ impl Writer {
         }
     }
 
-    fn append_all(&mut self, appends: &[Box<Append>]) -> io::Result<(Arc<JournalFile>, Vec<u64>)> {
+    fn append_all(&mut self, appends: &[Append]) -> io::Result<(Arc<JournalFile>, Vec<u64>)> {
         self.begin()?;
         // `begin` has seen to it that there is one.
         let Some(current) = &mut self.current else { return Err(io::ErrorKind::NotFound.into()) };
@@ -333,10 +332,10 @@ impl Writer {
         self.closed.push(current.file);
     }
 
-    fn commit(&self, file: &Arc<JournalFile>, appends: Vec<Box<Append>>, offsets: Vec<u64>) {
+    fn commit(&self, file: &Arc<JournalFile>, appends: Vec<Append>, offsets: Vec<u64>) {
         let now = clock::now();
         for (append, offset) in appends.into_iter().zip(offsets) {
-            let Append { live, session, record, head, hash, gaps, end, permit } = *append;
+            let Append { live, session, record, head, hash, gaps, end, permit } = append;
             // A record is no longer than MAX_RECORD.
             let length = u32::try_from(record.len()).unwrap_or(u32::MAX);
             let entry = IndexEntry::new(&head, offset, length);

@@ -13,15 +13,16 @@ use playhead_server::{Server, Settings};
 use serde_json::Value;
 use std::{
     path::Path,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
 pub(crate) struct House {
-    pub(crate) folder: TempDir,
+    _folder: TempDir,
     pub(crate) settings: Settings,
-    pub(crate) key: NodeKey,
+    pub(crate) key: Arc<NodeKey>,
     pub(crate) server: Option<Server>,
 }
 
@@ -40,7 +41,15 @@ impl House {
             ..Settings::new(folder.path().join("data"))
         };
         change(&mut settings);
-        let mut house = Self { folder, settings, key, server: None };
+        let mut house = Self { _folder: folder, settings, key: Arc::new(key), server: None };
+        house.start().await;
+        house
+    }
+
+    /// A server on a folder that is there already, asked by the same console.
+    pub(crate) async fn on(&self, folder: TempDir) -> Self {
+        let settings = Settings { data: folder.path().to_owned(), ..self.settings.clone() };
+        let mut house = Self { _folder: folder, settings, key: Arc::clone(&self.key), server: None };
         house.start().await;
         house
     }

@@ -1,1 +1,164 @@
+use super::{
+    fragments::Tape,
+    house::{House, until},
+};
+use playhead_format::{Closing, SegmentReader};
+use std::{fs, os::unix::fs::PermissionsExt as _};
 
+#[tokio::test(flavor = "multi_thread")]
+async fn segments_go_to_storage_and_out_of_the_journal() {
+    let house = House::with(|settings| settings.journal_file_bytes = 1 << 10).await;
+    let mut agent = house.agent().await.connect().await;
+    let mut tape = Tape::new("u");
+    for seq in 0..12 {
+        if seq % 4 == 0 && seq > 0 {
+            tape.roll_over(2_000)
+        } else {
+            tape.tick(2_000)
+        };
+    }
+    tape.end();
+    agent.deliver(&tape).await;
+    house.stored(tape.id(), 3).await;
+    let names = house.files("recordings");
+    let expected: Vec<_> = (0..3).map(|n| format!("2026/09/21/{}/{n:06}.mcap", tape.id())).collect();
+    assert_eq!(names, expected);
+    for (number, name) in names.iter().enumerate() {
+        let file = fs::File::open(house.data().join("recordings").join(name)).unwrap();
+        let mut reader = SegmentReader::open(file).unwrap();
+        let (first, count) = (number * 4, if number == 2 { 5 } else { 4 });
+        assert_eq!(reader.index().entries.len(), count);
+        assert_eq!(reader.index().closing, if number == 2 { Closing::Ended } else { Closing::Continues });
+        for position in 0..count {
+            assert_eq!(reader.fragment(position).unwrap(), tape.made[first + position].bytes);
+        }
+    }
+    // One more fragment, so that the file that was being written is an earlier one; then none of them is needed.
+    let mut next = Tape::new("v");
+    next.tick(2_000);
+    agent.deliver(&next).await;
+    until(async || (house.files("journal").len() == 1).then_some(())).await;
+}
+
+/// Root may write everywhere, so the storage is made unusable by a file where a folder should be.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storage_that_fails_is_tried_again_and_nothing_else_is_disturbed() {
+    let house = House::new().await;
+    let mut agent = house.agent().await.connect().await;
+    let mut tape = Tape::new("u");
+    let blocked = house.data().join("recordings/2026");
+    fs::write(&blocked, "in the way").unwrap();
+    for _ in 0..3 {
+        tape.tick(100);
+    }
+    tape.end();
+    agent.deliver(&tape).await;
+    let health = until(async || {
+        let health = house.json("/site/v1/health").await;
+        (health["state"] == "degraded").then_some(health)
+    })
+    .await;
+    assert!(health["problems"][0].as_str().unwrap().contains("cannot store segments"), "{health}");
+    // It plays from the journal, and another recording comes in.
+    assert_eq!(house.fragments(tape.id(), "at=0").await, tape.bytes(0, 4));
+    let mut other = Tape::new("v");
+    other.tick(100);
+    agent.deliver(&other).await;
+    fs::remove_file(&blocked).unwrap();
+    house.stored(tape.id(), 1).await;
+    assert_eq!(house.json("/site/v1/health").await["state"], "ok");
+    assert_eq!(house.fragments(tape.id(), "at=0").await, tape.bytes(0, 4));
+}
+
+/// A crash after each step of storing leaves one of these behind.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_crash_at_any_step_of_storing_is_made_good() {
+    let mut house = House::new().await;
+    let enrolment = house.agent().await;
+    let mut tapes = Vec::new();
+    let folder = house.data().join("recordings/2026");
+    fs::write(&folder, "in the way").unwrap();
+    for _ in 0..3 {
+        let mut tape = Tape::new("u");
+        for _ in 0..3 {
+            tape.tick(5_000);
+        }
+        tape.end();
+        enrolment.connect().await.deliver(&tape).await;
+        tapes.push(tape);
+    }
+    house.stop().await;
+    fs::remove_file(&folder).unwrap();
+    let path = |tape: &Tape, end: &str| folder.join(format!("09/21/{}/000000.mcap{end}", tape.id()));
+    for tape in &tapes {
+        fs::create_dir_all(path(tape, "").parent().unwrap()).unwrap();
+    }
+    // While writing: a part under another name. Written, but cut short by the file system. Something else altogether.
+    fs::write(path(&tapes[0], "#1"), "a part").unwrap();
+    fs::write(path(&tapes[1], ""), &tapes[1].made[0].bytes[..100]).unwrap();
+    fs::write(path(&tapes[2], ""), vec![7; 1 << 20]).unwrap();
+    house.start().await;
+    for tape in &tapes {
+        house.stored(tape.id(), 1).await;
+        assert_eq!(house.fragments(tape.id(), "at=0").await, tape.bytes(0, 4));
+        let mut reader = SegmentReader::open(fs::File::open(path(tape, "")).unwrap()).unwrap();
+        assert_eq!(reader.info().unwrap(), tape.info);
+    }
+    assert!(!path(&tapes[0], "#1").exists());
+    assert_eq!(house.files("recordings").len(), 3);
+}
+
+/// Written down in the database, but still in the journal: a copy of the journal of before is put back.
+#[tokio::test(flavor = "multi_thread")]
+async fn fragments_that_are_stored_already_are_passed_over_in_the_journal() {
+    let mut house = House::new().await;
+    let enrolment = house.agent().await;
+    let mut tape = Tape::new("u");
+    for _ in 0..4 {
+        tape.tick(1_000);
+    }
+    enrolment.connect().await.deliver(&tape).await;
+    house.stop().await;
+    let before: Vec<_> = house
+        .files("journal")
+        .into_iter()
+        .map(|name| (name.clone(), fs::read(house.data().join("journal").join(name)).unwrap()))
+        .collect();
+    assert!(!before.is_empty());
+    house.start().await;
+    tape.roll_over(1_000);
+    enrolment.connect().await.deliver(&tape).await;
+    house.stored(tape.id(), 1).await;
+    house.stop().await;
+    for (name, bytes) in before {
+        fs::write(house.data().join("journal").join(name), bytes).unwrap();
+    }
+    house.start().await;
+    assert_eq!(house.fragments(tape.id(), "at=0").await, tape.bytes(0, 5));
+    assert_eq!(house.json(&format!("/site/v1/recordings/{}", tape.id())).await["state"], "live");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_segment_in_storage_is_named_and_the_rest_plays() {
+    let house = House::with(|settings| settings.index_cache_bytes = 0).await;
+    let mut agent = house.agent().await.connect().await;
+    let mut tape = Tape::new("u");
+    for seq in 0..8 {
+        if seq == 4 {
+            tape.roll_over(1_000)
+        } else {
+            tape.tick(1_000)
+        };
+    }
+    tape.end();
+    agent.deliver(&tape).await;
+    house.stored(tape.id(), 2).await;
+    let name = house.files("recordings").remove(0);
+    let path = house.data().join("recordings").join(name);
+    assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o002, 0);
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
+    let (status, problem) = house.refused(&format!("/site/v1/recordings/{}/fragments?at=0", tape.id())).await;
+    assert_eq!(status.as_u16(), 503, "{problem}");
+    assert_eq!(house.fragments(tape.id(), "at=4000000").await, tape.bytes(4, 9));
+}
