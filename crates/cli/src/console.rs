@@ -3,10 +3,10 @@
 use crate::{
     data::{Folder, default_folder},
     front::{self, Front},
-    ready::Ready,
+    ready::{self, Ready},
     stop,
 };
-use playhead_console::{Console, Password, Settings};
+use playhead_console::{Console, Settings};
 use std::path::PathBuf;
 
 /// Run a console: sign-in, recordings, player. Recording servers connect to it
@@ -32,6 +32,7 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let stop = stop::on_signal()?;
     let folder = Folder::take(&args.data.map_or_else(|| default_folder("console"), Ok)?)?;
+    let handling = ready::handling(args.json);
     let Front { listener, url, authority } = Front::open(&args.front, folder.path()).await?;
     let console = Console::start(Settings {
         data: folder.path().to_owned(),
@@ -39,11 +40,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         secure: listener.is_tls(),
         public_url: url.clone(),
         authority,
-        password: if args.json { Password::Kept } else { Password::Once },
+        password: handling,
     })
     .await?;
     let serving = tokio::spawn(listener.serve(console.router(), stop.clone()));
-    Ready::new(&url, folder.path(), console.first_sign_in(), !args.json).say(args.json)?;
+    Ready::new(&url, folder.path(), console.first_sign_in(), handling).say(args.json)?;
     // Ends when told to stop.
     let served = serving.await;
     console.shutdown().await;

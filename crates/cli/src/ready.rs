@@ -1,9 +1,9 @@
 //! What a program says on standard output when it is ready.
 
-use playhead_console::FirstSignIn;
+use playhead_console::{FirstSignIn, Password};
 use serde::Serialize;
 use std::{
-    io::{self, Write as _},
+    io::{self, IsTerminal as _, Write as _},
     path::Path,
 };
 
@@ -21,9 +21,21 @@ pub(crate) struct Ready<'a> {
     /// Address for agents, when the program takes recordings in.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) agents: Option<&'a str>,
-    /// Whether the password must be changed at the first sign-in.
+    /// The file that the password is kept in, if it is.
     #[serde(skip)]
-    pub(crate) must_change: bool,
+    pub(crate) file: Option<&'a Path>,
+    /// What becomes of the password.
+    #[serde(skip)]
+    pub(crate) handling: Password,
+}
+
+/// How the first administrator's password is handled: scripts get it every time, people once, and logs never.
+pub(crate) fn handling(json: bool) -> Password {
+    match (json, io::stdout().is_terminal()) {
+        (true, _) => Password::Kept,
+        (false, true) => Password::Told,
+        (false, false) => Password::Filed,
+    }
 }
 
 impl<'a> Ready<'a> {
@@ -32,10 +44,11 @@ impl<'a> Ready<'a> {
         url: &'a str,
         data: &'a Path,
         first: Option<&'a FirstSignIn>,
-        must_change: bool,
+        handling: Password,
     ) -> Self {
         let (user, password) = first.map(|first| (first.user.as_str(), first.password.as_str())).unzip();
-        Self { url, user, password, data, agents: None, must_change }
+        let file = first.and_then(|first| first.file.as_deref());
+        Self { url, user, password, data, agents: None, file, handling }
     }
 
     /// Says it: as one line of JSON for scripts, or for people.
@@ -55,15 +68,40 @@ impl<'a> Ready<'a> {
     fn for_people(&self) -> String {
         let mut lines = vec![format!("Playhead is ready.\n\n  Console    {}", self.url)];
         if let (Some(user), Some(password)) = (self.user, self.password) {
-            let hint = if self.must_change {
-                "\n             This is shown only now; choose a password of your own at the first sign-in."
-            } else {
-                ""
-            };
-            lines.push(format!("  Sign in    {user}  {password}{hint}"));
+            let own = "choose a password of your own at the first sign-in";
+            lines.push(match (self.handling, self.file) {
+                (Password::Kept, _) => format!("  Sign in    {user}  {password}"),
+                (_, Some(file)) => {
+                    format!("  Sign in    {user}, with the password in {}; {own}", file.display())
+                }
+                (_, None) => {
+                    format!("  Sign in    {user}  {password}\n             This is shown only now; {own}.")
+                }
+            });
         }
         lines.extend(self.agents.map(|agents| format!("  Agents     {agents}")));
         lines.push(format!("  Data       {}\n\nCtrl-C stops it.", self.data.display()));
         lines.join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(handling: Password, file: Option<&str>) -> String {
+        let first =
+            FirstSignIn { user: "admin".into(), password: "s3cret".into(), file: file.map(Into::into) };
+        Ready::new("http://x", Path::new("/d"), Some(&first), handling).for_people()
+    }
+
+    #[test]
+    fn a_password_that_is_kept_in_a_file_is_not_told() {
+        assert!(said(Password::Told, None).contains("s3cret"));
+        assert!(said(Password::Kept, Some("/d/f")).contains("s3cret"));
+        let filed = said(Password::Filed, Some("/d/f"));
+        assert!(filed.contains("in /d/f") && !filed.contains("s3cret"), "{filed}");
+        let later = said(Password::Told, Some("/d/f"));
+        assert!(!later.contains("s3cret"), "{later}");
     }
 }

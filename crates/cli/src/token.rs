@@ -96,7 +96,7 @@ fn console(data: &Path, database: Option<String>) -> anyhow::Result<Settings> {
     let data = if within.is_dir() { within } else { data.to_owned() };
     let Known { url, authority } = Known::read(&data)?;
     let secure = url.starts_with("https://");
-    Ok(Settings { data, database, secure, public_url: url, authority, password: Password::Once })
+    Ok(Settings { data, database, secure, public_url: url, authority, password: Password::Told })
 }
 
 fn command(token: &JoinToken) -> String {

@@ -3,7 +3,7 @@
 use crate::{
     data::{Folder, default_folder},
     front::{self, Front},
-    ready::Ready,
+    ready::{self, Ready},
     stop,
 };
 use playhead_console::{Console, FirstSignIn, LocalSite, Password, Settings};
@@ -64,7 +64,7 @@ pub(crate) struct House {
     url: String,
     agents: String,
     data: PathBuf,
-    must_change: bool,
+    handling: Password,
     // Last, so that the folder is free only when all the rest has ended.
     _folder: Folder,
 }
@@ -75,8 +75,7 @@ pub(crate) struct House {
 /// They cannot start.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let stop = stop::on_signal()?;
-    let password = if args.json { Password::Kept } else { Password::Once };
-    let house = House::start(&args.house, "up", password).await?;
+    let house = House::start(&args.house, "up", ready::handling(args.json)).await?;
     house.ready().say(args.json)?;
     stop.cancelled().await;
     house.shutdown().await;
@@ -124,8 +123,8 @@ impl House {
         let stop = CancellationToken::new();
         let serving = tokio::spawn(listener.serve(console.router(), stop.clone()));
         let agents = server.agents_url().to_owned();
-        let must_change = password == Password::Once;
-        let house = Self { console, server, serving, stop, url, agents, data, must_change, _folder: folder };
+        let house =
+            Self { console, server, serving, stop, url, agents, data, handling: password, _folder: folder };
         let local = LocalSite {
             id: house.server.site(),
             // Like that of a server that joins.
@@ -144,7 +143,7 @@ impl House {
     /// What to say when all is ready.
     pub(crate) fn ready(&self) -> Ready<'_> {
         let first: Option<&FirstSignIn> = self.console.first_sign_in();
-        Ready { agents: Some(&self.agents), ..Ready::new(&self.url, &self.data, first, self.must_change) }
+        Ready { agents: Some(&self.agents), ..Ready::new(&self.url, &self.data, first, self.handling) }
     }
 
     /// Folder with the data.
@@ -159,5 +158,60 @@ impl House {
         let _ = self.serving.await;
         self.console.shutdown().await;
         self.server.shutdown().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser as _;
+    use playhead_net::{DialError, Endpoint};
+    use serde_json::{Value, json};
+
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    async fn start(folder: &std::path::Path) -> House {
+        let line = ["playhead", "--listen", "127.0.0.1:0", "--data"].map(Into::into);
+        let line = line.into_iter().chain([folder.as_os_str().to_owned()]);
+        let args = Line::try_parse_from(line).unwrap().args;
+        House::start(&args.house, "up", Password::Kept).await.unwrap()
+    }
+
+    async fn sign_in(house: &House) -> Result<Value, DialError> {
+        let first = house.console.first_sign_in().unwrap();
+        let body = json!({ "user": first.user, "password": first.password });
+        let endpoint = Endpoint::new(&house.url, None).unwrap();
+        endpoint.connect().await?.post("/api/v1/sign-in", &body).await
+    }
+
+    #[tokio::test]
+    async fn a_second_start_finds_what_the_first_one_made() {
+        let folder = tempfile::tempdir().unwrap();
+        let house = start(folder.path()).await;
+        assert_eq!(sign_in(&house).await.unwrap()["must_change_password"], false);
+        let (agents, site) = (house.agents.clone(), house.server.site());
+        let token = house.server.make_join_token(60, 1).await.unwrap();
+        assert_eq!(token.url, agents);
+        house.shutdown().await;
+
+        let house = start(folder.path()).await;
+        assert_eq!((&house.agents, house.server.site()), (&agents, site));
+        sign_in(&house).await.unwrap();
+        house.shutdown().await;
+    }
+
+    #[tokio::test]
+    async fn two_on_one_folder_are_one_too_many() {
+        let folder = tempfile::tempdir().unwrap();
+        let house = start(folder.path()).await;
+        let line = Line::try_parse_from(["playhead", "--listen", "127.0.0.1:0"]).unwrap();
+        let args = HouseArgs { data: Some(folder.path().to_owned()), ..line.args.house };
+        let error = House::start(&args, "up", Password::Kept).await.err().unwrap().to_string();
+        assert!(error.starts_with("another playhead uses the folder"), "{error}");
+        house.shutdown().await;
     }
 }

@@ -61,7 +61,10 @@ pub struct Settings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Password {
     /// It must be changed at the first sign-in and is told once, at the very first start.
-    Once,
+    Told,
+    /// It must be changed at the first sign-in. Until then it is kept in the data folder, readable by its owner only: for programs whose
+    /// output goes to a log.
+    Filed,
     /// It may be kept, and is told at every start, for which it is kept in the data folder, readable by its owner only. For trying
     /// out and for scripts.
     Kept,
@@ -74,6 +77,8 @@ pub struct FirstSignIn {
     pub user: String,
     /// The password. Never log it.
     pub password: String,
+    /// The file that it is kept in, if it is.
+    pub file: Option<PathBuf>,
 }
 
 impl std::fmt::Debug for FirstSignIn {
@@ -283,13 +288,10 @@ async fn first_sign_in(
 ) -> Result<Option<FirstSignIn>, ConsoleError> {
     let file = data.join(PASSWORD_FILE);
     if store.accounts().await? > 0 {
-        return match handling {
-            Password::Once => Ok(None),
-            Password::Kept => kept(store, passwords, &file).await,
-        };
+        return kept(store, passwords, file).await;
     }
     let password = generate_password()?;
-    if handling == Password::Kept {
+    if handling != Password::Told {
         // Before the account: a crash in between leaves a password for nothing, which the next start replaces.
         write_private(&file, password.as_bytes())?;
     }
@@ -298,22 +300,23 @@ async fn first_sign_in(
         name: FIRST_USER.into(),
         password: passwords.hash(&password).await?,
         role: Role::Full,
-        must_change_password: handling == Password::Once,
+        must_change_password: handling != Password::Kept,
     };
     // Another console on the same database may have been faster.
     let made = store.create_account(&account, now).await?;
     tracing::info!(user = FIRST_USER, made, "no account was there: made the administrator");
-    Ok(made.then_some(FirstSignIn { user: account.name, password }))
+    let file = (handling != Password::Told).then_some(file);
+    Ok(made.then_some(FirstSignIn { user: account.name, password, file }))
 }
 
 /// The password kept in the file, as long as it is still the administrator's.
 async fn kept(
     store: &Store,
     passwords: &Passwords,
-    file: &Path,
+    file: PathBuf,
 ) -> Result<Option<FirstSignIn>, ConsoleError> {
-    let failed = |source| ConsoleError::Folder { path: file.to_owned(), source };
-    let password = match fs::read_to_string(file) {
+    let failed = |source| ConsoleError::Folder { path: file.clone(), source };
+    let password = match fs::read_to_string(&file) {
         Ok(password) => password,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(source) => return Err(failed(source)),
@@ -321,10 +324,10 @@ async fn kept(
     if let Some(account) = store.account(FIRST_USER).await?
         && passwords.verify(&password, Some(&account.password)).await?
     {
-        return Ok(Some(FirstSignIn { user: account.name, password }));
+        return Ok(Some(FirstSignIn { user: account.name, password, file: Some(file) }));
     }
     tracing::info!("the administrator's password was changed: removing the file with the generated one");
-    fs::remove_file(file).map_err(failed)?;
+    fs::remove_file(&file).map_err(failed)?;
     Ok(None)
 }
 

@@ -103,8 +103,8 @@ pub(crate) fn router(core: Shared) -> Router {
     let (api, _) = described().split_for_parts();
     let api = api
         .route_layer(from_fn_with_state(Arc::clone(&core), guard))
-        .route_layer(from_fn(time_limit))
         .merge(crate::sites::tunnel_routes())
+        .route_layer(from_fn(time_limit))
         .method_not_allowed_fallback(method_not_allowed);
     api.fallback(elsewhere)
         .layer(DefaultBodyLimit::max(MOST_BODY))

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 #[tokio::test]
 async fn the_first_password_must_be_changed_and_then_works() {
-    let house = House::new(Password::Once).await;
+    let house = House::new(Password::Told).await;
     let first = house.console.first_sign_in().unwrap().clone();
     let signed_in = house.sign_in("Admin", &first.password).await;
     assert_eq!(signed_in.status, 200);
@@ -60,6 +60,24 @@ async fn a_kept_password_is_told_at_every_start_until_it_is_changed() {
     let house = House::in_folder(folder, Password::Kept).await;
     assert_eq!(house.console.first_sign_in(), None);
     assert!(!file.exists());
+}
+
+#[tokio::test]
+async fn a_filed_password_must_be_changed_and_then_goes() {
+    let house = House::new(Password::Filed).await;
+    let first = house.console.first_sign_in().unwrap().clone();
+    let file = first.file.clone().unwrap();
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), first.password);
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&file).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o600);
+    let signed_in = house.sign_in(&first.user, &first.password).await;
+    assert_eq!(signed_in.json()["must_change_password"], true);
+    let body = json!({ "current": first.password, "new": PASSWORD });
+    house.send("POST", "/api/v1/me/password", &signed_in.cookie().unwrap(), Some(body)).await;
+    let folder = house.folder;
+    house.console.shutdown().await;
+    let house = House::in_folder(folder, Password::Filed).await;
+    assert!(house.console.first_sign_in().is_none() && !file.exists());
 }
 
 #[tokio::test]
