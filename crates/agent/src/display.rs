@@ -114,6 +114,7 @@ impl Context {
             pending: everything,
             next_us: 0,
             paused: false,
+            troubled: false,
         })
     }
 
@@ -147,6 +148,8 @@ struct Recording<'a> {
     next_us: u64,
     /// There is no room in the queue.
     paused: bool,
+    /// Something went wrong, and nothing was recorded since.
+    troubled: bool,
 }
 
 impl Recording<'_> {
@@ -239,8 +242,11 @@ impl Recording<'_> {
                 self.recorder.picture(at, &screen.picture(), &rects, &mut sink)?;
             }
         }
-        let mut sink = ToSpool(&self.context.spool, &self.queue);
-        self.recorder.tick(at, &mut sink)
+        self.recorder.tick(at, &mut ToSpool(&self.context.spool, &self.queue))?;
+        if std::mem::take(&mut self.troubled) {
+            self.context.tell(&self.queue, None);
+        }
+        Ok(())
     }
 
     /// What was drawn since the last picture still belongs to the recording.
@@ -310,13 +316,13 @@ impl Recording<'_> {
                 self.begin_again();
             }
         }
+        self.troubled = true;
         self.context.tell(&self.queue, Some(trouble.to_string()));
     }
 
     fn go_on(&mut self) {
         self.paused = false;
         tracing::info!(recording = %self.recorder.id(), "recording goes on");
-        self.context.tell(&self.queue, None);
         self.begin_again();
         self.next_us = 0;
     }

@@ -47,6 +47,9 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Folder of the queue, below the data folder.
 const SPOOL: &str = "spool";
 
+/// How long the recordings may take to end when the agent stops. An X server that hangs keeps its thread waiting.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// Why an agent cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
@@ -157,7 +160,8 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Agen
         ended = &mut sending => Some(ended),
     };
     // First the recordings end, then what is queued of them is sent.
-    let ended = tokio::task::spawn_blocking(move || displays.stop()).await;
+    let ending = tokio::task::spawn_blocking(move || displays.stop());
+    let ended = tokio::time::timeout(PATIENCE, ending).await;
     drain.cancel();
     let sent = match early {
         Some(sent) => sent,
@@ -165,7 +169,10 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Agen
     };
     end.cancel();
     keeper.await?;
-    ended?;
+    match ended {
+        Ok(ended) => ended?,
+        Err(_) => tracing::error!("a display does not answer: its recording ends at the next start"),
+    }
     sent?
 }
 

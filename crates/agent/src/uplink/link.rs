@@ -354,8 +354,10 @@ impl Link<'_> {
             }
             Ok(()) if finished && !has_ended => {
                 tracing::info!(recording = %id, "the server says that the recording has ended: beginning another");
+                // In this order: a display that begins anew must not find the old queue.
+                self.forget(id).await?;
                 self.shared.registry.renew(id);
-                self.forget(id).await
+                Ok(())
             }
             Ok(()) => self.forget_if_done(id).await,
         }

@@ -115,10 +115,14 @@ impl Uplink {
         let url = identity.url.clone();
         self.shared.status.server(|server| server.url = Some(url));
         match self.log_in(&identity).await {
-            Err(DialError::Refused { status, detail }) if self.join.is_some() => {
+            Err(DialError::Refused { status, detail }) if is_final(status) && self.join.is_some() => {
                 tracing::warn!(%status, detail, "the server does not know this agent: joining again");
-                let identity = self.enrol().await?;
-                Ok(self.log_in(&identity).await?)
+                match self.enrol().await {
+                    Ok(identity) => Ok(self.log_in(&identity).await?),
+                    // What is queued still belongs to the site that once took this agent in: it must not stop.
+                    Err(AgentError::Join { .. }) => Err(DialError::Refused { status, detail }.into()),
+                    Err(other) => Err(other),
+                }
             }
             other => Ok(other?),
         }
@@ -141,12 +145,18 @@ impl Uplink {
                 self.identity = Some(identity.clone());
                 Ok(identity)
             }
-            Err(DialError::Refused { status, detail }) => {
+            Err(DialError::Refused { status, detail }) if is_final(status) => {
                 Err(AgentError::Join { url: token.url.clone(), status: status.to_string(), detail })
             }
             Err(error) => Err(error.into()),
         }
     }
+}
+
+/// Whether asking again would be answered the same.
+fn is_final(status: http::StatusCode) -> bool {
+    use http::StatusCode;
+    status.is_client_error() && !matches!(status, StatusCode::REQUEST_TIMEOUT | StatusCode::TOO_MANY_REQUESTS)
 }
 
 /// Returns when the agent has stopped and a connection would come too late.

@@ -7,9 +7,10 @@ use crate::{
     spool::Started,
     testing::{fragments, info},
 };
-use axum::{Json, Router, extract::State, http::HeaderMap, routing::get, routing::post};
+use axum::{Json, Router, extract::State, routing::get, routing::post};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::{Bytes, BytesMut};
+use http::HeaderMap;
 use hyper_util::rt::TokioIo;
 use playhead_format::{Chain, open_fragment};
 use playhead_model::{AgentId, RecordingId, RecordingSettings, SiteId};
@@ -72,9 +73,9 @@ async fn challenge(State(site): State<Arc<Site>>) -> Json<Challenge> {
 async fn enrol(
     State(site): State<Arc<Site>>,
     Json(enrol): Json<Enrol>,
-) -> Result<Json<Enrolled>, (axum::http::StatusCode, String)> {
+) -> Result<Json<Enrolled>, (http::StatusCode, String)> {
     if enrol.secret != "secret" {
-        return Err((axum::http::StatusCode::FORBIDDEN, r#"{"detail":"this token was used up"}"#.into()));
+        return Err((http::StatusCode::FORBIDDEN, r#"{"detail":"this token was used up"}"#.into()));
     }
     site.keys.lock().unwrap().push(enrol.public_key);
     Ok(Json(Enrolled { agent: AGENT, site: SiteId::from_bytes([9; 16]) }))
@@ -84,12 +85,12 @@ async fn connect(
     State(site): State<Arc<Site>>,
     headers: HeaderMap,
     mut request: axum::extract::Request,
-) -> (axum::http::StatusCode, HeaderMap) {
+) -> (http::StatusCode, HeaderMap) {
     let proof: Proof = headers["authorization"].to_str().unwrap().parse().unwrap();
     let keys = site.keys.lock().unwrap().clone();
     let known = keys.iter().any(|key| site.challenges.check(&proof, "agent", key, 100));
     if !known || proof.id != AGENT.to_string() {
-        return (axum::http::StatusCode::FORBIDDEN, HeaderMap::new());
+        return (http::StatusCode::FORBIDDEN, HeaderMap::new());
     }
     let upgrade = hyper::upgrade::on(&mut request);
     tokio::spawn(async move {
@@ -99,7 +100,7 @@ async fn connect(
     let mut headers = HeaderMap::new();
     headers.insert("connection", "upgrade".parse().unwrap());
     headers.insert("upgrade", AGENT_UPGRADE.parse().unwrap());
-    (axum::http::StatusCode::SWITCHING_PROTOCOLS, headers)
+    (http::StatusCode::SWITCHING_PROTOCOLS, headers)
 }
 
 async fn serve(mut stream: TokioIo<hyper::upgrade::Upgraded>, site: Arc<Site>) -> std::io::Result<()> {
