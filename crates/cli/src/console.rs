@@ -45,7 +45,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     .await?;
     let serving = tokio::spawn(listener.serve(console.router(), stop.clone()));
     Ready::new(&url, folder.path(), console.first_sign_in(), handling).say(args.json)?;
-    // Ends when told to stop.
+    stop.cancelled().await;
+    console.release();
     let served = serving.await;
     console.shutdown().await;
     Ok(served?)

@@ -154,6 +154,7 @@ impl House {
     /// Stops both: first nobody can ask, then the rest ends.
     pub(crate) async fn shutdown(self) {
         self.stop.cancel();
+        self.console.release();
         // A panic there was reported when it happened.
         let _ = self.serving.await;
         self.console.shutdown().await;

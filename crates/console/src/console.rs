@@ -226,6 +226,11 @@ impl Console {
         Ok(())
     }
 
+    /// Ends streams under way, so that a listener that was told to stop need not wait for live viewers.
+    pub fn release(&self) {
+        self.core.streams.end_all();
+    }
+
     /// Ends streams and tunnels and closes the database. The listener should have stopped before.
     pub async fn shutdown(self) {
         self.core.stop.cancel();
