@@ -4,14 +4,23 @@ use crate::{Program, Shot, Stack, free_port, wait_for};
 use anyhow::{Context as _, Result};
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::{Value, json};
-use std::{path::Path, process::Command, time::Duration};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
 
 /// A browser with one tab, signed in.
 pub struct Browser {
     /// The tab.
     pub tab: Client,
     url: String,
+    profile: PathBuf,
     _driver: Program,
 }
 
@@ -50,7 +59,7 @@ impl Browser {
             Ok(builder.capabilities(wanted.clone()).connect(&address).await.ok())
         })
         .await?;
-        let browser = Self { tab, url: stack.url.clone(), _driver: driver };
+        let browser = Self { tab, url: stack.url.clone(), profile, _driver: driver };
         browser.sign_in(&stack.password).await?;
         Ok(browser)
     }
@@ -83,7 +92,7 @@ impl Browser {
     /// # Errors
     /// It is gone already.
     pub async fn close(self) -> Result<()> {
-        Ok(self.tab.close().await?)
+        Ok(self.tab.clone().close().await?)
     }
 
     async fn sign_in(&self, password: &str) -> Result<()> {
@@ -96,6 +105,23 @@ impl Browser {
         self.tab.find(Locator::Css("button[type=submit]")).await?.click().await?;
         wait().for_element(Locator::Css("nav")).await?;
         Ok(())
+    }
+}
+
+impl Drop for Browser {
+    /// A failed test leaves no browser behind: the driver does not end what it started when it is killed itself.
+    fn drop(&mut self) {
+        let profile = self.profile.display().to_string();
+        for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let command = std::fs::read_to_string(process.path().join("cmdline")).unwrap_or_default();
+            let id = process.file_name().to_string_lossy().parse();
+            if let Ok(id) = id
+                && command.contains("chromium")
+                && command.contains(&profile)
+            {
+                let _ = kill(Pid::from_raw(id), Signal::SIGKILL);
+            }
+        }
     }
 }
 

@@ -14,7 +14,7 @@ use x11rb::{
     wrapper::ConnectionExt as _,
 };
 
-/// An Xvfb display and a window that can be drawn on.
+/// An X display and a window that can be drawn on.
 pub struct Display {
     server: Program,
     name: String,
@@ -30,13 +30,25 @@ impl Display {
     /// Starts an X server of `width` x `height` and fills it with one window of a noisy picture.
     ///
     /// # Errors
-    /// Xvfb is not installed or does not start.
+    /// Xvnc is not installed or does not start.
     pub fn start(folder: &Path, width: u16, height: u16, seed: u64) -> Result<Self> {
-        let mut command = Command::new("Xvfb");
-        command.args(["-displayfd", "1", "-nolisten", "tcp", "-noreset", "-screen", "0"]);
-        command.arg(format!("{width}x{height}x24"));
-        let mut server = Program::start(&mut command, &folder.join("xvfb.log"))?;
-        let name = format!(":{}", server.line().context("Xvfb gives no display")?);
+        // Xvnc rather than Xvfb: it is what remote desktops run on, and its screen can change its size.
+        let mut command = Command::new("Xvnc");
+        command.args([
+            "-displayfd",
+            "1",
+            "-SecurityTypes",
+            "None",
+            "-rfbport",
+            "-1",
+            "-depth",
+            "24",
+            "-noreset",
+        ]);
+        command.args(["-rfbunixpath"]).arg(folder.join("vnc")).args(["-nolisten", "tcp", "-geometry"]);
+        command.arg(format!("{width}x{height}"));
+        let mut server = Program::start(&mut command, &folder.join("xserver.log"))?;
+        let name = format!(":{}", server.line().context("Xvnc gives no display")?);
         let (connection, screen) = x11rb::connect(Some(&name))?;
         let screen = connection.setup().roots[screen].clone();
         let (window, gc) = (connection.generate_id()?, connection.generate_id()?);
@@ -153,23 +165,20 @@ impl Display {
         Ok(Shot::from_bgrx(size.width.into(), size.height.into(), &image.reply()?.data))
     }
 
-    /// Changes the screen's size through RandR, as a reconnecting client does. Xvfb knows sizes up to the one it started with.
+    /// Changes the screen's size through RandR, as a reconnecting client does, to one of those the server offers.
     ///
     /// # Errors
-    /// The X server does not know the size.
+    /// The X server does not offer the size.
     pub fn resize(&mut self, width: u16, height: u16) -> Result<()> {
+        // What an answer looks like depends on the version that was asked for.
+        self.connection.randr_query_version(1, 2)?.reply()?;
         let info = self.connection.randr_get_screen_info(self.root)?.reply()?;
         let fits = |size: &randr::ScreenSize| (size.width, size.height) == (width, height);
         let index = info.sizes.iter().position(fits).with_context(|| format!("no size {width}x{height}"))?;
-        let config = self.connection.randr_set_screen_config(
-            self.root,
-            x11rb::CURRENT_TIME,
-            info.config_timestamp,
-            index as u16,
-            randr::Rotation::ROTATE0,
-            0,
-        )?;
-        config.reply()?;
+        let (now, stamp) = (x11rb::CURRENT_TIME, info.config_timestamp);
+        self.connection
+            .randr_set_screen_config(self.root, now, stamp, index as u16, randr::Rotation::ROTATE0, 0)?
+            .reply()?;
         self.size = (width, height);
         self.sync()
     }
