@@ -60,6 +60,7 @@ export function Player(props: Props) {
 }
 
 const getStatus = (s: Snapshot) => s.status;
+const isSignedOut = (s: Snapshot) => s.troubles.some((trouble) => trouble.httpStatus === 401);
 
 function PlayerView({
   recording,
@@ -83,6 +84,11 @@ function PlayerView({
     player.onStreamEnded = () => void onRefresh();
   }, [player, onRefresh]);
   useRest(player, onRest);
+  const signedOut = useSnapshot(player, isSignedOut);
+  useEffect(() => {
+    // The page's own request meets the same answer, and leads to the sign-in.
+    if (signedOut) void onRefresh();
+  }, [signedOut, onRefresh]);
   useEffect(() => {
     let timer = 0;
     player.onSkipped = (fromUs, toUs) => {
