@@ -34,6 +34,6 @@ fuzz: ## Run every fuzz target for FUZZ_MINUTES (10) minutes
 	@scripts/fuzz.sh
 
 clean: ## Remove what was built
-	rm -rf target web/dist web/node_modules corpus
+	rm -rf target fuzz/target web/dist web/node_modules corpus
 
 .PHONY: help deps web build demo test bench fuzz clean

@@ -11,13 +11,12 @@ command -v rustup >/dev/null || fail "fuzzing needs Rust's nightly compiler: ins
 rustup toolchain list | grep -q ^nightly || fail "fuzzing needs Rust's nightly compiler: run 'rustup toolchain install nightly'"
 cargo +nightly fuzz --version >/dev/null 2>&1 || fail "cargo-fuzz is missing: run 'cargo install cargo-fuzz --locked'"
 
-# Its own target folder: sanitizer builds would evict the others.
-export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target/fuzz}
 [ $# -gt 0 ] || set -- $(cargo +nightly fuzz list)
+cargo +nightly fuzz build
 for target in "$@"; do
   echo "== $target: $minutes min"
   # Inputs that reach new code are kept beside the build, findings beside the target (fuzz/artifacts).
-  corpus=$CARGO_TARGET_DIR/corpus/$target
+  corpus=fuzz/target/corpus/$target
   mkdir -p "$corpus"
   seeds=()
   [ ! -d "fuzz/seeds/$target" ] || seeds=("fuzz/seeds/$target")
