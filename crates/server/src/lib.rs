@@ -13,8 +13,7 @@ mod clock;
 mod core;
 mod error;
 mod intake;
-#[doc(hidden)]
-pub mod journal;
+mod journal;
 mod playback;
 mod progress;
 mod recordings;
@@ -27,6 +26,7 @@ mod token;
 mod tunnel;
 
 pub use error::ServerError;
+pub use journal::JournalError;
 pub use server::Server;
 pub use settings::Settings;
 pub use token::agent_token;

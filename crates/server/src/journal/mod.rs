@@ -10,7 +10,9 @@ mod scan;
 mod writer;
 
 pub(crate) use recover::{Recovered, recover};
-pub use scan::{Found, ReadAt, Scan, scan};
+pub(crate) use scan::Found;
+#[cfg(test)]
+use scan::scan;
 pub use writer::JournalError;
 pub(crate) use writer::{Append, Closed, Journal, JournalSettings};
 

@@ -9,7 +9,7 @@ use std::{fs::File, io};
 const WINDOW: usize = 1 << 20;
 
 /// Something that can be read at any place.
-pub trait ReadAt {
+pub(crate) trait ReadAt {
     /// Reads up to `buffer.len()` bytes from `offset` on; fewer at the end only.
     ///
     /// # Errors
@@ -43,28 +43,28 @@ impl ReadAt for [u8] {
 
 /// A whole entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Found {
+pub(crate) struct Found {
     /// Where its record stands in the file.
-    pub offset: u64,
+    pub(crate) offset: u64,
     /// Bytes of the record.
-    pub length: u32,
+    pub(crate) length: u32,
     /// The fragment's head.
-    pub head: FragmentHead,
+    pub(crate) head: FragmentHead,
     /// The fragment's hash.
-    pub hash: Hash,
+    pub(crate) hash: Hash,
 }
 
 /// What a journal file holds.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Scan {
+pub(crate) struct Scan {
     /// The whole entries in the file's order.
-    pub entries: Vec<Found>,
+    pub(crate) entries: Vec<Found>,
     /// Entries whose record was damaged after it was durable: recording and number of the fragment.
-    pub damaged: Vec<(RecordingId, u64)>,
+    pub(crate) damaged: Vec<(RecordingId, u64)>,
     /// Bytes that were durable and are no entries any more.
-    pub lost: u64,
+    pub(crate) lost: u64,
     /// Where what was never durable begins: the file is to be cut here.
-    pub end: u64,
+    pub(crate) end: u64,
 }
 
 /// One thing found while walking.
@@ -89,7 +89,7 @@ pub(crate) fn read_header<R: ReadAt + ?Sized>(source: &R) -> io::Result<Option<F
 ///
 /// # Errors
 /// The system's. A file without a header holds nothing.
-pub fn scan<R: ReadAt + ?Sized>(source: &R, durable: u64) -> io::Result<Scan> {
+pub(crate) fn scan<R: ReadAt + ?Sized>(source: &R, durable: u64) -> io::Result<Scan> {
     let Some(header) = read_header(source)? else { return Ok(Scan::default()) };
     let mut steps: Vec<(u64, u64, Step)> = Vec::new();
     let mut durable = durable.max(FILE_HEADER as u64);

@@ -278,11 +278,11 @@ impl Writer {
         if !appends.is_empty() {
             self.write(appends);
         }
-        for done in barriers {
-            let _ = done.send(());
-        }
         if tidy {
             self.tidy();
+        }
+        for done in barriers {
+            let _ = done.send(());
         }
         stop
     }
