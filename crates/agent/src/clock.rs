@@ -19,11 +19,11 @@ pub(crate) struct Now {
 
 /// A moment of a recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Moment {
+pub struct Moment {
     /// Microseconds since the recording's start.
-    pub(crate) media_us: u64,
+    pub media_us: u64,
     /// Wall clock, microseconds since the Unix epoch.
-    pub(crate) wall_us: u64,
+    pub wall_us: u64,
 }
 
 impl Now {

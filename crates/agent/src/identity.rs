@@ -1,7 +1,6 @@
 //! Who the agent is at which site.
 
 use crate::AgentError;
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use playhead_model::{AgentId, SiteId};
 use playhead_net::{DialError, Endpoint, NodeKey};
 use playhead_protocol::{
@@ -54,7 +53,7 @@ impl Identity {
     /// # Errors
     /// An address or authority that makes no sense.
     pub(crate) fn endpoint(&self) -> Result<Endpoint, DialError> {
-        endpoint(&self.url, self.authority.as_deref())
+        Endpoint::trusting(&self.url, self.authority.as_deref())
     }
 
     /// The identity with which to go on when a join token is given as well: another address of the same authority is the
@@ -72,7 +71,7 @@ impl Identity {
 /// # Errors
 /// The server cannot be reached, or refuses.
 pub(crate) async fn enrol(token: &JoinToken, key: &NodeKey, host: &str) -> Result<Identity, DialError> {
-    let mut connection = endpoint(&token.url, token.authority.as_deref())?.connect().await?;
+    let mut connection = Endpoint::of(token)?.connect().await?;
     let enrol = Enrol {
         secret: token.secret.clone(),
         host: host.to_owned(),
@@ -81,12 +80,6 @@ pub(crate) async fn enrol(token: &JoinToken, key: &NodeKey, host: &str) -> Resul
     };
     let Enrolled { agent, site } = connection.post(AGENT_ENROL_PATH, &enrol).await?;
     Ok(Identity { url: token.url.clone(), authority: token.authority.clone(), agent, site })
-}
-
-fn endpoint(url: &str, authority: Option<&str>) -> Result<Endpoint, DialError> {
-    let der = authority.map(|text| URL_SAFE_NO_PAD.decode(text)).transpose();
-    let der = der.map_err(|error| DialError::Answer(format!("the authority is no base64: {error}")))?;
-    Endpoint::new(url, der.as_deref())
 }
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ mod status;
 mod testing;
 mod uplink;
 
+pub use clock::Moment;
+pub use recorder::{RecordError, Recorder, Sink};
 pub use settings::{DisplaySettings, ServerSettings, Settings, SpoolSettings, WhenFull};
 pub use spool::SpoolError;
 pub use status::{DisplayReport, Report, ServerReport, status};
@@ -38,6 +40,7 @@ use std::{
     thread,
     time::Duration,
 };
+use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use uplink::{Shared, Uplink};
 
@@ -153,7 +156,7 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Agen
     };
     let shared = Shared { spool, registry, status, host: host.name, system: system() };
     let uplink = Uplink { shared: Arc::new(shared), key, path, identity, join };
-    let mut sending = tokio::spawn(uplink.run(drain.clone()));
+    let mut sending = start_uplink(uplink, drain.clone())?;
 
     let early = tokio::select! {
         () = stop.cancelled() => None,
@@ -173,7 +176,25 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Agen
         Ok(ended) => ended?,
         Err(_) => tracing::error!("a display does not answer: its recording ends at the next start"),
     }
-    sent?
+    sent.map_err(|_| AgentError::System(io::Error::other("the uplink failed")))?
+}
+
+/// Runs the uplink on a thread of its own. With one thread that may block there is one heap that keeps the room of large
+/// fragments, not one for each of the process's threads; and whatever else the process does, sending goes on.
+fn start_uplink(
+    uplink: Uplink,
+    drain: CancellationToken,
+) -> Result<oneshot::Receiver<Result<(), AgentError>>, AgentError> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(1).build()?;
+    let (done, ended) = oneshot::channel();
+    thread::Builder::new().name("uplink".into()).spawn(move || {
+        let sent = runtime.block_on(uplink.run(drain));
+        // Nobody listens any more only when the agent itself was given up.
+        let _ = done.send(sent);
+        runtime.shutdown_background();
+    })?;
+    Ok(ended)
 }
 
 /// The threads that record.

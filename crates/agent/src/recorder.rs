@@ -22,21 +22,27 @@ const MOST_ACTIVITY_US: u64 = 1_000_000;
 
 /// Why nothing could be recorded.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum RecordError {
+pub enum RecordError {
+    /// The encoder's refusal.
     #[error("cannot encode the picture: {0}")]
     Encode(#[from] EncodeError),
+    /// A fragment that cannot be made.
     #[error("cannot make a fragment: {0}")]
     Format(#[from] FormatError),
+    /// A fragment that does not follow the one before.
     #[error("cannot make a fragment that follows: {0}")]
     Chain(#[from] playhead_format::ChainError),
 }
 
 /// Takes finished fragments. Its error is handed through.
-pub(crate) trait Sink {
+pub trait Sink {
     /// Why a fragment was not kept.
     type Error: From<RecordError>;
 
     /// Keeps a fragment.
+    ///
+    /// # Errors
+    /// Why it was not kept.
     fn keep(&mut self, fragment: &Fragment) -> Result<(), Self::Error>;
 }
 
@@ -68,7 +74,7 @@ struct Filling {
 }
 
 /// Makes one recording.
-pub(crate) struct Recorder {
+pub struct Recorder {
     info: RecordingInfo,
     settings: RecordingSettings,
     watched: bool,
@@ -91,7 +97,7 @@ pub(crate) struct Recorder {
 
 impl Recorder {
     /// A recording of which nothing is there yet. `seed` is random and kept from those who are recorded.
-    pub(crate) fn new(info: RecordingInfo, settings: RecordingSettings, seed: u64) -> Self {
+    pub fn new(info: RecordingInfo, settings: RecordingSettings, seed: u64) -> Self {
         let chain = Chain::new(info.id);
         Self {
             info,
@@ -146,19 +152,19 @@ impl Recorder {
     }
 
     /// Whether the next thing must be a picture, even if nothing changed in it, because a segment begins.
-    pub(crate) fn needs_picture(&self, at: Moment) -> bool {
+    pub fn needs_picture(&self, at: Moment) -> bool {
         self.fresh || self.is_segment_full(at)
     }
 
     /// Media time at which the fragment under way has to be closed.
-    pub(crate) fn deadline(&self) -> Option<u64> {
+    pub fn deadline(&self) -> Option<u64> {
         let ms = if self.watched { self.settings.watched_fragment_ms } else { self.settings.fragment_ms };
         self.filling.map(|filling| filling.start.media_us + u64::from(ms) * 1_000)
     }
 
     /// Something after the newest kept fragment is lost, or nothing was recorded for a while. The next picture begins a
     /// new segment and declares the gap.
-    pub(crate) fn lost(&mut self, cause: GapCause) {
+    pub fn lost(&mut self, cause: GapCause) {
         self.builder.clear();
         self.filling = None;
         self.fresh = true;
@@ -173,7 +179,7 @@ impl Recorder {
     ///
     /// # Errors
     /// Those of the encoder and of the sink. Call [`Self::lost`] then.
-    pub(crate) fn picture<S: Sink>(
+    pub fn picture<S: Sink>(
         &mut self,
         at: Moment,
         picture: &Picture<'_>,
@@ -229,7 +235,7 @@ impl Recorder {
     ///
     /// # Errors
     /// A fragment that cannot be made.
-    pub(crate) fn shape(&mut self, at: Moment, shape: &CursorMessage) -> Result<(), RecordError> {
+    pub fn shape(&mut self, at: Moment, shape: &CursorMessage) -> Result<(), RecordError> {
         let bytes = shape.encode();
         if self.pointer.shape.as_ref() == Some(&bytes) {
             return Ok(());
@@ -243,7 +249,7 @@ impl Recorder {
     ///
     /// # Errors
     /// A fragment that cannot be made.
-    pub(crate) fn place(&mut self, at: Moment, x: i32, y: i32, visible: bool) -> Result<(), RecordError> {
+    pub fn place(&mut self, at: Moment, x: i32, y: i32, visible: bool) -> Result<(), RecordError> {
         let bytes = CursorMessage::Place { x, y, visible }.encode();
         if self.pointer.place.as_ref() == Some(&bytes) {
             return Ok(());
@@ -257,7 +263,7 @@ impl Recorder {
     ///
     /// # Errors
     /// Those of the sink. Call [`Self::lost`] then.
-    pub(crate) fn tick<S: Sink>(&mut self, at: Moment, sink: &mut S) -> Result<(), S::Error> {
+    pub fn tick<S: Sink>(&mut self, at: Moment, sink: &mut S) -> Result<(), S::Error> {
         match self.deadline() {
             Some(deadline) if deadline <= at.media_us => self.close(at, sink),
             _ => Ok(()),
@@ -268,12 +274,7 @@ impl Recorder {
     ///
     /// # Errors
     /// Those of the sink.
-    pub(crate) fn finish<S: Sink>(
-        &mut self,
-        at: Moment,
-        reason: EndReason,
-        sink: &mut S,
-    ) -> Result<(), S::Error> {
+    pub fn finish<S: Sink>(&mut self, at: Moment, reason: EndReason, sink: &mut S) -> Result<(), S::Error> {
         if self.newest.is_none() && self.filling.is_none() {
             return Ok(());
         }

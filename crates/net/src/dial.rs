@@ -1,6 +1,7 @@
 //! Dialled connections: HTTP/1.1 for a few requests, then an upgrade to something else.
 
 use crate::NodeKey;
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -8,6 +9,7 @@ use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
 use playhead_protocol::{
     CHALLENGE_PATH,
+    join::JoinToken,
     login::{Challenge, Proof, text_to_sign},
 };
 use rustls::{
@@ -98,6 +100,24 @@ impl Endpoint {
         let port = uri.port_u16().unwrap_or(if tls.is_some() { 443 } else { 80 });
         let authority = uri.authority().ok_or_else(malformed)?.to_string();
         Ok(Self { host, port, authority, tls })
+    }
+
+    /// The endpoint that a join token names.
+    ///
+    /// # Errors
+    /// A malformed address or authority.
+    pub fn of(token: &JoinToken) -> Result<Self, DialError> {
+        Self::trusting(&token.url, token.authority.as_deref())
+    }
+
+    /// An endpoint at `url` that trusts an authority given as DER in unpadded URL-safe base64.
+    ///
+    /// # Errors
+    /// A malformed address or authority.
+    pub fn trusting(url: &str, authority: Option<&str>) -> Result<Self, DialError> {
+        let der = authority.map(|text| URL_SAFE_NO_PAD.decode(text)).transpose();
+        let der = der.map_err(|error| DialError::Answer(format!("the authority is no base64: {error}")))?;
+        Self::new(url, der.as_deref())
     }
 
     /// Dials.

@@ -1,7 +1,7 @@
 //! Playhead's programs together, in one process or as several.
 
 use crate::{Api, Program, playhead, wait_for};
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 use serde_json::Value;
 use std::{
     path::{Path, PathBuf},
@@ -187,6 +187,31 @@ impl Stack {
         }
         found.sort();
         Ok(found)
+    }
+
+    /// The files of a finished recording once all its segments are in storage.
+    ///
+    /// # Errors
+    /// They do not get there in time.
+    pub async fn sealed(&self, recording: &str) -> Result<Vec<PathBuf>> {
+        wait_for("all segments to be in storage", Duration::from_secs(20), async || {
+            let segments =
+                self.look(recording).await?["segments"].as_u64().context("no number of segments")?;
+            Ok(Some(self.files(recording)?).filter(|files| files.len() as u64 == segments && segments > 0))
+        })
+        .await
+    }
+
+    /// Proves a finished recording with `playhead verify`.
+    ///
+    /// # Errors
+    /// What the program says of it.
+    pub async fn verify(&self, recording: &str) -> Result<()> {
+        let files = self.sealed(recording).await?;
+        let run = Command::new(playhead()).arg("verify").args(&files).output()?;
+        let told = [run.stdout, run.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+        ensure!(run.status.code() == Some(0), "verify: {}: {told}", run.status);
+        Ok(())
     }
 
     fn command(&self, role: &str, data: &Path, args: &[&str]) -> Command {

@@ -1,10 +1,9 @@
 //! Programs are killed while they record: nothing acknowledged is lost, every gap is declared.
 
 use anyhow::{Context as _, Result, ensure};
-use playhead_testsuite::{Display, Layout, Stack, playhead, wait_for};
+use playhead_testsuite::{Display, Layout, Stack, wait_for};
 use rand::{RngExt as _, SeedableRng as _, rngs::SmallRng};
 use std::{
-    process::Command,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -94,9 +93,7 @@ async fn survives(victim: Victim, seed: u64) -> Result<()> {
         Victim::Server => ensure!(gaps == 0, "the agent's queue should have bridged the breaks, {gaps} gaps"),
         _ => ensure!(gaps >= 1, "no gap was declared"),
     }
-    let files = stack.files(&id)?;
-    let verified = Command::new(playhead()).arg("verify").args(&files).output()?;
-    ensure!(verified.status.code() == Some(0), "{}", String::from_utf8_lossy(&verified.stdout));
+    stack.verify(&id).await?;
 
     // It plays at any time, from the first fragment to the last.
     let end = finished["duration_us"].as_u64().context("no duration")?;

@@ -169,7 +169,13 @@ impl Writer {
         if self.builder.is_empty() {
             self.start_us = at_us;
         }
-        let want = if is_first { Want::Anchor } else if is_key { Want::Key } else { Want::Delta };
+        let want = if is_first {
+            Want::Anchor
+        } else if is_key {
+            Want::Key
+        } else {
+            Want::Delta
+        };
         let whole = [Rect { x: 0, y: 0, width, height }];
         let mut kind = None;
         self.builder.push_with(Channel::Screen, at_us, at_us, |out| {
@@ -244,7 +250,10 @@ fn print(report: &Report, json: bool) -> Result<()> {
         println!("{}", serde_json::to_string_pretty(report)?);
         return Ok(());
     }
-    println!("{:12} {:>8} {:>7} {:>10} {:>10} {:>10}  exact", "segment", "seconds", "frames", "first MB", "MB/h after", "CPU s/s");
+    println!(
+        "{:12} {:>8} {:>7} {:>10} {:>10} {:>10}  exact",
+        "segment", "seconds", "frames", "first MB", "MB/h after", "CPU s/s"
+    );
     for segment in &report.segments {
         println!(
             "{:12} {:8.1} {:7} {:10.3} {:10.1} {:10.4}  {}",

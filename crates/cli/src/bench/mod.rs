@@ -1,6 +1,7 @@
 //! `playhead bench`: measuring the codec, and making what is measured.
 
 mod codec;
+mod replay;
 mod trace;
 
 use crate::demo::corpus;
@@ -15,6 +16,7 @@ pub(crate) struct Args {
 #[derive(Debug, clap::Subcommand)]
 enum What {
     Codec(codec::Args),
+    Replay(replay::Args),
     /// Make lossless traces of desktop activity
     Corpus(corpus::CorpusArgs),
     /// Run the virtual desktop without recording it
@@ -28,6 +30,7 @@ enum What {
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     match args.what {
         What::Codec(args) => tokio::task::spawn_blocking(move || codec::run(&args)).await?,
+        What::Replay(args) => replay::run(args).await,
         What::Corpus(args) => corpus::run_corpus(args).await,
         What::Desktop(args) => corpus::run_desktop(args).await,
     }

@@ -40,7 +40,8 @@ pub(crate) struct Pictures {
 /// # Errors
 /// No trace there, or one that cannot be read.
 pub(crate) fn traces(folder: &Path) -> Result<Vec<Trace>> {
-    let items = fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
+    let items =
+        fs::read_dir(folder).with_context(|| format!("cannot read the folder {}", folder.display()))?;
     let mut traces = Vec::new();
     for item in items {
         let path = item?.path();
@@ -55,7 +56,10 @@ pub(crate) fn traces(folder: &Path) -> Result<Vec<Trace>> {
     }
     traces.sort_by(|one, other| one.name.cmp(&other.name));
     let folder = folder.display();
-    ensure!(!traces.is_empty(), "no traces in {folder}: expected NAME.json and NAME.mkv; `playhead bench corpus` makes some");
+    ensure!(
+        !traces.is_empty(),
+        "no traces in {folder}: expected NAME.json and NAME.mkv; `playhead bench corpus` makes some"
+    );
     Ok(traces)
 }
 
@@ -97,7 +101,10 @@ impl Pictures {
         }
         match self.output.read_exact(rest) {
             Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
-                anyhow::bail!("{} has pictures of another size than its particulars say", self.video.display())
+                anyhow::bail!(
+                    "{} has pictures of another size than its particulars say",
+                    self.video.display()
+                )
             }
             done => Ok(done.map(|()| true)?),
         }
