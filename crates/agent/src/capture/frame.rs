@@ -14,6 +14,9 @@ use x11rb::{
 const PIXEL: usize = 4;
 /// More rectangles than this are fetched as the rows they cover: a request each would cost more than the pixels.
 const MOST_RECTS: usize = 48;
+/// Bytes of shared memory, or one row where that is more. Whatever fits is fetched in one moment; a change of more than a
+/// quarter of a large screen may be fetched in several, and what is drawn in between comes again with the next picture.
+const AREA: usize = 2 << 20;
 /// Without shared memory a reply has at most about this many bytes.
 const STRIP: usize = 1 << 20;
 
@@ -73,7 +76,8 @@ impl Frame {
         if let Some(Segment { id, .. }) = self.shared.take() {
             connection.shm_detach(id)?;
         }
-        self.shared = match attach(connection, bytes) {
+        let room = bytes.min(AREA.max(usize::from(width) * PIXEL));
+        self.shared = match attach(connection, room) {
             Ok(segment) => segment,
             Err(CaptureError::Gone(error)) => return Err(error.into()),
             Err(error) => {
@@ -108,54 +112,37 @@ impl Frame {
         Ok(rects)
     }
 
-    /// All rectangles side by side in the shared memory, then into their places.
+    /// As many rectangles as there is room for side by side in the shared memory, then into their places, and so on.
     fn fetch_shared(&mut self, connection: &RustConnection, rects: &[Rect]) -> Result<(), CaptureError> {
         let Some(Segment { memory, id }) = &self.shared else { return Ok(()) };
-        let stride = usize::from(self.width) * PIXEL;
-        let mut offset = 0;
-        let mut waiting = Vec::with_capacity(rects.len());
-        for rect in rects {
-            let (x, y, width, height) = narrow(rect);
-            let at = u32::try_from(offset)
-                .map_err(|_| CaptureError::Request("the picture is too large".into()))?;
-            let format = u8::from(ImageFormat::Z_PIXMAP);
-            waiting.push(connection.shm_get_image(
-                self.root,
-                x,
-                y,
-                width,
-                height,
-                u32::MAX,
-                format,
-                *id,
-                at,
-            )?);
-            offset += rect.width as usize * rect.height as usize * PIXEL;
-        }
-        // Every answer is awaited, so that the display has written everything and nothing of it comes later.
-        let mut refused = None;
-        for cookie in waiting {
-            if let Err(error) = cookie.reply() {
-                refused = Some(error);
+        for batch in batches(rects, AREA.max(usize::from(self.width) * PIXEL)) {
+            let mut waiting = Vec::with_capacity(batch.len());
+            for (rect, offset) in &batch {
+                let (x, y, width, height) = narrow(rect);
+                let format = u8::from(ImageFormat::Z_PIXMAP);
+                let (root, planes) = (self.root, u32::MAX);
+                let at = u32::try_from(*offset).unwrap_or(u32::MAX);
+                waiting.push(connection.shm_get_image(root, x, y, width, height, planes, format, *id, at)?);
             }
-        }
-        if let Some(error) = refused {
-            return Err(error.into());
-        }
-        let mut from = 0;
-        for rect in rects {
-            let row = rect.width as usize * PIXEL;
-            let (to, rows) = (rect.y as usize * stride + rect.x as usize * PIXEL, rect.height as usize);
-            if row == stride {
-                memory.read(from, &mut self.pixels[to..to + row * rows]).map_err(CaptureError::Memory)?;
-            } else {
-                for at in 0..rows {
-                    let start = to + at * stride;
-                    let out = &mut self.pixels[start..start + row];
-                    memory.read(from + at * row, out).map_err(CaptureError::Memory)?;
+            // Every answer is awaited, so that the display has written everything and nothing of it comes later.
+            let mut refused = None;
+            for cookie in waiting {
+                if let Err(error) = cookie.reply() {
+                    refused = Some(error);
                 }
             }
-            from += row * rows;
+            if let Some(error) = refused {
+                return Err(error.into());
+            }
+            let stride = usize::from(self.width) * PIXEL;
+            for (rect, offset) in &batch {
+                let row = rect.width as usize * PIXEL;
+                let first = rect.y as usize * stride + rect.x as usize * PIXEL;
+                let rows = self.pixels[first..].chunks_mut(stride).take(rect.height as usize);
+                for (at, pixels) in rows.enumerate() {
+                    memory.read(offset + at * row, &mut pixels[..row]).map_err(CaptureError::Memory)?;
+                }
+            }
         }
         Ok(())
     }
@@ -188,6 +175,29 @@ impl Frame {
         }
         Ok(())
     }
+}
+
+/// Cuts rectangles into strips of at most `room` bytes and puts together what fits in it, each with its place there.
+fn batches(rects: &[Rect], room: usize) -> Vec<Vec<(Rect, usize)>> {
+    let (mut batches, mut batch, mut used) = (Vec::new(), Vec::new(), 0);
+    for rect in rects {
+        let row = rect.width as usize * PIXEL;
+        let most = u32::try_from(room / row.max(1)).unwrap_or(u32::MAX).max(1);
+        let mut top = rect.y;
+        while top < rect.y + rect.height {
+            let strip = Rect { y: top, height: most.min(rect.y + rect.height - top), ..*rect };
+            let bytes = row * strip.height as usize;
+            if used + bytes > room && !batch.is_empty() {
+                batches.push(std::mem::take(&mut batch));
+                used = 0;
+            }
+            batch.push((strip, used));
+            used += bytes;
+            top += strip.height;
+        }
+    }
+    batches.push(batch);
+    batches
 }
 
 /// Shares memory for `bytes` with the display; `None` where it cannot.
@@ -286,6 +296,32 @@ mod tests {
         );
         let found: Vec<_> = rects.iter().map(|rect| (rect.x, rect.y, rect.width, rect.height)).collect();
         assert_eq!(found, [(0, 3, 5, 10), (90, 90, 10, 10)]);
+    }
+
+    #[test]
+    fn batches_hold_every_row_once_and_no_more_than_there_is_room() {
+        let rects = [
+            Rect { x: 0, y: 0, width: 100, height: 3 },
+            Rect { x: 5, y: 10, width: 10, height: 100 },
+            Rect { x: 0, y: 200, width: 250, height: 2 },
+        ];
+        for room in [1_000, 1_500, 5_000, 1 << 20] {
+            let mut rows = Vec::new();
+            for batch in batches(&rects, room) {
+                let mut end = 0;
+                for (rect, offset) in batch {
+                    assert_eq!(offset, end);
+                    end += rect.width as usize * PIXEL * rect.height as usize;
+                    assert!(end <= room);
+                    rows.extend((rect.y..rect.y + rect.height).map(|y| (rect.x, rect.width, y)));
+                }
+            }
+            let expected: Vec<_> = rects
+                .iter()
+                .flat_map(|rect| (rect.y..rect.y + rect.height).map(|y| (rect.x, rect.width, y)))
+                .collect();
+            assert_eq!(rows, expected, "{room}");
+        }
     }
 
     #[test]
