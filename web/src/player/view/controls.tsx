@@ -14,7 +14,7 @@ import {
   RedoOutlined,
 } from "@ant-design/icons";
 import { Button, Select, Tooltip } from "antd";
-import { type ReactNode, useEffect, useRef } from "react";
+import { type MouseEvent, type ReactNode, useEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
 import { clock, timeOfDay, zone } from "../../format/time";
 import type { Snapshot } from "../core/messages";
@@ -76,7 +76,10 @@ export function Controls({ player, startMs, dayClock, stats, fullScreen, act, on
           icon={<FastForwardOutlined />}
           aria-pressed={skipIdle}
           aria-keyshortcuts="X"
-          onClick={() => act({ do: "skip-idle" })}
+          onClick={(event) => {
+            letGo(event);
+            act({ do: "skip-idle" });
+          }}
         >
           {t("player.skipIdleShort")}
         </Button>
@@ -89,7 +92,10 @@ export function Controls({ player, startMs, dayClock, stats, fullScreen, act, on
         value={rate}
         options={RATES.map((value) => ({ value, label: `${value}×` }))}
         getPopupContainer={inPlayer}
-        onChange={onRate}
+        onChange={(value) => {
+          onRate(value);
+          if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
+        }}
       />
       <Control
         label={t("player.copyLink")}
@@ -139,6 +145,11 @@ function inPlayer(trigger: HTMLElement): HTMLElement {
   return trigger.closest<HTMLElement>(".player") ?? document.body;
 }
 
+/** The space bar shall go on meaning play and pause after a click with the mouse. */
+function letGo(event: MouseEvent<HTMLElement>): void {
+  if (event.detail > 0) event.currentTarget.blur();
+}
+
 function pipOffered(): boolean {
   return document.pictureInPictureEnabled === true;
 }
@@ -164,8 +175,7 @@ function Control({ label, keys, icon, onClick, pressed, testId }: ControlProps) 
         aria-pressed={pressed}
         data-testid={testId}
         onClick={(event) => {
-          // The space bar shall go on meaning play and pause after a click with the mouse.
-          if (event.detail > 0) event.currentTarget.blur();
+          letGo(event);
           onClick();
         }}
       />
@@ -204,7 +214,10 @@ function Clock(props: {
         className="controls-clock"
         aria-keyshortcuts="T"
         data-testid="clock"
-        onClick={onSwitch}
+        onClick={(event) => {
+          letGo(event);
+          onSwitch();
+        }}
       >
         <span ref={text} />
       </Button>
@@ -229,7 +242,10 @@ function LivePill({ player, onClick }: { player: PlayerController; onClick: () =
       title={`${t("player.goLive")} (V)`}
       aria-keyshortcuts="V"
       data-testid="live-pill"
-      onClick={onClick}
+      onClick={(event) => {
+        letGo(event);
+        onClick();
+      }}
     >
       {following
         ? measured
