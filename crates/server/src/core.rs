@@ -16,6 +16,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Instant,
 };
+use tokio::sync::Semaphore;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 /// The server's inside. One for all tasks and requests.
@@ -42,6 +43,8 @@ pub(crate) struct Core {
     /// Why segments cannot be stored at the moment.
     pub(crate) storage_problem: Mutex<Option<String>>,
     pub(crate) limiter: crate::intake::Limiter,
+    /// Places for fragments being opened.
+    pub(crate) opening: Semaphore,
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
 }

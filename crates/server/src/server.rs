@@ -27,9 +27,12 @@ use std::{
     thread::JoinHandle,
     time::Instant,
 };
-use tokio::task::JoinHandle as Task;
+use tokio::{sync::Semaphore, task::JoinHandle as Task};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
+
+/// Most fragments that are decompressed at a time, each to at most 64 MiB.
+const OPENING: usize = 16;
 
 /// A running recording server.
 pub struct Server {
@@ -47,9 +50,12 @@ impl Server {
     /// # Errors
     /// See [`ServerError`]; nothing keeps running.
     pub async fn start(settings: Settings) -> Result<Self, ServerError> {
-        let data = settings.data.clone();
+        let folder = settings.data.clone();
+        let unusable = |source| ServerError::Data { path: folder.clone(), source };
+        make_private_folder(&folder).map_err(unusable)?;
+        // Absolute, for messages and for a program that changes its folder.
+        let data = folder.canonicalize().map_err(unusable)?;
         let failed = |source| ServerError::Data { path: data.clone(), source };
-        make_private_folder(&data).map_err(failed)?;
         let lock_file = lock_folder(&data)?;
 
         let database = match &settings.database {
@@ -104,6 +110,7 @@ impl Server {
             connected: Mutex::default(),
             storage_problem: Mutex::default(),
             limiter: intake::Limiter::default(),
+            opening: Semaphore::new(OPENING),
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
         });

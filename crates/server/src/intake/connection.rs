@@ -29,8 +29,6 @@ use tokio::{
 
 /// After this long without a word of ours we send a heartbeat.
 const HEARTBEAT: Duration = Duration::from_secs(10);
-/// A record up to this long is opened where it is; a longer one on a thread for it.
-const SMALL_RECORD: usize = 32 << 10;
 /// Bytes gathered before they are written out.
 const WRITE: usize = 64 << 10;
 
@@ -337,7 +335,7 @@ impl Connection {
             return Ok(());
         }
         let permit = self.core.journal.room(fragment.record.len()).await?;
-        let opened = match open(fragment.record.clone()).await? {
+        let opened = match open(&self.core, fragment.record.clone()).await? {
             Ok(opened) => opened,
             Err(error) => {
                 self.malformed(recording, &error.to_string());
@@ -377,10 +375,9 @@ impl Connection {
     }
 }
 
-/// Checks and opens a fragment, without keeping other connections waiting.
-async fn open(record: Bytes) -> Result<Result<OpenFragment, FormatError>, JoinError> {
-    if record.len() <= SMALL_RECORD {
-        return Ok(open_fragment(&record));
-    }
-    tokio::task::spawn_blocking(move || open_fragment(&record)).await
+/// Checks and opens a fragment on a thread for it: a few kilobytes may decompress to 64 MiB, so only some are opened at a time.
+async fn open(core: &Shared, record: Bytes) -> Result<Result<OpenFragment, FormatError>, ConnectionError> {
+    // The semaphore is never closed.
+    let _place = core.opening.acquire().await;
+    Ok(tokio::task::spawn_blocking(move || open_fragment(&record)).await?)
 }

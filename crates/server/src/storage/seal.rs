@@ -26,6 +26,8 @@ use tokio::{
 
 /// Recordings that are stored at a time.
 const AT_ONCE: usize = 2;
+/// How long a segment may still take to be stored when the server is told to stop.
+const GRACE: Duration = Duration::from_secs(10);
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
 
@@ -66,9 +68,21 @@ pub(crate) async fn run(core: Shared) {
         core.tasks.clone().spawn(async move {
             let _place = place;
             let _turn = live.sealing.lock().await;
-            recording(&core, &live).await;
+            tokio::select! {
+                () = recording(&core, &live) => {}
+                // The next start stores it.
+                () = stopped_for(&core, GRACE) => {
+                    tracing::warn!(recording = %live.id(), "stopped while a segment was being stored");
+                }
+            }
         });
     }
+}
+
+/// Waits until the server has been told to stop and the time is over.
+async fn stopped_for(core: &Shared, time: Duration) {
+    core.stop.cancelled().await;
+    tokio::time::sleep(time).await;
 }
 
 /// Stores what is whole of one recording. After a failure it is asked for again later.
