@@ -66,6 +66,14 @@ impl Database {
             Dialect::Sqlite => "BEGIN IMMEDIATE",
             Dialect::Postgres => "BEGIN",
         };
+        // A COMMIT that fails, because the disk is full for example, leaves sqlx with a connection that counts a transaction which
+        // the database has ended. Such a connection never begins another: it is closed, and the pool makes a new one.
+        for _ in 0..self.writers.options().get_max_connections() {
+            match self.writers.begin_with(begin).await {
+                Err(sqlx::Error::InvalidSavePointStatement) => self.writers.acquire().await?.close().await?,
+                begun => return Ok(WriteTx(begun?)),
+            }
+        }
         Ok(WriteTx(self.writers.begin_with(begin).await?))
     }
 
@@ -185,6 +193,37 @@ fn without_password(url: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_full_disk_stops_writing_only_while_it_is_full() {
+        if !nix::unistd::geteuid().is_root() {
+            println!("not run: mounting a small disk needs root");
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let size = Some("size=1m");
+        nix::mount::mount(Some("tmpfs"), folder.path(), Some("tmpfs"), nix::mount::MsFlags::empty(), size).unwrap();
+        let url = format!("sqlite:{}/site.db", folder.path().display());
+        let database = Database::open(&url, &crate::site::AREA).await.unwrap();
+        let write = async || -> Result<(), DbError> {
+            let mut tx = database.write().await?;
+            sqlx::query("CREATE TABLE IF NOT EXISTS filler (bytes BLOB)").execute(&mut *tx).await?;
+            sqlx::query("INSERT INTO filler VALUES (zeroblob(20000))").execute(&mut *tx).await?;
+            tx.commit().await
+        };
+        let hog = folder.path().join("hog");
+        let mut file = std::fs::File::create(&hog).unwrap();
+        while std::io::Write::write_all(&mut file, &[0; 512]).is_ok() {}
+        let mut refused = 0;
+        while refused < 3 {
+            refused += u32::from(write().await.is_err());
+        }
+        drop(file);
+        std::fs::remove_file(&hog).unwrap();
+        write().await.unwrap();
+        database.close().await;
+        nix::mount::umount2(folder.path(), nix::mount::MntFlags::MNT_DETACH).unwrap();
+    }
 
     #[test]
     fn addresses_are_told_apart_and_passwords_hidden() {
