@@ -1,55 +1,22 @@
-//! The lossless screen codec: pictures of a desktop in, packets out, and back, bit for bit.
+//! The screen codec: bit-exact coding of desktop pictures.
 //!
-//! A desktop mostly repeats and moves what it showed before. The encoder finds what really changed, what was moved from elsewhere in
-//! the picture, what was there before, and describes the rest tile by tile: one colour, few colours, or what is left after a
-//! prediction. Packets are laid out so that zstd, which compresses whole fragments of them, finds what is alike side by side. Every
-//! byte is described in `docs/codec.md`.
+//! An [`Encoder`] is given the whole current picture and the rectangles that may have changed and yields a
+//! *packet*; a [`Decoder`] applies packets to its own picture. `docs/codec.md` is the normative description of every
+//! byte. Packets are laid out to be compressed together with others by zstd, which the file format does.
 //!
-//! Pixels are `u32` of the form `0x00RRGGBB`; the top byte of pictures given to the encoder is ignored.
-//!
-//! The crate is pure: no I/O, no clock, no randomness. The caller gives the seed under which the encoder recognises pictures it has seen,
-//! so that nobody at the desktop can make two pictures that it takes for one.
+//! The crate does no I/O, reads no clock and holds no `unsafe`; the decoder is also compiled to WebAssembly.
 
-mod cache;
-mod decoder;
-mod encoder;
-mod grid;
-mod motion;
-mod ops;
-mod packet;
-mod pixels;
+mod bits;
+mod decode;
+mod encode;
+mod entropy;
+mod error;
+mod geometry;
+mod predict;
+mod wire;
 
-pub use decoder::{DecodeError, Decoder};
-pub use encoder::{EncodeError, Encoded, Encoder, EncoderConfig, Want};
-pub use packet::{PacketKind, packet_kind};
-
-/// Largest width and height of a picture.
-pub const MAX_SIDE: u32 = 16_384;
-/// Most pixels of a picture.
-pub const MAX_PIXELS: usize = 64 << 20;
-
-/// A rectangle of pixels.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Rect {
-    /// Left edge.
-    pub x: u32,
-    /// Upper edge.
-    pub y: u32,
-    /// Width.
-    pub width: u32,
-    /// Height.
-    pub height: u32,
-}
-
-/// A whole picture as an X server gives it.
-#[derive(Debug, Clone, Copy)]
-pub struct Picture<'a> {
-    /// Width in pixels.
-    pub width: u32,
-    /// Height in pixels.
-    pub height: u32,
-    /// Bytes from one row to the next, at least `4 * width`.
-    pub stride: usize,
-    /// Rows of B, G, R and a byte that is ignored.
-    pub data: &'a [u8],
-}
+pub use decode::Decoder;
+pub use encode::{Encoded, Encoder, EncoderConfig, Want};
+pub use error::{DecodeError, EncodeError};
+pub use geometry::{MAX_PIXELS, MAX_SIDE, Picture, Rect};
+pub use wire::{PacketKind, packet_kind};

@@ -1,0 +1,117 @@
+//! Boxes of pixels given by a palette or by residuals.
+
+use super::Decoder;
+use crate::entropy::CLASSES;
+use crate::error::DecodeError;
+use crate::geometry::{Area, TILE_PIXELS};
+use crate::predict;
+use crate::wire::{Streams, mode, range, stream};
+
+/// The planes of a box while it is decoded.
+pub(super) struct Scratch {
+    planes: [[u8; TILE_PIXELS]; 3],
+}
+
+impl Default for Scratch {
+    fn default() -> Self {
+        Self { planes: [[0; TILE_PIXELS]; 3] }
+    }
+}
+
+/// A pixel from its three colours.
+pub(super) fn join(g: u8, r: u8, b: u8) -> u32 {
+    u32::from_le_bytes([b, g, r, 0])
+}
+
+impl Decoder {
+    pub(super) fn palette(&mut self, streams: &mut Streams<'_>, area: Area) -> Result<(), DecodeError> {
+        self.draws(area)?;
+        let count = usize::from(streams.get(stream::PALETTE).byte()?) + 1;
+        let mut colours = [0u32; 256];
+        for c in &mut colours[..count] {
+            let read = streams.colour(stream::PALETTE)?;
+            *c = read.ok_or(DecodeError::Reserved { what: "colour code", actual: 254 })?;
+        }
+        let bits = match count {
+            1 => 0,
+            2 => 1,
+            3..=4 => 2,
+            5..=16 => 4,
+            _ => 8,
+        };
+        let check = |index: usize| {
+            if index < count {
+                Ok(colours[index])
+            } else {
+                Err(range("palette index", index as u64, count as u64))
+            }
+        };
+        for y in area.y..area.y + area.h {
+            let row = self.row(area.x, y, area.w);
+            match bits {
+                0 => row.fill(colours[0]),
+                8 => {
+                    let indices = streams.get(stream::INDEX_BYTES).take(area.w)?;
+                    for (p, &i) in row.iter_mut().zip(indices) {
+                        *p = check(usize::from(i))?;
+                    }
+                }
+                _ => {
+                    let per = 8 / bits;
+                    let packed = streams.get(stream::INDEX_BITS).take(area.w.div_ceil(per))?;
+                    for (x, p) in row.iter_mut().enumerate() {
+                        *p = check(usize::from(packed[x / per]) >> (x % per * bits) & ((1 << bits) - 1))?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn residual(&mut self, streams: &mut Streams<'_>, area: Area) -> Result<(), DecodeError> {
+        self.draws(area)?;
+        let modes = streams.get(stream::OPS).take(4)?;
+        let (apart, over) = (modes[0] & mode::APART != 0, modes[0] & mode::OVER != 0);
+        if modes[0] > mode::APART | mode::OVER {
+            return Err(DecodeError::Reserved { what: "residual mode", actual: u32::from(modes[0]) });
+        }
+        let classes = [modes[1] >> 3, modes[2] >> 3, modes[3] >> 3];
+        if let Some(&class) = classes.iter().find(|c| usize::from(**c) >= CLASSES) {
+            return Err(DecodeError::Reserved { what: "residual class", actual: u32::from(class) });
+        }
+        let n = area.w * area.h;
+        let [first, second, third] = &mut self.scratch.planes;
+        self.residuals.read(
+            streams,
+            [&mut first[..n], &mut second[..n], &mut third[..n]],
+            classes,
+            area.w,
+        )?;
+        let slots = self.residuals.take_slots();
+        self.spend(slots)?;
+        for (plane, &mode) in self.scratch.planes.iter_mut().zip(&modes[1..]) {
+            for y in 0..area.h {
+                let (above, rest) = plane.split_at_mut(y * area.w);
+                let above = y.checked_sub(1).map(|up| &above[up * area.w..]);
+                predict::restore_row(mode & 7, &mut rest[..area.w], above);
+            }
+        }
+        let [g, r, b] = &self.scratch.planes;
+        for y in 0..area.h {
+            let at = y * area.w..(y + 1) * area.w;
+            let start = (area.y + y) * self.grid.width + area.x;
+            let row = &mut self.pixels[start..start + area.w];
+            let values = g[at.clone()].iter().zip(&r[at.clone()]).zip(&b[at]);
+            for (p, ((&g, &r), &b)) in row.iter_mut().zip(values) {
+                // Planes are around 128 where they are differences.
+                let [old_b, old_g, old_r, _] = if over { p.to_le_bytes() } else { [0; 4] };
+                let g = if over { g.wrapping_sub(128) } else { g };
+                let base = if apart { g } else { 0 };
+                let bias = if apart || over { 128 } else { 0 };
+                let [r, b] = [r, b].map(|v| v.wrapping_sub(bias).wrapping_add(base));
+                *p = join(g.wrapping_add(old_g), r.wrapping_add(old_r), b.wrapping_add(old_b));
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,332 @@
+//! Boxes of pixels that nothing else explains: by a palette or as residuals of a prediction.
+
+use super::Pending;
+use super::history::put_box;
+use crate::bits::{self, TileMask};
+use crate::entropy::{self, ResidualWriter};
+use crate::geometry::{Area, TILE, TILE_PIXELS, View, colour};
+use crate::predict;
+use crate::wire::{Writer, mode, op, stream};
+
+/// Empty rows that part two boxes of a tile.
+const GAP: usize = 6;
+/// Places in the table of a palette's colours, a power of two.
+const COLOUR_PLACES: usize = 1024;
+
+/// Buffers for one box.
+pub(super) struct Blocks {
+    pixels: [u32; TILE_PIXELS],
+    old: [u32; TILE_PIXELS],
+    /// Green, red, blue, red - green, blue - green; then the same of the differences from the old picture.
+    planes: [[u8; TILE_PIXELS]; 10],
+    coded: [[u8; TILE_PIXELS]; 3],
+    residuals: ResidualWriter,
+    indices: [u8; TILE_PIXELS],
+    places: [u16; COLOUR_PLACES],
+    palette: Vec<u32>,
+    uses: [u32; 256],
+}
+
+impl Default for Blocks {
+    fn default() -> Self {
+        Self {
+            pixels: [0; TILE_PIXELS],
+            old: [0; TILE_PIXELS],
+            planes: [[0; TILE_PIXELS]; 10],
+            coded: [[0; TILE_PIXELS]; 3],
+            residuals: ResidualWriter::default(),
+            indices: [0; TILE_PIXELS],
+            places: [0; COLOUR_PLACES],
+            palette: Vec::with_capacity(256),
+            uses: [0; 256],
+        }
+    }
+}
+
+/// How a plane is predicted and how well.
+#[derive(Clone, Copy)]
+struct Choice {
+    predictor: u8,
+    /// Sum of magnitudes and number of residuals looked at.
+    sum: u32,
+    of: u32,
+}
+
+impl Choice {
+    /// About the bits for each value.
+    fn bits(&self) -> f32 {
+        (1.0 + 5.0 * self.sum as f32 / self.of as f32).log2()
+    }
+}
+
+/// How the planes of a box are made.
+struct Plan {
+    mode: u8,
+    choices: [Choice; 3],
+}
+
+impl Plan {
+    /// About the bits for each pixel.
+    fn bits(&self) -> f32 {
+        self.choices.iter().map(Choice::bits).sum()
+    }
+}
+
+impl Blocks {
+    /// Codes everything that is pending. `old` is the decoder's picture where this packet has drawn nothing.
+    pub(super) fn draw(
+        &mut self,
+        pending: &Pending,
+        photos: &[bool],
+        old: Option<View<'_>>,
+        new: View<'_>,
+        writer: &mut Writer,
+    ) {
+        for &tile in &pending.tiles {
+            let area = pending.grid.area(tile);
+            let mask = &pending.masks[tile];
+            let old = old.filter(|_| !pending.drawn[tile]);
+            let mut from = 0;
+            while let Some((part, next)) = next_box(mask, from, area.h) {
+                self.draw_box(tile, area, part, photos[tile], old, new, writer);
+                from = next;
+            }
+        }
+        self.residuals.flush(writer);
+    }
+
+    /// Frees what an anchor needed.
+    pub(super) fn shrink(&mut self) {
+        self.residuals.shrink();
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn draw_box(
+        &mut self,
+        tile: usize,
+        area: Area,
+        part: Area,
+        photo: bool,
+        old: Option<View<'_>>,
+        new: View<'_>,
+        writer: &mut Writer,
+    ) {
+        let n = part.w * part.h;
+        take_pixels(new, area, part, &mut self.pixels[..n]);
+        let whole = part.w == area.w && part.h == area.h;
+        let begin = |writer: &mut Writer, all: u8, boxed: u8| {
+            writer.op(if whole { all } else { boxed }, tile);
+            if !whole {
+                put_box(writer, part);
+            }
+        };
+        let by_palette = (!photo || n < 1024) && self.find_palette(n);
+        if by_palette && self.palette.len() <= 4 {
+            begin(writer, op::PALETTE, op::PALETTE_BOX);
+            return self.write_palette(n, part.w, writer);
+        }
+        if let Some(old) = old {
+            take_pixels(old, area, part, &mut self.old[..n]);
+        }
+        let plan = self.plan(n, part.w, part.h, old.is_some());
+        if by_palette && self.palette_bits(n) < plan.bits() * n as f32 {
+            begin(writer, op::PALETTE, op::PALETTE_BOX);
+            return self.write_palette(n, part.w, writer);
+        }
+        begin(writer, op::RESIDUAL, op::RESIDUAL_BOX);
+        let mut classes = [0; 3];
+        let ops = writer.stream(stream::OPS);
+        ops.push(plan.mode);
+        for (((choice, &plane), coded), class) in
+            plan.choices.iter().zip(planes_of(plan.mode)).zip(&mut self.coded).zip(&mut classes)
+        {
+            let values = &self.planes[plane][..n];
+            let mut sum = 0;
+            for (y, to) in coded[..n].chunks_exact_mut(part.w).enumerate() {
+                predict::residual_row(choice.predictor, row(values, part.w, y), above(values, part.w, y), to);
+                sum += magnitudes(to);
+            }
+            *class = entropy::class(sum, n as u32);
+            ops.push(*class << 3 | choice.predictor);
+        }
+        let [first, second, third] = &self.coded;
+        self.residuals.push([&first[..n], &second[..n], &third[..n]], classes, part.w, writer);
+    }
+
+    /// The best of the ways to make three planes of a box.
+    fn plan(&mut self, n: usize, w: usize, h: usize, with_old: bool) -> Plan {
+        split_planes(self.pixels[..n].iter().map(|p| p.to_le_bytes()), &mut self.planes[..5], 0);
+        let green = self.choose(0, w, h, &[1, 2, 3, 4, 5, 6, 7]);
+        let some = [green.predictor, 4, 3];
+        let mut best =
+            Plan { mode: 0, choices: [green, self.choose(1, w, h, &some), self.choose(2, w, h, &some)] };
+        let apart = Plan {
+            mode: mode::APART,
+            choices: [green, self.choose(3, w, h, &some), self.choose(4, w, h, &some)],
+        };
+        if apart.bits() < best.bits() {
+            best = apart;
+        }
+        if with_old {
+            let differences = self.pixels[..n].iter().zip(&self.old).map(|(new, old)| {
+                let ([b, g, r, _], [b0, g0, r0, _]) = (new.to_le_bytes(), old.to_le_bytes());
+                [b.wrapping_sub(b0), g.wrapping_sub(g0), r.wrapping_sub(r0), 0]
+            });
+            split_planes(differences, &mut self.planes[5..], 128);
+            let some = [predict::NONE, 4, 3];
+            let green = self.choose(5, w, h, &some);
+            // A green plane that is much worse is not made up for by the others.
+            if green.sum as f32 * best.choices[0].of as f32
+                <= best.choices[0].sum as f32 * green.of as f32 * 1.5
+            {
+                let apart = best.mode & mode::APART;
+                let planes = planes_of(mode::OVER | apart);
+                let over = |plane: usize| self.choose(plane, w, h, &some);
+                let plan =
+                    Plan { mode: mode::OVER | apart, choices: [green, over(planes[1]), over(planes[2])] };
+                if plan.bits() < best.bits() {
+                    best = plan;
+                }
+            }
+        }
+        best
+    }
+
+    /// Gathers the colours of the box in the order they appear; false when there are too many.
+    fn find_palette(&mut self, n: usize) -> bool {
+        self.places.fill(0);
+        self.palette.clear();
+        self.uses.fill(0);
+        let most = (n / 4).clamp(2, 254);
+        let mut last = (u32::MAX, 0u8);
+        for (pixel, index) in self.pixels[..n].iter().zip(&mut self.indices) {
+            if *pixel != last.0 {
+                let mut at = pixel.wrapping_mul(0x9e37_79b1) as usize >> 22;
+                loop {
+                    let place = self.places[at];
+                    if place == 0 {
+                        if self.palette.len() == most {
+                            return false;
+                        }
+                        self.palette.push(*pixel);
+                        self.places[at] = self.palette.len() as u16;
+                        last = (*pixel, (self.palette.len() - 1) as u8);
+                        break;
+                    }
+                    if self.palette[usize::from(place) - 1] == *pixel {
+                        last = (*pixel, (place - 1) as u8);
+                        break;
+                    }
+                    at = (at + 1) % COLOUR_PLACES;
+                }
+            }
+            *index = last.1;
+            self.uses[usize::from(last.1)] += 1;
+        }
+        true
+    }
+
+    /// About the bits that the palette's indices take; repetition makes them less than their entropy.
+    fn palette_bits(&self, n: usize) -> f32 {
+        let uses = self.uses.iter().filter(|u| **u > 0).map(|&u| u as f32);
+        let entropy: f32 = uses.map(|u| u * (n as f32 / u).log2()).sum();
+        entropy * 0.7 + self.palette.len() as f32 * 14.0
+    }
+
+    fn write_palette(&self, n: usize, width: usize, writer: &mut Writer) {
+        let count = self.palette.len();
+        writer.stream(stream::PALETTE).push((count - 1) as u8);
+        for &c in &self.palette {
+            writer.colour(stream::PALETTE, c);
+        }
+        let per = match count {
+            1 => return,
+            2 => 8,
+            3..=4 => 4,
+            5..=16 => 2,
+            _ => return writer.stream(stream::INDEX_BYTES).extend_from_slice(&self.indices[..n]),
+        };
+        let bits = 8 / per;
+        let out = writer.stream(stream::INDEX_BITS);
+        for row in self.indices[..n].chunks_exact(width) {
+            out.extend(row.chunks(per).map(|some| some.iter().rev().fold(0, |byte, i| byte << bits | i)));
+        }
+    }
+
+    /// The predictor that leaves the least, judged by some rows.
+    fn choose(&self, plane: usize, w: usize, h: usize, predictors: &[u8]) -> Choice {
+        let values = &self.planes[plane][..w * h];
+        let step = (h / 6).max(1);
+        let rows = || (h.min(2) - 1..h).step_by(step);
+        let mut best = Choice { predictor: 1, sum: u32::MAX, of: 1 };
+        let mut coded = [0u8; TILE];
+        for &predictor in predictors {
+            let mut sum = 0;
+            for y in rows() {
+                predict::residual_row(predictor, row(values, w, y), above(values, w, y), &mut coded);
+                sum += magnitudes(&coded[..w]);
+            }
+            if sum < best.sum {
+                best = Choice { predictor, sum, of: (rows().count() * w) as u32 };
+            }
+        }
+        best
+    }
+}
+
+/// Which of the ten planes a mode uses.
+fn planes_of(mode: u8) -> &'static [usize; 3] {
+    match mode {
+        0 => &[0, 1, 2],
+        mode::APART => &[0, 3, 4],
+        mode::OVER => &[5, 6, 7],
+        _ => &[5, 8, 9],
+    }
+}
+
+/// Sum of the magnitudes of residuals.
+fn magnitudes(residuals: &[u8]) -> u32 {
+    residuals.iter().map(|&v| u32::from(v.min(v.wrapping_neg()))).sum()
+}
+
+fn take_pixels(view: View<'_>, area: Area, part: Area, out: &mut [u32]) {
+    for (y, to) in out.chunks_exact_mut(part.w).enumerate() {
+        let row = view.row(area.x + part.x, area.y + part.y + y, part.w);
+        for (to, from) in to.iter_mut().zip(row.as_chunks::<4>().0) {
+            *to = colour(*from);
+        }
+    }
+}
+
+/// Makes five planes of pixels: each colour plus `bias`, and red and blue as differences from green, around 128 so that small ones do
+/// not wrap.
+fn split_planes(pixels: impl Iterator<Item = [u8; 4]>, planes: &mut [[u8; TILE_PIXELS]], bias: u8) {
+    let [g, r, b, rg, bg] = planes else { return };
+    let planes = g.iter_mut().zip(r).zip(b.iter_mut().zip(rg)).zip(bg);
+    for ([blue, green, red, _], (((g, r), (b, rg)), bg)) in pixels.zip(planes) {
+        (*g, *r, *b) = (green.wrapping_add(bias), red.wrapping_add(bias), blue.wrapping_add(bias));
+        *rg = red.wrapping_sub(green).wrapping_add(128);
+        *bg = blue.wrapping_sub(green).wrapping_add(128);
+    }
+}
+
+fn row(values: &[u8], w: usize, y: usize) -> &[u8] {
+    &values[y * w..(y + 1) * w]
+}
+
+fn above(values: &[u8], w: usize, y: usize) -> Option<&[u8]> {
+    y.checked_sub(1).map(|y| row(values, w, y))
+}
+
+/// The next box of pending pixels from row `from` on, and the row after it.
+fn next_box(mask: &TileMask, from: usize, height: usize) -> Option<(Area, usize)> {
+    let first = (from..height).find(|&y| mask[y] != 0)?;
+    let (mut last, mut y) = (first, first + 1);
+    while y < height && y - last <= GAP {
+        if mask[y] != 0 {
+            last = y;
+        }
+        y += 1;
+    }
+    bits::bounds(mask, first, last + 1).map(|area| (area, last + 1))
+}
