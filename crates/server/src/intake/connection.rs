@@ -167,6 +167,8 @@ impl Connection {
             match read {
                 Err(_) => return Err(ConnectionError::Silence(silence.as_secs())),
                 Ok(Ok(0)) => return Ok(()),
+                // Without TLS's farewell: the agent was killed, or its machine went away. What it says is framed anyway.
+                Ok(Err(error)) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
                 Ok(read) => read?,
             };
         }
