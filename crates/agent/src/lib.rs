@@ -126,6 +126,7 @@ pub enum AgentError {
 /// reached are no errors: they are waited for.
 pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), AgentError> {
     settings.check()?;
+    capture::return_large_buffers();
     let _hold = folder::take(&settings.data)?;
     let key = NodeKey::load_or_create(&settings.data.join("key"))?;
     let path = settings.data.join("identity.json");

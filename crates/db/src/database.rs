@@ -202,7 +202,8 @@ mod tests {
         }
         let folder = tempfile::tempdir().unwrap();
         let size = Some("size=1m");
-        nix::mount::mount(Some("tmpfs"), folder.path(), Some("tmpfs"), nix::mount::MsFlags::empty(), size).unwrap();
+        nix::mount::mount(Some("tmpfs"), folder.path(), Some("tmpfs"), nix::mount::MsFlags::empty(), size)
+            .unwrap();
         let url = format!("sqlite:{}/site.db", folder.path().display());
         let database = Database::open(&url, &crate::site::AREA).await.unwrap();
         let write = async || -> Result<(), DbError> {
