@@ -9,7 +9,9 @@ wasm=target/wasm32-unknown-unknown/wasm/playhead_player.wasm
 cd web
 # npm leaves a copy of the lock file in what it installed.
 if ! [ node_modules/.package-lock.json -nt package-lock.json ]; then
-  npm ci --no-audit --no-fund --loglevel=error
+  # Not `npm ci`: it insists on optional packages for other platforms, which a registry mirror may not carry. This takes the
+  # versions and checksums of the lock file all the same, and leaves that file alone.
+  npm install --no-save --no-audit --no-fund --loglevel=error
   touch node_modules/.package-lock.json
 fi
 
