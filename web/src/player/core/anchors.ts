@@ -1,0 +1,37 @@
+import type { FragmentRecord } from "./records";
+
+/** The most that is kept, bytes. */
+const MOST_BYTES = 24 * 1024 * 1024;
+
+export interface Anchor {
+  readonly seq: number;
+  readonly record: FragmentRecord;
+}
+
+/**
+ * The anchors met last. They are the largest fragments by far, and going back and forth between segments would fetch
+ * them again and again.
+ */
+export class Anchors {
+  /** Newest use last. */
+  #kept: Anchor[] = [];
+
+  keep(anchor: Anchor): void {
+    this.#kept = [...this.#kept.filter((other) => other.seq !== anchor.seq), anchor];
+    let bytes = this.#kept.reduce((sum, other) => sum + other.record.bytes.length, 0);
+    // The one in use stays, however large it is.
+    while (bytes > MOST_BYTES && this.#kept.length > 1) {
+      bytes -= this.#kept.shift()?.record.bytes.length ?? 0;
+    }
+  }
+
+  /** The anchor that a picture at this media time most likely rests on: the last one before it, of those kept. */
+  before(atUs: number): Anchor | undefined {
+    let found: Anchor | undefined;
+    for (const anchor of this.#kept) {
+      const { startUs } = anchor.record;
+      if (startUs <= atUs && (!found || startUs > found.record.startUs)) found = anchor;
+    }
+    return found;
+  }
+}
