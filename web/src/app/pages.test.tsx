@@ -119,7 +119,7 @@ async function see(selector: string): Promise<HTMLElement> {
       if (!found) throw new Error(`expected ${selector} in: ${document.body.textContent}`);
       return found;
     },
-    { timeout: 4000 },
+    { timeout: 30_000 },
   );
 }
 
