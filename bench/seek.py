@@ -71,6 +71,7 @@ def main():
     with tempfile.TemporaryDirectory() as profile:
         port = 9_500 + chance.randrange(400)
         driver = subprocess.Popen(["chromedriver", f"--port={port}"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        browser = None
         try:
             for _ in range(100):
                 try:
@@ -90,8 +91,10 @@ def main():
                 browser.click(bar[0] + chance.uniform(0.01, 0.99) * bar[2], bar[1] + bar[3] / 2)
                 done = f"const s = window.playhead.seeks.at(-1); return s && s.at_us !== {before} && s.ms !== null && window.playhead.status === 'paused' ? s : null"
                 seeks.append(browser.until(f"seek {number}", done))
-            browser.end()
         finally:
+            # The driver does not end the browser when it is told to end itself.
+            if browser:
+                browser.end()
             driver.terminate()
             driver.wait()
     ms, sizes = [seek["ms"] for seek in seeks], [seek["bytes"] for seek in seeks]
