@@ -13,8 +13,9 @@ use playhead_screen::{EncodeError, Encoder, EncoderConfig, PacketKind, Picture, 
 
 /// zstd's level: 1 costs least, and what the codec leaves over gains little from more.
 const LEVEL: i32 = 1;
-/// A fragment that has grown to this is closed at once.
-const MOST_UNCOMPRESSED: usize = 4 << 20;
+/// A fragment that has grown to this is closed at once: a seek fetches whole fragments, and a second of a film would be more
+/// than all the rest of what it fetches.
+const MOST_UNCOMPRESSED: usize = 384 << 10;
 /// A key frame comes early when what must be read after the one before has grown to this, whatever a key frame costs.
 const LEAST_BEFORE_KEY: u64 = 256 << 10;
 /// Between two pictures at most this counts as activity.
@@ -304,7 +305,7 @@ impl Recorder {
         }
         let SinceKey { activity_us, bytes, key_bytes, .. } = self.since_key;
         let due = activity_us >= u64::from(self.settings.key_frame_seconds) * 1_000_000
-            || bytes >= LEAST_BEFORE_KEY.max(key_bytes.saturating_mul(3) / 2);
+            || bytes >= LEAST_BEFORE_KEY.max(key_bytes);
         if due { Want::Key } else { Want::Delta }
     }
 
