@@ -46,7 +46,6 @@ async fn whole_way(layout: Layout, seed: u64) -> Result<()> {
             .shows(&shot, Duration::from_secs(5))
             .await
             .with_context(|| format!("live, moment {moment}"))?;
-        println!("live, moment {moment}: exact");
         // Nothing has changed since the shot, so it is what the recording shows now.
         moments.push((micros_now()?, shot));
     }
@@ -63,7 +62,6 @@ async fn whole_way(layout: Layout, seed: u64) -> Result<()> {
             .shows(shot, Duration::from_secs(5))
             .await
             .with_context(|| format!("from storage, moment {moment} at {seconds} s"))?;
-        println!("from storage, moment {moment} at {seconds:.1} s: exact");
     }
     browser.close().await
 }
