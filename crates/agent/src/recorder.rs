@@ -15,9 +15,9 @@ use playhead_screen::{EncodeError, Encoder, EncoderConfig, PacketKind, Picture, 
 const LEVEL: i32 = 1;
 /// A fragment that has grown to this is closed at once: a seek fetches whole fragments, and a second of a film would be more
 /// than all the rest of what it fetches.
-const MOST_UNCOMPRESSED: usize = 384 << 10;
+const MOST_UNCOMPRESSED: usize = 192 << 10;
 /// A key frame comes early when what must be read after the one before has grown to this, whatever a key frame costs.
-const LEAST_BEFORE_KEY: u64 = 256 << 10;
+const LEAST_BEFORE_KEY: u64 = 128 << 10;
 /// Between two pictures at most this counts as activity.
 const MOST_ACTIVITY_US: u64 = 1_000_000;
 
