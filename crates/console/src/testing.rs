@@ -159,7 +159,8 @@ impl FakeSite {
             .route("/site/v1/recordings/{id}", get(one))
             .route("/site/v1/recordings/{id}/fragments", get(fragments))
             .route("/site/v1/session-hosts", get(hosts))
-            .route("/site/v1/join-tokens", axum::routing::post(join_token))
+            .route("/site/v1/join-tokens", get(join_tokens).post(join_token))
+            .route("/site/v1/join-tokens/{id}", axum::routing::delete(revoke))
             .layer(axum::middleware::from_fn(
                 move |request: axum::extract::Request, next: axum::middleware::Next| {
                     let key = key.clone();
@@ -249,6 +250,24 @@ async fn join_token(State(site): State<FakeSite>, Json(wanted): Json<Value>) -> 
         StatusCode::CREATED,
         Json(json!({ "token": token, "command": "c", "expires_at": "2026-01-01T00:00:00Z" })),
     )
+}
+
+/// Each site has one token, named after its own id.
+async fn join_tokens(State(site): State<FakeSite>) -> Json<Value> {
+    let at = WallTime::from_micros(1_790_000_000_000_000);
+    let token = json!({ "id": site.id.to_string(), "uses_left": 3, "made_by": "m", "created_at": at, "expires_at": at });
+    Json(json!({ "items": [token] }))
+}
+
+async fn revoke(
+    State(site): State<FakeSite>,
+    axum::extract::Path(id): axum::extract::Path<String>,
+) -> Response {
+    if id == site.id.to_string() {
+        Json(json!({ "id": id })).into_response()
+    } else {
+        crate::problem::Problem::not_found("no such token").into_response()
+    }
 }
 
 /// A recording that differs by number.

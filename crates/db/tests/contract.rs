@@ -48,9 +48,11 @@ contract! {
     site_list::the_total_is_exact_up_to_its_limit,
     console::an_account_has_its_name_alone,
     console::a_new_password_ends_all_sessions_of_its_account,
+    console::sessions_are_listed_and_ended_by_account,
     console::what_has_expired_is_removed_and_nothing_else,
     console::site_names_are_unique_and_sites_with_servers_stay,
     console::a_server_in_the_same_process_stays_who_it_is,
     console::a_join_token_is_for_its_site_time_and_uses,
+    console::join_tokens_that_are_still_good_are_listed_and_can_be_revoked,
     console::the_last_use_of_a_join_token_is_given_once,
 }

@@ -31,7 +31,13 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        get?: never;
+        /**
+         * The join tokens that can still be used
+         * @description Those for session hosts are kept by their sites, those for recording servers by the console.
+         *
+         *     Needs the permission `manage-sites`.
+         */
+        get: operations["list_join_tokens"];
         put?: never;
         /**
          * Make a join token
@@ -39,6 +45,28 @@ export interface paths {
          */
         post: operations["create_join_token"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/join-tokens/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke a join token
+         * @description Who has come in by it stays.
+         *
+         *     Needs the permission `manage-sites`.
+         */
+        delete: operations["revoke_join_token"];
         options?: never;
         head?: never;
         patch?: never;
@@ -81,6 +109,54 @@ export interface paths {
          */
         post: operations["change_password"];
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One's own sessions
+         * @description Whoever is signed in may call this.
+         */
+        get: operations["list_sessions"];
+        put?: never;
+        post?: never;
+        /**
+         * Sign out everywhere
+         * @description Ends all sessions of one's account, the one that asks included, and whatever streams they have under way.
+         *
+         *     Whoever is signed in may call this.
+         */
+        delete: operations["end_all_sessions"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/me/sessions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * End one of one's own sessions
+         * @description Whatever streams it has under way end as well.
+         *
+         *     Whoever is signed in may call this.
+         */
+        delete: operations["end_session"];
         options?: never;
         head?: never;
         patch?: never;
@@ -206,6 +282,29 @@ export interface paths {
         put?: never;
         post?: never;
         delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/servers/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Remove a recording server
+         * @description One that is connected cannot be removed: stop it first. Its key opens nothing any more; to come back it needs a new join token.
+         *     Recordings are not touched.
+         *
+         *     Needs the permission `manage-sites`.
+         */
+        delete: operations["remove_server"];
         options?: never;
         head?: never;
         patch?: never;
@@ -406,6 +505,31 @@ export interface components {
          * @enum {string}
          */
         JoinKind: "agent" | "server";
+        /** @description A join token that can still be used. The token itself is kept nowhere. */
+        JoinToken: {
+            /**
+             * Format: date-time
+             * @description When it was made.
+             */
+            created_at: string;
+            /**
+             * Format: date-time
+             * @description When it expires.
+             */
+            expires_at: string;
+            /** @description Names it; it lets nobody in. */
+            id: string;
+            /** @description What its bearer becomes. */
+            kind: components["schemas"]["JoinKind"];
+            /** @description Who made it. */
+            made_by: string;
+            site: components["schemas"]["SiteRef"] | null;
+            /**
+             * Format: int64
+             * @description How often it can still be used.
+             */
+            uses_left: number;
+        };
         /** @description What a new join token is good for. */
         JoinTokenRequest: {
             /** @description What its bearer becomes: `agent` of a session host, or recording `server`. */
@@ -427,6 +551,13 @@ export interface components {
              * @default 3600
              */
             valid_seconds: number;
+        };
+        /** @description The join tokens that can still be used. */
+        JoinTokens: {
+            /** @description The newest first. */
+            items: components["schemas"]["JoinToken"][];
+            /** @description Sites that did not answer. */
+            problems: components["schemas"]["SiteProblem"][];
         };
         /** @description A new join token. It is shown this once. */
         MadeToken: {
@@ -466,6 +597,37 @@ export interface components {
             description?: string;
             /** @description Its name, at most 100 characters. */
             name: string;
+        };
+        /** @description One of one's own sessions. */
+        OpenSession: {
+            /** @description The address that it was opened from. */
+            address: string;
+            /** @description What it was opened with, as the program said; may be empty. */
+            browser: string;
+            /**
+             * Format: date-time
+             * @description When it was opened.
+             */
+            created_at: string;
+            /** @description Whether it is the one that asks. */
+            current: boolean;
+            /**
+             * Format: date-time
+             * @description When it ends in any case.
+             */
+            ends_at: string;
+            /** @description Names it here; it lets nobody in. */
+            id: string;
+            /**
+             * Format: date-time
+             * @description When it was last used, to about a minute.
+             */
+            last_seen: string;
+        };
+        /** @description One's own sessions. */
+        OpenSessions: {
+            /** @description Those used last first. */
+            items: components["schemas"]["OpenSession"][];
         };
         /** @description A change of the password. */
         PasswordChange: {
@@ -610,7 +772,7 @@ export interface components {
             fragments: number;
             /**
              * Format: int64
-             * @description Its number, from 1 on.
+             * @description Its number, from 0 on.
              */
             number: number;
             /**
@@ -618,7 +780,10 @@ export interface components {
              * @description Media time at which it begins, microseconds.
              */
             start_us: number;
-            /** @description `open` while it grows, then `stored`. */
+            /**
+             * @description `writing` while it grows, then `stored`.
+             * @example stored
+             */
             state: string;
         };
         /** @description The segments of a recording. */
@@ -680,6 +845,8 @@ export interface components {
             site: components["schemas"]["SiteRef"];
             /** @description `active` while its agent is connected, otherwise `inactive`. */
             state: string;
+            /** @description The operating system's name. */
+            system?: string;
             /** @description Version of the agent. */
             version: string;
         };
@@ -816,6 +983,35 @@ export interface operations {
             };
         };
     };
+    list_join_tokens: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["JoinTokens"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     create_join_token: {
         parameters: {
             query?: never;
@@ -837,6 +1033,36 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["MadeToken"];
                 };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    revoke_join_token: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The token's id, as the list has it */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Revoked */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description A problem */
             default: {
@@ -900,6 +1126,92 @@ export interface operations {
             };
             /** @description The problem says why it will not do */
             400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_sessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["OpenSessions"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    end_all_sessions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Signed out everywhere */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    end_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The session */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Ended */
+            204: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1139,6 +1451,43 @@ export interface operations {
                 content: {
                     "application/json": components["schemas"]["Timeline"];
                 };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    remove_server: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The recording server */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description It is connected */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description A problem */
             default: {

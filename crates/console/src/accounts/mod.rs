@@ -6,7 +6,7 @@ mod session;
 
 pub(crate) use limiter::Limiter;
 pub(crate) use password::{PasswordError, Passwords, generate as generate_password, weakness};
-pub(crate) use session::{Cookie, IDLE, LIFE, open as open_session};
+pub(crate) use session::{Cookie, IDLE, LIFE, list as sessions, open as open_session};
 
 use crate::{core::Core, problem::Problem};
 use http::HeaderMap;

@@ -15,6 +15,8 @@ pub(crate) const IDLE: i64 = 8 * HOUR;
 pub(crate) const LIFE: i64 = 24 * HOUR;
 /// How exactly the last use is noted: a write for every request would be wasted.
 const NOTE_USE_EVERY: i64 = 60_000_000;
+/// Characters that are kept of what a program says of itself.
+const MOST_BROWSER: usize = 300;
 /// Characters of a token: 256 bits in unpadded base64.
 const TOKEN_CHARACTERS: usize = 43;
 
@@ -65,7 +67,12 @@ impl Cookie {
 ///
 /// # Errors
 /// The database failed, or the system gives no random bytes.
-pub(crate) async fn open(core: &Core, account: &Account, address: IpAddr) -> Result<String, Problem> {
+pub(crate) async fn open(
+    core: &Core,
+    account: &Account,
+    address: IpAddr,
+    headers: &HeaderMap,
+) -> Result<String, Problem> {
     let mut random = [0; 32];
     getrandom::fill(&mut random).map_err(|error| Problem::from_error(&error))?;
     let token = URL_SAFE_NO_PAD.encode(random);
@@ -76,9 +83,27 @@ pub(crate) async fn open(core: &Core, account: &Account, address: IpAddr) -> Res
         created_at: now,
         last_seen: now,
         address: address.to_string(),
+        browser: browser(headers),
     };
     core.store.open_session(&session).await?;
     Ok(token)
+}
+
+/// What a program says of itself, as far as it is fit to be kept and shown.
+fn browser(headers: &HeaderMap) -> String {
+    let said = headers.get(header::USER_AGENT).and_then(|value| value.to_str().ok()).unwrap_or("");
+    said.chars().take(MOST_BROWSER).collect()
+}
+
+/// The account's sessions that have not expired, those used last first.
+///
+/// # Errors
+/// The database failed.
+pub(crate) async fn list(core: &Core, account: &str) -> Result<Vec<Session>, Problem> {
+    let now = core.clock.now();
+    let mut sessions = core.store.sessions_of(account).await?;
+    sessions.retain(|session| !has_expired(session, now));
+    Ok(sessions)
 }
 
 /// Whose session the token opens; `None` when there is none or it has expired.
@@ -154,6 +179,7 @@ mod tests {
             created_at: start,
             last_seen: start.plus_micros(last_seen),
             address: String::new(),
+            browser: String::new(),
         };
         assert!(!has_expired(&session(0), start.plus_micros(8 * HOUR - 1)));
         assert!(has_expired(&session(0), start.plus_micros(8 * HOUR)));

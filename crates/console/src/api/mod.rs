@@ -57,6 +57,9 @@ pub(crate) const ENDPOINTS: &[(&str, &str, Access)] = &[
     ("POST", "/api/v1/sign-out", Access::SignedIn),
     ("GET", "/api/v1/me", Access::SignedIn),
     ("POST", "/api/v1/me/password", Access::SignedIn),
+    ("GET", "/api/v1/me/sessions", Access::SignedIn),
+    ("DELETE", "/api/v1/me/sessions", Access::SignedIn),
+    ("DELETE", "/api/v1/me/sessions/{id}", Access::SignedIn),
     ("GET", "/api/v1/recordings", Access::Needs(Permission::ListRecordings)),
     ("GET", "/api/v1/recordings/{id}", Access::Needs(Permission::ListRecordings)),
     ("GET", "/api/v1/recordings/{id}/timeline", Access::Needs(Permission::PlayRecordings)),
@@ -67,8 +70,11 @@ pub(crate) const ENDPOINTS: &[(&str, &str, Access)] = &[
     ("POST", "/api/v1/sites", Access::Needs(Permission::ManageSites)),
     ("PATCH", "/api/v1/sites/{id}", Access::Needs(Permission::ManageSites)),
     ("DELETE", "/api/v1/sites/{id}", Access::Needs(Permission::ManageSites)),
+    ("DELETE", "/api/v1/servers/{id}", Access::Needs(Permission::ManageSites)),
     ("GET", "/api/v1/session-hosts", Access::Needs(Permission::ViewSites)),
+    ("GET", "/api/v1/join-tokens", Access::Needs(Permission::ManageSites)),
     ("POST", "/api/v1/join-tokens", Access::Needs(Permission::ManageSites)),
+    ("DELETE", "/api/v1/join-tokens/{id}", Access::Needs(Permission::ManageSites)),
 ];
 
 /// The access that the table grants; `None` for what does not stand in it.
@@ -86,6 +92,8 @@ fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(session::sign_out))
         .routes(routes!(session::me))
         .routes(routes!(session::change_password))
+        .routes(routes!(session::list_sessions, session::end_all_sessions))
+        .routes(routes!(session::end_session))
         .routes(routes!(recordings::list_recordings))
         .routes(routes!(recordings::recording))
         .routes(routes!(recordings::timeline))
@@ -94,8 +102,10 @@ fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(recordings::download_segment))
         .routes(routes!(site::list_sites, site::create_site))
         .routes(routes!(site::change_site, site::delete_site))
+        .routes(routes!(site::remove_server))
         .routes(routes!(hosts::list_session_hosts))
-        .routes(routes!(tokens::create_join_token))
+        .routes(routes!(tokens::list_join_tokens, tokens::create_join_token))
+        .routes(routes!(tokens::revoke_join_token))
 }
 
 /// All that the console's listener serves: the API, the tunnels' entrance, and the web app for every other path.

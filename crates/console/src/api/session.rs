@@ -1,6 +1,6 @@
 //! Signing in and out, and one's own password.
 
-use super::extract::{Body, Peer};
+use super::extract::{Body, Peer, Place};
 use crate::{
     accounts::{self, Caller},
     core::Shared,
@@ -13,7 +13,7 @@ use axum::{
 };
 use http::{HeaderMap, StatusCode, header};
 use playhead_db::console::Account;
-use playhead_model::Role;
+use playhead_model::{Role, WallTime};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -54,6 +54,35 @@ pub(crate) struct PasswordChange {
     new: String,
 }
 
+/// One of one's own sessions.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OpenSession {
+    /// Names it here; it lets nobody in.
+    id: String,
+    /// Whether it is the one that asks.
+    current: bool,
+    /// What it was opened with, as the program said; may be empty.
+    browser: String,
+    /// The address that it was opened from.
+    address: String,
+    /// When it was opened.
+    #[schema(value_type = String, format = DateTime)]
+    created_at: WallTime,
+    /// When it was last used, to about a minute.
+    #[schema(value_type = String, format = DateTime)]
+    last_seen: WallTime,
+    /// When it ends in any case.
+    #[schema(value_type = String, format = DateTime)]
+    ends_at: WallTime,
+}
+
+/// One's own sessions.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct OpenSessions {
+    /// Those used last first.
+    items: Vec<OpenSession>,
+}
+
 impl Me {
     fn new(user: String, role: Role, must_change_password: bool) -> Self {
         let permissions = role.permissions().into_iter().map(playhead_model::Permission::as_str).collect();
@@ -78,7 +107,7 @@ pub(crate) async fn sign_in(
     if let Some(before) = accounts::caller(&core, &headers).await? {
         end(&core, &before).await?;
     }
-    let token = accounts::open_session(&core, &account, address).await?;
+    let token = accounts::open_session(&core, &account, address, &headers).await?;
     tracing::info!(user = account.name, %address, "signed in");
     let Account { name, role, must_change_password, .. } = account;
     let cookie = [(header::SET_COOKIE, core.cookie.set(&token))];
@@ -119,11 +148,73 @@ pub(crate) async fn change_password(
     State(core): State<Shared>,
     Extension(caller): Extension<Caller>,
     Peer(address): Peer,
+    headers: HeaderMap,
     Body(change): Body<PasswordChange>,
 ) -> Result<Response, Problem> {
     accounts::change_password(&core, &caller, &change.current, &change.new, address).await?;
     let account = core.store.account(&caller.user).await?;
     let account = account.ok_or_else(|| Problem::not_signed_in("This account was removed."))?;
-    let token = accounts::open_session(&core, &account, address).await?;
+    let token = accounts::open_session(&core, &account, address, &headers).await?;
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, core.cookie.set(&token))]).into_response())
+}
+
+/// One's own sessions
+#[utoipa::path(get, path = "/api/v1/me/sessions", tag = "session", responses((status = 200, body = OpenSessions)))]
+pub(crate) async fn list_sessions(
+    State(core): State<Shared>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Json<OpenSessions>, Problem> {
+    let sessions = accounts::sessions(&core, &caller.account).await?;
+    let items = sessions.into_iter().map(|session| OpenSession {
+        id: id_of(&session.hash).to_owned(),
+        current: session.hash == caller.session,
+        ends_at: session.created_at.plus_micros(accounts::LIFE),
+        browser: session.browser,
+        address: session.address,
+        created_at: session.created_at,
+        last_seen: session.last_seen,
+    });
+    Ok(Json(OpenSessions { items: items.collect() }))
+}
+
+/// End one of one's own sessions
+///
+/// Whatever streams it has under way end as well.
+#[utoipa::path(delete, path = "/api/v1/me/sessions/{id}", tag = "session",
+    params(("id" = String, Path, description = "The session")), responses((status = 204, description = "Ended")))]
+pub(crate) async fn end_session(
+    State(core): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    Place(id): Place<String>,
+) -> Result<StatusCode, Problem> {
+    let mut sessions = accounts::sessions(&core, &caller.account).await?.into_iter();
+    let Some(session) = sessions.find(|session| id_of(&session.hash) == id) else {
+        return Err(Problem::not_found(
+            "You have no such session. GET /api/v1/me/sessions lists those you have.",
+        ));
+    };
+    core.store.close_session(&session.hash).await?;
+    core.streams.end_of_session(&session.hash);
+    tracing::info!(user = caller.user, address = session.address, "session ended by its owner");
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// Sign out everywhere
+///
+/// Ends all sessions of one's account, the one that asks included, and whatever streams they have under way.
+#[utoipa::path(delete, path = "/api/v1/me/sessions", tag = "session",
+    responses((status = 204, description = "Signed out everywhere")))]
+pub(crate) async fn end_all_sessions(
+    State(core): State<Shared>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Response, Problem> {
+    let ended = core.store.close_sessions(&caller.account).await?;
+    core.streams.end_of_account(&caller.account);
+    tracing::info!(user = caller.user, ended, "signed out everywhere");
+    Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, core.cookie.clear())]).into_response())
+}
+
+/// What a session is called in addresses: enough of its token's hash to tell it from all others.
+fn id_of(hash: &str) -> &str {
+    hash.get(..32).unwrap_or(hash)
 }

@@ -5,14 +5,15 @@ use super::{
     shapes::{Server, ServerState, Site, SiteList},
 };
 use crate::{
+    accounts::Caller,
     core::{Core, Shared},
     problem::Problem,
     sites::SiteName,
 };
-use axum::{Json, extract::State};
+use axum::{Extension, Json, extract::State};
 use http::StatusCode;
 use playhead_db::console as db;
-use playhead_model::SiteId;
+use playhead_model::{ServerId, SiteId};
 use serde::Deserialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
@@ -116,6 +117,32 @@ pub(crate) async fn delete_site(
             "This site has {count} recording servers. Only a site without any can be deleted."
         ))),
     }
+}
+
+/// Remove a recording server
+///
+/// One that is connected cannot be removed: stop it first. Its key opens nothing any more; to come back it needs a new join token.
+/// Recordings are not touched.
+#[utoipa::path(delete, path = "/api/v1/servers/{id}", tag = "sites",
+    params(("id" = Uuid, Path, description = "The recording server")),
+    responses((status = 204, description = "Removed"), (status = 409, description = "It is connected")))]
+pub(crate) async fn remove_server(
+    State(core): State<Shared>,
+    Extension(caller): Extension<Caller>,
+    Place(id): Place<ServerId>,
+) -> Result<StatusCode, Problem> {
+    if core.sites.connected().contains(&id) {
+        return Err(Problem::conflict(
+            "This recording server is connected. Stop it first; then it can be removed.",
+        ));
+    }
+    if !core.store.remove_server(id).await? {
+        return Err(Problem::not_found(format!(
+            "There is no recording server {id}. GET /api/v1/sites lists those there are."
+        )));
+    }
+    tracing::info!(user = caller.user, server = %id, "recording server removed");
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// The site's name for messages, or a problem when there is no such site.

@@ -351,6 +351,8 @@ async fn sites_are_created_renamed_and_deleted_when_empty() {
     assert_eq!((&server["state"], &server["name"]), (&json!("available"), &json!("Bergen server")));
     let busy = format!("/api/v1/sites/{}", list["items"][1]["id"].as_str().unwrap());
     assert_eq!(send("DELETE", &busy, json!({})).await.problem(), "conflict");
+    let connected = format!("/api/v1/servers/{}", server["id"].as_str().unwrap());
+    assert_eq!(send("DELETE", &connected, json!({})).await.problem(), "conflict");
     assert_eq!(send("DELETE", &path, json!({})).await.status, 204);
     assert_eq!(send("DELETE", &path, json!({})).await.status, 404);
 }
@@ -382,4 +384,79 @@ async fn join_tokens_are_made_where_they_are_used() {
     assert_eq!(send(json!({ "kind": "agent", "uses": 0 })).await.status, 400);
     assert_eq!(send(json!({ "kind": "agent", "valid_seconds": 5 })).await.status, 400);
     assert_eq!(send(json!({ "kind": "spy" })).await.status, 400);
+}
+
+#[tokio::test]
+async fn a_server_that_is_away_can_be_removed_and_then_its_site() {
+    let house = House::new(Password::Kept).await;
+    house.attach("North", &FakeSite::new(1, Vec::new())).await;
+    let folder = house.folder;
+    house.console.shutdown().await;
+    // The same console without that server.
+    let house = House::in_folder(folder, Password::Kept).await;
+    let cookie = house.signed_in_as(Role::Full).await;
+    let list = house.get("/api/v1/sites", &cookie).await.json();
+    let (site, server) = (&list["items"][0], &list["items"][0]["servers"][0]);
+    assert_eq!(server["state"], "offline");
+    let server = format!("/api/v1/servers/{}", server["id"].as_str().unwrap());
+    let site = format!("/api/v1/sites/{}", site["id"].as_str().unwrap());
+    let delete = async |path: &str| house.send("DELETE", path, &cookie, None).await;
+    assert_eq!(delete(&site).await.problem(), "conflict");
+    assert_eq!(delete(&server).await.status, 204);
+    assert_eq!(delete(&server).await.problem(), "not-found");
+    assert_eq!(delete(&site).await.status, 204);
+}
+
+#[tokio::test]
+async fn join_tokens_are_listed_from_everywhere_and_revoked_where_they_are() {
+    let house = House::new(Password::Kept).await;
+    let cookie = house.signed_in_as(Role::Full).await;
+    house.attach("North", &FakeSite::new(1, Vec::new())).await;
+    house.attach("South", &FakeSite::new(2, Vec::new())).await;
+    let body = json!({ "kind": "server", "uses": 2, "site": "01010101-0101-0101-0101-010101010101" });
+    assert_eq!(house.send("POST", "/api/v1/join-tokens", &cookie, Some(body)).await.status, 201);
+    let list = async || house.get("/api/v1/join-tokens", &cookie).await.json();
+    let shown = list().await;
+    let items = shown["items"].as_array().unwrap();
+    let of = |kind: &str| items.iter().filter(|item| item["kind"] == kind).collect::<Vec<_>>();
+    assert_eq!((of("agent").len(), of("server").len()), (2, 1));
+    let server = of("server")[0];
+    assert_eq!((&server["site"]["name"], &server["uses_left"]), (&json!("North"), &json!(2)));
+    assert_eq!(server["made_by"], "full person");
+
+    let revoke = async |id: &str| {
+        house.send("DELETE", &format!("/api/v1/join-tokens/{id}"), &cookie, None).await.status
+    };
+    assert_eq!(revoke(server["id"].as_str().unwrap()).await, 204);
+    assert_eq!(list().await["items"].as_array().unwrap().len(), 2);
+    assert_eq!(revoke("02020202-0202-0202-0202-020202020202").await, 204, "of the second site");
+    assert_eq!(revoke("03030303-0303-0303-0303-030303030303").await, 404);
+    assert_eq!(revoke("..%2fsettings").await, 404, "no way to another address of a site");
+}
+
+#[tokio::test]
+async fn people_see_and_end_their_own_sessions_and_no_others() {
+    let house = House::new(Password::Kept).await;
+    let mine = house.signed_in_as(Role::Full).await;
+    let other = house.sign_in("full person", PASSWORD).await.cookie().unwrap();
+    let stranger = house.signed_in_as(Role::ReadOnly).await;
+    let list = async |cookie: &str| house.get("/api/v1/me/sessions", cookie).await.json()["items"].clone();
+    let end = async |cookie: &str, id: &Value| {
+        let path = format!("/api/v1/me/sessions/{}", id.as_str().unwrap());
+        house.send("DELETE", &path, cookie, None).await.status
+    };
+    let listed = list(&mine).await;
+    assert_eq!(listed.as_array().unwrap().len(), 2);
+    let away = listed.as_array().unwrap().iter().find(|one| one["current"] == false).unwrap();
+    assert_eq!(end(&stranger, &away["id"]).await, 404);
+    assert_eq!(end(&mine, &away["id"]).await, 204);
+    assert_eq!(house.get("/api/v1/me", &other).await.status, 401);
+
+    let again = house.sign_in("full person", PASSWORD).await.cookie().unwrap();
+    let everywhere = house.send("DELETE", "/api/v1/me/sessions", &mine, None).await;
+    assert_eq!((everywhere.status, everywhere.cookie().unwrap().as_str()), (204, "playhead="));
+    for cookie in [&mine, &again] {
+        assert_eq!(house.get("/api/v1/me", cookie).await.status, 401);
+    }
+    assert_eq!(list(&stranger).await.as_array().unwrap().len(), 1);
 }

@@ -33,6 +33,8 @@ pub struct Session {
     pub last_seen: WallTime,
     /// The address that it was opened from.
     pub address: String,
+    /// What it was opened with, as the program said; empty when it said nothing.
+    pub browser: String,
 }
 
 impl Store {
@@ -117,13 +119,15 @@ impl Store {
     pub async fn open_session(&self, session: &Session) -> Result<(), DbError> {
         let mut tx = self.database.write().await?;
         sqlx::query(
-            "INSERT INTO sessions (hash, account, created_at, last_seen, address) VALUES ($1, $2, $3, $4, $5)",
+            "INSERT INTO sessions (hash, account, created_at, last_seen, address, browser)
+             VALUES ($1, $2, $3, $4, $5, $6)",
         )
         .bind(&session.hash)
         .bind(&session.account)
         .bind(session.created_at.as_micros())
         .bind(session.last_seen.as_micros())
         .bind(&session.address)
+        .bind(&session.browser)
         .execute(&mut *tx)
         .await?;
         tx.commit().await
@@ -135,7 +139,7 @@ impl Store {
     /// The database failed.
     pub async fn session(&self, hash: &str) -> Result<Option<(Session, Account)>, DbError> {
         let row = sqlx::query(
-            "SELECT s.hash, s.account, s.created_at, s.last_seen, s.address,
+            "SELECT s.hash, s.account, s.created_at, s.last_seen, s.address, s.browser,
                     a.name, a.password, a.role, a.must_change_password
              FROM sessions s JOIN accounts a ON a.id = s.account WHERE s.hash = $1",
         )
@@ -143,14 +147,22 @@ impl Store {
         .fetch_optional(self.database.reader())
         .await?;
         let Some(row) = row else { return Ok(None) };
-        let session = Session {
-            hash: row.text("hash")?,
-            account: row.text("account")?,
-            created_at: row.time("created_at")?,
-            last_seen: row.time("last_seen")?,
-            address: row.text("address")?,
-        };
-        Ok(Some((session, account(&row, "account")?)))
+        Ok(Some((session(&row)?, account(&row, "account")?)))
+    }
+
+    /// The sessions of an account, those used last first; among them may be some that have expired.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn sessions_of(&self, account: &str) -> Result<Vec<Session>, DbError> {
+        let rows = sqlx::query(
+            "SELECT hash, account, created_at, last_seen, address, browser FROM sessions
+             WHERE account = $1 ORDER BY last_seen DESC, hash",
+        )
+        .bind(account)
+        .fetch_all(self.database.reader())
+        .await?;
+        rows.iter().map(session).collect()
     }
 
     /// Notes that a session was used.
@@ -177,6 +189,18 @@ impl Store {
         tx.commit().await
     }
 
+    /// Ends all sessions of an account. Gives how many there were.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn close_sessions(&self, account: &str) -> Result<u64, DbError> {
+        let mut tx = self.database.write().await?;
+        let done =
+            sqlx::query("DELETE FROM sessions WHERE account = $1").bind(account).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(done.rows_affected())
+    }
+
     /// Removes sessions opened before `opened` or last used before `used`, and join tokens that expired before `expired`. Gives
     /// the number of rows removed.
     ///
@@ -201,6 +225,17 @@ impl Store {
         tx.commit().await?;
         Ok(sessions.rows_affected() + tokens.rows_affected())
     }
+}
+
+fn session(row: &AnyRow) -> Result<Session, DbError> {
+    Ok(Session {
+        hash: row.text("hash")?,
+        account: row.text("account")?,
+        created_at: row.time("created_at")?,
+        last_seen: row.time("last_seen")?,
+        address: row.text("address")?,
+        browser: row.text("browser")?,
+    })
 }
 
 fn account(row: &AnyRow, id: &'static str) -> Result<Account, DbError> {

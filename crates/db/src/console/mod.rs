@@ -7,7 +7,7 @@ mod tokens;
 
 pub use accounts::{Account, Session};
 pub use sites::{Deleted, Server, Site};
-pub use tokens::{JoinOutcome, Joining, NewToken};
+pub use tokens::{JoinOutcome, Joining, NewToken, Token};
 
 use crate::{Database, DbError};
 

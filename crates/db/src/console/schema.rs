@@ -3,7 +3,7 @@
 use crate::Area;
 
 /// The tables of a console and how they came about.
-pub(super) const AREA: Area = Area { name: "console", migrations: &[FIRST] };
+pub(super) const AREA: Area = Area { name: "console", migrations: &[FIRST, BROWSERS] };
 
 const FIRST: &str = "
 CREATE TABLE accounts (
@@ -52,3 +52,6 @@ CREATE TABLE join_tokens (
     expires_at BIGINT NOT NULL
 );
 ";
+
+/// Sessions say what they were opened with, so that people recognise their own.
+const BROWSERS: &str = "ALTER TABLE sessions ADD COLUMN browser {text} NOT NULL DEFAULT ''";

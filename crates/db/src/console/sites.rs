@@ -138,6 +138,18 @@ impl Store {
         row.as_ref().map(server).transpose()
     }
 
+    /// Forgets a server: its key opens nothing any more. `false` when there was none.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn remove_server(&self, id: ServerId) -> Result<bool, DbError> {
+        let mut tx = self.database.write().await?;
+        let done =
+            sqlx::query("DELETE FROM servers WHERE id = $1").bind(id.to_string()).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(done.rows_affected() == 1)
+    }
+
     /// Makes the server in this process known, and its site as well when it is new. `new` is what they get at their first time; of a
     /// server known already, name and version are brought up to date. Gives the ids.
     ///

@@ -25,6 +25,23 @@ pub struct NewToken {
     pub expires_at: WallTime,
 }
 
+/// A join token as it is kept: the secret itself is not.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// Hash of its secret.
+    pub secret_hash: String,
+    /// The site to join; without one the server's database decides.
+    pub site: Option<SiteId>,
+    /// How often it can still be used.
+    pub uses_left: u64,
+    /// Who made it.
+    pub made_by: String,
+    /// When it was made.
+    pub created_at: WallTime,
+    /// From when on it is void.
+    pub expires_at: WallTime,
+}
+
 /// A server that wants to join.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Joining {
@@ -93,6 +110,45 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         tx.commit().await
+    }
+
+    /// The tokens by which a server could still join, the newest first.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn tokens(&self, now: WallTime) -> Result<Vec<Token>, DbError> {
+        let rows = sqlx::query(
+            "SELECT secret_hash, site, uses_left, made_by, created_at, expires_at FROM join_tokens
+             WHERE uses_left > 0 AND expires_at > $1 ORDER BY created_at DESC, secret_hash",
+        )
+        .bind(now.as_micros())
+        .fetch_all(self.database.reader())
+        .await?;
+        let token = |row: &sqlx::any::AnyRow| {
+            Ok(Token {
+                secret_hash: row.text("secret_hash")?,
+                site: row.parsed_or_null("site", "site id")?,
+                uses_left: row.count("uses_left")?,
+                made_by: row.text("made_by")?,
+                created_at: row.time("created_at")?,
+                expires_at: row.time("expires_at")?,
+            })
+        };
+        rows.iter().map(token).collect()
+    }
+
+    /// Revokes a token. `false` when there was none.
+    ///
+    /// # Errors
+    /// The database failed.
+    pub async fn remove_token(&self, secret_hash: &str) -> Result<bool, DbError> {
+        let mut tx = self.database.write().await?;
+        let done = sqlx::query("DELETE FROM join_tokens WHERE secret_hash = $1")
+            .bind(secret_hash)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(done.rows_affected() == 1)
     }
 
     /// Lets a server join and takes one use off the token, both or neither. A server that joins again by the same token, because the

@@ -18,6 +18,21 @@ pub struct NewToken {
     pub created_by: String,
 }
 
+/// A join token that is still good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct JoinToken {
+    /// BLAKE3 of the secret, hexadecimal.
+    pub hash: String,
+    /// How many agents may still join with it.
+    pub uses_left: u64,
+    /// From when on it is void.
+    pub expires_at: WallTime,
+    /// When it was made.
+    pub created_at: WallTime,
+    /// Who made it.
+    pub created_by: String,
+}
+
 /// An agent that wants to join.
 #[derive(Debug, Clone)]
 pub struct NewAgent {
@@ -109,6 +124,44 @@ impl Store {
         .execute(&mut *tx)
         .await?;
         tx.commit().await
+    }
+
+    /// The tokens by which agents could still join, the newest first.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn join_tokens(&self, now: WallTime) -> Result<Vec<JoinToken>, DbError> {
+        let rows = sqlx::query(
+            "SELECT hash, uses_left, expires_at, created_at, created_by FROM join_tokens
+             WHERE uses_left > 0 AND expires_at > $1 ORDER BY created_at DESC, hash",
+        )
+        .bind(now.as_micros())
+        .fetch_all(self.db.reader())
+        .await?;
+        let token = |row: &AnyRow| {
+            Ok(JoinToken {
+                hash: row.text("hash")?,
+                uses_left: row.count("uses_left")?,
+                expires_at: row.time("expires_at")?,
+                created_at: row.time("created_at")?,
+                created_by: row.text("created_by")?,
+            })
+        };
+        rows.iter().map(token).collect()
+    }
+
+    /// Revokes a join token. `false` when there was none.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn remove_join_token(&self, hash: &str) -> Result<bool, DbError> {
+        let mut tx = self.write().await?;
+        let done = sqlx::query("DELETE FROM join_tokens WHERE hash = $1")
+            .bind(hash.to_owned())
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(done.rows_affected() == 1)
     }
 
     /// Uses up one use of a token and makes its bearer known, both or neither. An agent whose key is known already, because the

@@ -5,7 +5,7 @@ mod list;
 mod recordings;
 mod segments;
 
-pub use agents::{Agent, Enrolment, HostRow, NewAgent, NewToken};
+pub use agents::{Agent, Enrolment, HostRow, JoinToken, NewAgent, NewToken};
 pub use list::{Filter, Page, Sort, SortKey};
 pub use recordings::{Opening, Progress, RecordingRow};
 pub use segments::SegmentRow;

@@ -24,6 +24,7 @@ fn session(account: &Account, hash: &str, opened: i64) -> Session {
         created_at: at(opened),
         last_seen: at(opened),
         address: "::1".into(),
+        browser: "Firefox".into(),
     }
 }
 
@@ -93,6 +94,23 @@ pub(crate) async fn a_new_password_ends_all_sessions_of_its_account(place: Place
     assert!(store.session("b1").await.unwrap().is_none() && store.session("b2").await.unwrap().is_some());
 }
 
+pub(crate) async fn sessions_are_listed_and_ended_by_account(place: Place) {
+    let store = store(&place).await;
+    let (anna, bert) = (account("anna"), account("bert"));
+    for (person, hashes) in [(&anna, ["a1", "a2"]), (&bert, ["b1", "b2"])] {
+        store.create_account(person, at(0)).await.unwrap();
+        for hash in hashes {
+            store.open_session(&session(person, hash, 0)).await.unwrap();
+        }
+    }
+    store.note_session_use("a2", at(30)).await.unwrap();
+    let used = Session { last_seen: at(30), ..session(&anna, "a2", 0) };
+    assert_eq!(store.sessions_of(&anna.id).await.unwrap(), [used, session(&anna, "a1", 0)]);
+    assert_eq!(store.close_sessions(&anna.id).await.unwrap(), 2);
+    assert_eq!(store.sessions_of(&anna.id).await.unwrap(), []);
+    assert_eq!(store.sessions_of(&bert.id).await.unwrap().len(), 2);
+}
+
 pub(crate) async fn what_has_expired_is_removed_and_nothing_else(place: Place) {
     let store = store(&place).await;
     let anna = account("anna");
@@ -124,6 +142,11 @@ pub(crate) async fn site_names_are_unique_and_sites_with_servers_stay(place: Pla
     let joined = store.join(&joining("t", "k1", database), at(1)).await.unwrap();
     assert!(matches!(joined, JoinOutcome::Joined { site, .. } if site == oslo.id));
     assert_eq!(store.delete_site(oslo.id).await.unwrap(), Deleted::HasServers { count: 1 });
+    let JoinOutcome::Joined { server, .. } = joined else { unreachable!("checked above") };
+    assert!(store.remove_server(server).await.unwrap());
+    assert!(!store.remove_server(server).await.unwrap());
+    assert_eq!(store.server(server).await.unwrap(), None);
+    assert_eq!(store.delete_site(oslo.id).await.unwrap(), Deleted::Gone);
     token(&store, "t2", Some(rome.id), 1).await;
     assert_eq!(store.delete_site(rome.id).await.unwrap(), Deleted::Gone);
     assert_eq!(store.delete_site(rome.id).await.unwrap(), Deleted::Unknown);
@@ -186,6 +209,24 @@ pub(crate) async fn a_join_token_is_for_its_site_time_and_uses(place: Place) {
     let third = store.join(&joining("e", "k4", SiteId::from_bytes([3; 16])), at(1)).await.unwrap();
     assert_eq!(third, JoinOutcome::OtherSite { name: "Empty".into() });
     assert_eq!(store.servers().await.unwrap().len(), 2);
+}
+
+pub(crate) async fn join_tokens_that_are_still_good_are_listed_and_can_be_revoked(place: Place) {
+    let store = store(&place).await;
+    let site = site("Oslo");
+    store.create_site(&site).await.unwrap();
+    token(&store, "a", None, 1).await;
+    token(&store, "b", Some(site.id), 2).await;
+    let listed = store.tokens(at(59)).await.unwrap();
+    let shown = listed.iter().map(|token| (token.secret_hash.as_str(), token.site, token.uses_left));
+    assert_eq!(shown.collect::<Vec<_>>(), [("a", None, 1), ("b", Some(site.id), 2)]);
+    store.join(&joining("a", "k", SiteId::from_bytes([1; 16])), at(1)).await.unwrap();
+    assert_eq!(store.tokens(at(1)).await.unwrap().len(), 1, "the other is used up");
+    assert_eq!(store.tokens(at(60)).await.unwrap(), [], "expired");
+    assert!(store.remove_token("b").await.unwrap());
+    assert!(!store.remove_token("b").await.unwrap());
+    let late = store.join(&joining("b", "k2", SiteId::from_bytes([2; 16])), at(1)).await.unwrap();
+    assert_eq!(late, JoinOutcome::UnknownToken);
 }
 
 pub(crate) async fn the_last_use_of_a_join_token_is_given_once(place: Place) {

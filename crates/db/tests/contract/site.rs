@@ -102,6 +102,16 @@ pub(crate) async fn a_token_is_good_for_its_uses_and_time(place: Place) {
     assert!(matches!(enrol("t", "k2", 59).await, Enrolment::Enrolled(_)));
     assert_eq!(enrol("t", "k3", 59).await, Enrolment::UsedUp);
     assert_eq!(store.hosts(10).await.unwrap().len(), 2);
+
+    store.add_join_token(&token("v", 3), at(0)).await.unwrap();
+    let good = store.join_tokens(at(59)).await.unwrap();
+    let shown: Vec<_> = good.iter().map(|token| (token.hash.as_str(), token.uses_left)).collect();
+    assert_eq!(shown, [("v", 3)], "the used-up one is left out");
+    assert_eq!((good[0].created_at, good[0].created_by.as_str()), (at(0), "admin"));
+    assert_eq!(store.join_tokens(at(60)).await.unwrap(), [], "expired");
+    assert!(store.remove_join_token("v").await.unwrap());
+    assert!(!store.remove_join_token("v").await.unwrap());
+    assert_eq!(enrol("v", "k4", 1).await, Enrolment::Unknown, "revoked");
     // A day later it is cleared away when another is made.
     store.add_join_token(&token("u", 1), at(90_000)).await.unwrap();
     assert_eq!(enrol("t", "k", 1).await, Enrolment::Unknown);

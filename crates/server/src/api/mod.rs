@@ -12,7 +12,7 @@ use axum::{
     Router,
     extract::DefaultBodyLimit,
     middleware::from_fn_with_state,
-    routing::{MethodRouter, get, post, put},
+    routing::{MethodRouter, delete, get, post, put},
 };
 use playhead_model::Permission;
 
@@ -51,7 +51,9 @@ endpoints! {
     get "/site/v1/recordings/{id}/segments" Some(Permission::ListRecordings) => recordings::segments;
     get "/site/v1/recordings/{id}/segments/{number}" Some(Permission::DownloadRecordings) => recordings::segment;
     get "/site/v1/session-hosts" Some(Permission::ViewSites) => site::hosts;
+    get "/site/v1/join-tokens" Some(Permission::ManageSites) => site::join_tokens;
     post "/site/v1/join-tokens" Some(Permission::ManageSites) => site::join_token;
+    delete "/site/v1/join-tokens/{id}" Some(Permission::ManageSites) => site::revoke_join_token;
     get "/site/v1/settings" Some(Permission::ViewSites) => site::settings;
     put "/site/v1/settings" Some(Permission::ManageSites) => site::set_settings;
     get "/site/v1/health" None => site::health;

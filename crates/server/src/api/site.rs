@@ -4,7 +4,7 @@ use super::Problem;
 use crate::{VERSION, clock, core::Shared, recordings::lock, server};
 use axum::{
     Extension, Json,
-    extract::{State, rejection::JsonRejection},
+    extract::{Path, State, rejection::JsonRejection},
 };
 use http::{HeaderName, StatusCode, header};
 use playhead_model::{AgentId, RecordingSettings, ServerId, SiteId, Statement, WallTime};
@@ -126,6 +126,50 @@ pub(super) async fn join_token(
     let command = format!("playhead agent --display :0 --join {token}");
     let made = MadeJoinToken { token, command, expires_at };
     Ok((StatusCode::OK, [(header::CACHE_CONTROL, "no-store")], Json(made)))
+}
+
+#[derive(Serialize)]
+pub(super) struct JoinTokens {
+    items: Vec<GoodToken>,
+}
+
+/// A join token that agents can still use. Its id is the hash of its secret, which lets nobody in.
+#[derive(Serialize)]
+struct GoodToken {
+    id: String,
+    uses_left: u64,
+    made_by: String,
+    created_at: WallTime,
+    expires_at: WallTime,
+}
+
+pub(super) async fn join_tokens(State(core): State<Shared>) -> Result<Json<JoinTokens>, Problem> {
+    let tokens = core.store.join_tokens(clock::now()).await?;
+    let items = tokens.into_iter().map(|token| GoodToken {
+        id: token.hash,
+        uses_left: token.uses_left,
+        made_by: token.created_by,
+        created_at: token.created_at,
+        expires_at: token.expires_at,
+    });
+    Ok(Json(JoinTokens { items: items.collect() }))
+}
+
+#[derive(Serialize)]
+pub(super) struct Revoked {
+    id: String,
+}
+
+pub(super) async fn revoke_join_token(
+    State(core): State<Shared>,
+    Extension(statement): Extension<Statement>,
+    Path(id): Path<String>,
+) -> Result<Json<Revoked>, Problem> {
+    if !core.store.remove_join_token(&id).await? {
+        return Err(Problem::not_found("there is no such join token at this site; it may have been used up"));
+    }
+    tracing::info!(user = statement.user, "join token revoked");
+    Ok(Json(Revoked { id }))
 }
 
 pub(super) async fn settings(State(core): State<Shared>) -> Result<Json<RecordingSettings>, Problem> {

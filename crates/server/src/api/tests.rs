@@ -101,3 +101,21 @@ async fn whoever_may_play_nothing_finds_nothing() {
     );
     server.shutdown().await;
 }
+
+#[tokio::test]
+async fn a_join_token_is_listed_until_it_is_revoked() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = NodeKey::generate().unwrap();
+    let settings = Settings { console_keys: vec![key.public()], ..Settings::new(folder.path()) };
+    let server = Server::start(settings).await.unwrap();
+    let (router, statement) = (server.router(), sign(&key, Role::Full, 60));
+    server.make_join_token(60, 2).await.unwrap();
+    let (status, list) = ask(&router, "get", "/site/v1/join-tokens", Some(&statement)).await;
+    assert_eq!((status, &list["items"][0]["uses_left"]), (StatusCode::OK, &2.into()));
+    let path = format!("/site/v1/join-tokens/{}", list["items"][0]["id"].as_str().unwrap());
+    assert_eq!(ask(&router, "delete", &path, Some(&statement)).await.0, StatusCode::OK);
+    assert_eq!(ask(&router, "delete", &path, Some(&statement)).await.0, StatusCode::NOT_FOUND);
+    let (_, list) = ask(&router, "get", "/site/v1/join-tokens", Some(&statement)).await;
+    assert_eq!(list["items"], Value::Array(vec![]));
+    server.shutdown().await;
+}
