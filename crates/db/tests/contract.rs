@@ -10,6 +10,7 @@ mod contract {
     pub(crate) mod databases;
     pub(crate) mod site;
     pub(crate) mod site_list;
+    pub(crate) mod site_storage;
 }
 
 /// Makes a test for each database out of an `async fn(Place)`.
@@ -46,6 +47,11 @@ contract! {
     site_list::filters_find_what_they_should,
     site_list::a_foreign_cursor_is_refused,
     site_list::the_total_is_exact_up_to_its_limit,
+    site_storage::locations_are_known_with_what_lies_there,
+    site_storage::a_moved_segment_leaves_a_file_to_remove,
+    site_storage::removals_wait_for_their_time,
+    site_storage::a_move_is_taken_by_one_server_until_it_falls_silent,
+    site_storage::what_was_stored_before_lies_at_the_default_location,
     console::an_account_has_its_name_alone,
     console::a_new_password_ends_all_sessions_of_its_account,
     console::sessions_are_listed_and_ended_by_account,

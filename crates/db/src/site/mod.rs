@@ -4,17 +4,20 @@ mod agents;
 mod list;
 mod recordings;
 mod segments;
+mod storage;
 
 pub use agents::{Agent, Enrolment, HostRow, JoinToken, NewAgent, NewToken};
 pub use list::{Filter, Page, Sort, SortKey};
 pub use recordings::{Opening, Progress, RecordingRow};
 pub use segments::SegmentRow;
+pub use storage::{LocationRow, MoveRow, MoveState, NewMove, Removal, Use};
 
 use crate::{Area, Database, DbError, RowExt as _, WriteTx};
 use playhead_model::{RecordingSettings, SiteId, WallTime};
 
 /// The site's tables.
-pub const AREA: Area = Area { name: "site", migrations: &[include_str!("0001.sql")] };
+pub const AREA: Area =
+    Area { name: "site", migrations: &[include_str!("0001.sql"), include_str!("0002.sql")] };
 
 /// The site's metadata. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -40,6 +40,8 @@ pub struct RecordingRow {
     pub end_reason: Option<EndReason>,
     /// What is wrong with it, for people.
     pub problem: Option<String>,
+    /// When it was set aside for that.
+    pub quarantined_at: Option<WallTime>,
     /// When something of it last came, or it was opened.
     pub heard_at: WallTime,
 }
@@ -69,6 +71,8 @@ pub struct Progress {
     pub end_reason: Option<EndReason>,
     /// What is wrong with it, for people.
     pub problem: Option<String>,
+    /// When it was set aside for that.
+    pub quarantined_at: Option<WallTime>,
     /// When something of it last came.
     pub heard_at: WallTime,
     /// Gaps that were not written down yet.
@@ -85,7 +89,7 @@ pub enum Opening {
 }
 
 pub(super) const COLUMNS: &str = "id, agent, server, info, state, started_at, ended_at, duration_us, bytes, fragments, segments, \
-     width, height, gaps, events, end_reason, problem, heard_at";
+     width, height, gaps, events, end_reason, problem, quarantined_at, heard_at";
 
 impl RecordingRow {
     pub(super) fn read(row: &AnyRow) -> Result<Self, DbError> {
@@ -106,6 +110,7 @@ impl RecordingRow {
             events: row.count("events")?,
             end_reason: row.parsed_or_null("end_reason", "end reason")?,
             problem: row.text_or_null("problem")?,
+            quarantined_at: row.time_or_null("quarantined_at")?,
             heard_at: row.time("heard_at")?,
         })
     }
@@ -197,6 +202,7 @@ impl Store {
                 "UPDATE recordings SET state = $2, duration_us = $3, until_at = started_at + $3,
                     ended_at = CASE WHEN $4 = 1 THEN started_at + $3 END, bytes = $5, fragments = $6, segments = $7,
                     width = $8, height = $9, events = $10, end_reason = $11, problem = $12, heard_at = $13,
+                    quarantined_at = CASE WHEN $2 = 'quarantined' THEN COALESCE(quarantined_at, $14) END,
                     gaps = (SELECT COUNT(*) FROM gaps WHERE gaps.recording = recordings.id)
                  WHERE id = $1",
             )
@@ -213,6 +219,7 @@ impl Store {
             .bind(progress.end_reason.map(EndReason::as_str))
             .bind(progress.problem.clone())
             .bind(progress.heard_at.as_micros())
+            .bind(progress.quarantined_at.map(WallTime::as_micros))
             .execute(&mut *tx)
             .await?;
         }

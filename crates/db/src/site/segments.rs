@@ -12,7 +12,9 @@ pub struct SegmentRow {
     pub recording: RecordingId,
     /// Number of the segment, from 0.
     pub number: u32,
-    /// Where it lies in storage.
+    /// Which of the site's storage locations it lies at.
+    pub location: String,
+    /// Where it lies there.
     pub path: String,
     /// Bytes of the file.
     pub bytes: u64,
@@ -35,10 +37,11 @@ pub struct SegmentRow {
 }
 
 impl SegmentRow {
-    fn read(row: &AnyRow) -> Result<Self, DbError> {
+    pub(super) fn read(row: &AnyRow) -> Result<Self, DbError> {
         Ok(Self {
             recording: row.parsed("recording", "id")?,
             number: row.small("number")?,
+            location: row.text("location")?,
             path: row.text("path")?,
             bytes: row.count("bytes")?,
             blake3: row.text("blake3")?,
@@ -53,8 +56,8 @@ impl SegmentRow {
     }
 }
 
-const COLUMNS: &str =
-    "recording, number, path, bytes, blake3, first_seq, next_seq, start_us, end_us, events, head, stored_at";
+pub(super) const COLUMNS: &str = "recording, number, location, path, bytes, blake3, first_seq, next_seq, start_us, end_us, events, head, \
+     stored_at";
 
 impl Store {
     /// Writes down that a segment is stored. Saying so again, after a crash, replaces what was there.
@@ -65,9 +68,9 @@ impl Store {
         let mut tx = self.write().await?;
         sqlx::query(
             "INSERT INTO segments (recording, number, path, bytes, blake3, fragments, first_seq, next_seq, start_us, end_us,
-                events, head, stored_at)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
-             ON CONFLICT (recording, number) DO UPDATE SET path = excluded.path, bytes = excluded.bytes,
+                events, head, stored_at, location)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+             ON CONFLICT (recording, number) DO UPDATE SET location = excluded.location, path = excluded.path, bytes = excluded.bytes,
                 blake3 = excluded.blake3, fragments = excluded.fragments, first_seq = excluded.first_seq,
                 next_seq = excluded.next_seq, start_us = excluded.start_us, end_us = excluded.end_us,
                 events = excluded.events, head = excluded.head, stored_at = excluded.stored_at",
@@ -85,6 +88,7 @@ impl Store {
         .bind(segment.events.stored())
         .bind(segment.head.clone())
         .bind(segment.stored_at.as_micros())
+        .bind(segment.location.clone())
         .execute(&mut *tx)
         .await?;
         tx.commit().await
@@ -112,6 +116,20 @@ impl Store {
             format!("SELECT {COLUMNS} FROM segments WHERE recording = $1 ORDER BY number DESC LIMIT 1");
         let row = sqlx::query(sqlx::AssertSqlSafe(text))
             .bind(recording.to_string())
+            .fetch_optional(self.db.reader())
+            .await?;
+        row.as_ref().map(SegmentRow::read).transpose()
+    }
+
+    /// One stored segment.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn segment(&self, recording: RecordingId, number: u32) -> Result<Option<SegmentRow>, DbError> {
+        let text = format!("SELECT {COLUMNS} FROM segments WHERE recording = $1 AND number = $2");
+        let row = sqlx::query(sqlx::AssertSqlSafe(text))
+            .bind(recording.to_string())
+            .bind(i64::from(number))
             .fetch_optional(self.db.reader())
             .await?;
         row.as_ref().map(SegmentRow::read).transpose()

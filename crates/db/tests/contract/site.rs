@@ -61,6 +61,7 @@ pub(crate) fn progress(recording: RecordingId) -> Progress {
         events: 3,
         end_reason: None,
         problem: None,
+        quarantined_at: None,
         heard_at: at(9),
         new_gaps: vec![],
     }
@@ -216,10 +217,14 @@ pub(crate) async fn progress_gaps_and_end_are_kept(place: Place) {
     let broken = Progress {
         state: RecordingState::Quarantined,
         problem: Some("fragment 3 is missing".into()),
+        quarantined_at: Some(at(20)),
         ..progress(id)
     };
-    store.set_progress(&[broken]).await.unwrap();
-    assert_eq!(store.recording(id).await.unwrap().unwrap().problem.as_deref(), Some("fragment 3 is missing"));
+    store.set_progress(std::slice::from_ref(&broken)).await.unwrap();
+    // Told again after a restart: since when stays.
+    store.set_progress(&[Progress { quarantined_at: Some(at(30)), ..broken }]).await.unwrap();
+    let row = store.recording(id).await.unwrap().unwrap();
+    assert_eq!((row.problem.as_deref(), row.quarantined_at), (Some("fragment 3 is missing"), Some(at(20))));
     assert_eq!(store.live_recordings(SERVER).await.unwrap(), []);
 }
 
@@ -244,6 +249,7 @@ pub(crate) async fn segments_are_kept_once_each(place: Place) {
     let segment = |number: u32| SegmentRow {
         recording: id,
         number,
+        location: "default".into(),
         path: format!("2026/01/01/{id}/{number:06}.mcap"),
         bytes: 100,
         blake3: "aa".into(),

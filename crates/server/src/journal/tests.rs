@@ -71,6 +71,7 @@ impl Desk {
             events: 0,
             end_reason: None,
             problem: None,
+            quarantined_at: None,
             heard_at: WallTime::from_micros(0),
         };
         let live = self.recordings.get_or_insert(tape.id(), || Live::new(&row, &[]));
@@ -325,6 +326,7 @@ async fn files_go_when_nothing_in_them_is_needed_and_the_journal_stays_small() {
         busy_live.sealed(&playhead_db::site::SegmentRow {
             recording: busy.id(),
             number: 0,
+            location: "default".into(),
             path: String::new(),
             bytes: 0,
             blake3: String::new(),

@@ -3,7 +3,10 @@
 //! The journal's writer alone moves it forward ([`Live::commit`]), the sealer alone moves fragments out of it ([`Live::sealed`]).
 
 use super::{Session, lock};
-use crate::journal::{Held, JournalFile};
+use crate::{
+    clock,
+    journal::{Held, JournalFile},
+};
 use playhead_db::site::{Progress, RecordingRow, SegmentRow};
 use playhead_format::{Chain, ChainError, FragmentHead, Hash, IndexEntry};
 use playhead_model::{EndReason, Gap, RecordingId, RecordingInfo, RecordingState, WallTime};
@@ -95,6 +98,7 @@ struct State {
     new_gaps: Vec<Gap>,
     end: Option<EndReason>,
     problem: Option<String>,
+    quarantined_at: Option<WallTime>,
     heard_at: WallTime,
     dirty: bool,
     session: Option<Arc<Session>>,
@@ -131,6 +135,7 @@ impl Live {
             new_gaps: Vec::new(),
             end: row.end_reason,
             problem: row.problem.clone(),
+            quarantined_at: row.quarantined_at,
             heard_at: row.heard_at,
             dirty: false,
             session: None,
@@ -218,6 +223,7 @@ impl Live {
         tracing::error!(recording = %self.id(), error = problem, "recording quarantined");
         let mut state = lock(&self.state);
         state.problem.get_or_insert(problem);
+        state.quarantined_at.get_or_insert_with(clock::now);
         state.dirty = true;
         let tip = Tip { next_seq: state.chain.next_seq(), ended: true };
         let session = state.session.take();
@@ -332,6 +338,7 @@ impl Live {
             events: state.events,
             end_reason: state.end,
             problem: state.problem.clone(),
+            quarantined_at: state.quarantined_at,
             heard_at: state.heard_at,
             new_gaps: Vec::new(),
         }

@@ -17,6 +17,8 @@ use tokio::sync::mpsc;
 
 /// Bytes of a part of an upload: the least that S3 takes for all but the last.
 const PART: usize = 5 << 20;
+/// Id of the location that everything lay at before there were several.
+pub(crate) const DEFAULT: &str = "default";
 /// Parts under way at a time.
 const PARTS: usize = 2;
 

@@ -194,6 +194,7 @@ fn row_of(
     SegmentRow {
         recording,
         number: index.segment,
+        location: super::DEFAULT.into(),
         path,
         bytes,
         blake3: blake3.to_hex().to_string(),
