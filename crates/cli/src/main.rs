@@ -7,6 +7,7 @@ mod data;
 mod demo;
 mod front;
 mod inspect;
+mod limits;
 mod logging;
 mod openapi;
 mod ready;
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
 
 /// Runs a command that waits for many things at a time. Whatever it writes is for its user alone: recordings, keys, databases.
 fn on_runtime(command: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<ExitCode> {
+    limits::raise_open_files();
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(command)?;

@@ -1,6 +1,7 @@
 //! `playhead bench`: measuring the codec, and making what is measured.
 
 mod codec;
+mod load;
 mod replay;
 mod trace;
 
@@ -17,6 +18,7 @@ pub(crate) struct Args {
 enum What {
     Codec(codec::Args),
     Replay(replay::Args),
+    Load(load::Args),
     /// Make lossless traces of desktop activity
     Corpus(corpus::CorpusArgs),
     /// Run the virtual desktop without recording it
@@ -31,6 +33,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     match args.what {
         What::Codec(args) => tokio::task::spawn_blocking(move || codec::run(&args)).await?,
         What::Replay(args) => replay::run(args).await,
+        What::Load(args) => load::run(args).await,
         What::Corpus(args) => corpus::run_corpus(args).await,
         What::Desktop(args) => corpus::run_desktop(args).await,
     }
