@@ -53,6 +53,9 @@ const SPOOL: &str = "spool";
 /// How long the recordings may take to end when the agent stops. An X server that hangs keeps its thread waiting.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Code that is not used is let go of at this interval at the longest.
+const TIDY: Duration = Duration::from_secs(300);
+
 /// Why an agent cannot run.
 #[derive(Debug, thiserror::Error)]
 pub enum AgentError {
@@ -148,6 +151,7 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Agen
     let host = Host { name: host_name(settings.host.as_deref()), boot_id: clock::boot_id()? };
     session::end_orphans(&spool, &host, &settings.displays);
     let (registry, status) = (Arc::new(Registry::default()), Arc::new(Status::default()));
+    capture::forget_unused_code();
     let displays = start_displays(&settings, &host, &spool, &registry, &status)?;
 
     let (drain, end) = (CancellationToken::new(), CancellationToken::new());
@@ -155,6 +159,7 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Agen
         let (status, path, end) = (Arc::clone(&status), settings.data.join(status::FILE), end.clone());
         tokio::spawn(async move { status.keep(path, end).await })
     };
+    let tidying = tokio::spawn(tidy(end.clone()));
     let shared = Shared { spool, registry, status, host: host.name, system: system() };
     let uplink = Uplink { shared: Arc::new(shared), key, path, identity, join };
     let mut sending = start_uplink(uplink, drain.clone())?;
@@ -173,11 +178,23 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Agen
     };
     end.cancel();
     keeper.await?;
+    tidying.await?;
     match ended {
         Ok(ended) => ended?,
         Err(_) => tracing::error!("a display does not answer: its recording ends at the next start"),
     }
     sent.map_err(|_| AgentError::System(io::Error::other("the uplink failed")))?
+}
+
+/// Lets go of code that is not used any more: once the first pictures are recorded and sent, and now and then for what came since.
+async fn tidy(end: CancellationToken) {
+    let mut pause = Duration::from_secs(1);
+    while tokio::time::timeout(pause, end.cancelled()).await.is_err() {
+        if tokio::task::spawn_blocking(capture::forget_unused_code).await.is_err() {
+            return;
+        }
+        pause = (pause * 4).min(TIDY);
+    }
 }
 
 /// Runs the uplink on a thread of its own. With one thread that may block there is one heap that keeps the room of large

@@ -154,7 +154,7 @@ impl FragmentBuilder {
 
         let last_us = self.last_us.max(head.start_us);
         let packed = self.compressor.pack(&self.records, level)?;
-        let bytes = chunk_bytes(&self.records, &packed, head.start_us * 1_000, last_us * 1_000);
+        let bytes = chunk_bytes(&self.records, packed, head.start_us * 1_000, last_us * 1_000);
         let hash = Hash::of(&self.records);
         self.clear();
         Ok(Fragment { bytes, hash, head })
@@ -163,7 +163,7 @@ impl FragmentBuilder {
     /// Drops the messages.
     pub fn clear(&mut self) {
         /// A fragment with a large picture must not make the agent keep its memory for ever.
-        const KEEP: usize = 4 << 20;
+        const KEEP: usize = 1 << 20;
         self.records.truncate(HEAD_RECORD);
         self.records.shrink_to(KEEP);
         (self.messages, self.first_us, self.last_us) = (0, 0, 0);
@@ -178,21 +178,31 @@ pub fn recompress(record: &[u8], level: i32) -> Result<Vec<u8>, FormatError> {
     let open = open_fragment(record)?;
     let packed = Compressor::default().pack(open.records(), level)?;
     let (start_ns, end_ns) = open.span_ns();
-    Ok(chunk_bytes(open.records(), &packed, start_ns, end_ns))
+    Ok(chunk_bytes(open.records(), packed, start_ns, end_ns))
 }
 
-fn chunk_bytes(records: &[u8], packed: &[u8], start_ns: u64, end_ns: u64) -> Vec<u8> {
-    let mut bytes = Vec::with_capacity(packed.len() + 64);
-    Chunk {
+/// The Chunk record around packed records, in the memory of these.
+fn chunk_bytes(records: &[u8], mut packed: Vec<u8>, start_ns: u64, end_ns: u64) -> Vec<u8> {
+    let chunk = Chunk {
         start_ns,
         end_ns,
         uncompressed_size: records.len() as u64,
         crc: crc32fast::hash(records),
         compression: ZSTD,
-        records: packed,
-    }
-    .put(&mut bytes);
-    bytes
+        records: &[],
+    };
+    let length = packed.len() as u64;
+    let mut bytes = Vec::with_capacity(64);
+    chunk.put(&mut bytes);
+    // Its last field is the length of the records, which follow at once.
+    let length_at = bytes.len() - 8;
+    bytes[length_at..].copy_from_slice(&length.to_le_bytes());
+    let whole = (bytes.len() - PREFIX) as u64 + length;
+    bytes[1..PREFIX].copy_from_slice(&whole.to_le_bytes());
+    packed.splice(0..0, bytes);
+    // zstd was given room for the worst.
+    packed.shrink_to_fit();
+    packed
 }
 
 /// Appends what stands before a message's data; the length is set afterwards by [`set_length`].

@@ -15,8 +15,8 @@ const PIXEL: usize = 4;
 /// More rectangles than this are fetched as the rows they cover: a request each would cost more than the pixels.
 const MOST_RECTS: usize = 48;
 /// Bytes of shared memory, or one row where that is more. Whatever fits is fetched in one moment; a change of more than a
-/// quarter of a large screen may be fetched in several, and what is drawn in between comes again with the next picture.
-const AREA: usize = 2 << 20;
+/// eighth of a large screen may be fetched in several, and what is drawn in between comes again with the next picture.
+const AREA: usize = 1 << 20;
 /// Without shared memory a reply has at most about this many bytes.
 const STRIP: usize = 1 << 20;
 

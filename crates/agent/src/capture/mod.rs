@@ -16,7 +16,7 @@ pub(crate) mod testing;
 mod tests;
 
 pub(crate) use connect::session_user;
-pub(crate) use memory::return_large_buffers;
+pub(crate) use memory::{forget_unused_code, return_large_buffers};
 
 use connect::Connected;
 use frame::Frame;

@@ -38,8 +38,8 @@ const GREETING: Duration = Duration::from_secs(15);
 const LATER: Duration = Duration::from_secs(5);
 /// How long what is queued may still be sent once the agent stops.
 const DRAIN: Duration = Duration::from_secs(5);
-/// Frames on their way to the socket.
-const FRAMES: usize = 2;
+/// Frames that wait for the one being written. Each may hold a large fragment.
+const FRAMES: usize = 1;
 
 /// Why a connection ended.
 #[derive(Debug, thiserror::Error)]
