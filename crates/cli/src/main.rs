@@ -8,6 +8,7 @@ mod demo;
 mod front;
 mod inspect;
 mod limits;
+mod locations;
 mod logging;
 mod openapi;
 mod ready;

@@ -1,6 +1,6 @@
 //! `playhead server`: a recording server on its own.
 
-use crate::{data::default_folder, stop};
+use crate::{data::default_folder, locations::Locations, stop};
 use playhead_protocol::join::JoinToken;
 use playhead_server::{Server, Settings};
 use serde::Serialize;
@@ -35,10 +35,8 @@ pub(crate) struct Args {
     /// The site's database: sqlite:PATH or postgres://USER@HOST/NAME [default: site.db in the data folder]
     #[arg(long, value_name = "URL", env = "PLAYHEAD_DATABASE", hide_env_values = true)]
     database: Option<String>,
-    /// Where recordings are stored: a folder or s3://BUCKET/PREFIX with AWS_* in the environment [default: recordings in the
-    /// data folder]
-    #[arg(long, value_name = "URL")]
-    storage: Option<String>,
+    #[command(flatten)]
+    locations: Locations,
     /// Hours without a word from its agent after which a live recording counts as finished
     #[arg(long, value_name = "HOURS", default_value_t = 12.0, value_parser = hours)]
     lost_after_hours: f64,
@@ -94,7 +92,7 @@ impl Args {
             agents_url: self.agents_url,
             agent_names: self.agent_names,
             database: self.database,
-            storage: self.storage,
+            storage: self.locations.settings()?,
             console: self.join,
             lost_after: Duration::from_secs_f64(self.lost_after_hours * 3_600.0),
             least_free: self.least_free_mib.saturating_mul(1 << 20),

@@ -3,6 +3,7 @@
 use crate::{
     data::{Folder, default_folder},
     front::{self, Front},
+    locations::Locations,
     ready::{self, Ready},
     stop,
 };
@@ -50,9 +51,8 @@ pub(crate) struct HouseArgs {
     /// The console's database, likewise
     #[arg(long, value_name = "ADDRESS", env = "PLAYHEAD_CONSOLE_DATABASE")]
     console_database: Option<String>,
-    /// Where recordings are kept: a folder, `file:///path` or `s3://bucket/prefix` [default: recordings in the data folder]
-    #[arg(long, value_name = "PLACE", env = "PLAYHEAD_STORAGE")]
-    storage: Option<String>,
+    #[command(flatten)]
+    locations: Locations,
 }
 
 /// Console and server, running.
@@ -108,7 +108,7 @@ impl House {
             listen_agents: args.agents,
             agents_url: args.agents_url.clone(),
             database: args.database.clone(),
-            storage: args.storage.clone(),
+            storage: args.locations.settings()?,
             console_keys: vec![console.public_key()],
             ..playhead_server::Settings::new(&data)
         })

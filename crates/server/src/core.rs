@@ -6,7 +6,7 @@ use crate::{
     playback::IndexCache,
     recordings::{Recordings, lock},
     space::Space,
-    storage::Storage,
+    storage::{Locations, Mover},
 };
 use playhead_db::site::{Site, Store};
 use playhead_model::{AgentId, ServerId};
@@ -27,7 +27,9 @@ pub(crate) struct Core {
     pub(crate) store: Store,
     pub(crate) recordings: Arc<Recordings>,
     pub(crate) journal: Journal,
-    pub(crate) storage: Storage,
+    pub(crate) storage: Arc<Locations>,
+    /// Moves segments between locations.
+    pub(crate) mover: Mover,
     pub(crate) indexes: IndexCache,
     pub(crate) space: Arc<Space>,
     pub(crate) challenges: Challenges,

@@ -47,9 +47,10 @@ pub enum ServerError {
     /// The journal.
     #[error(transparent)]
     Journal(#[from] JournalError),
-    /// The storage.
+    /// A storage location that cannot be opened.
     #[error(
-        "cannot use the storage {url}: {source}; give a folder, file:///path or s3://bucket/prefix, with credentials in AWS_*"
+        "cannot use the storage {url}: {source}; give a folder, file:///path, s3://bucket/prefix, az://container/prefix or \
+         gs://bucket/prefix, with credentials in the environment or a credentials file"
     )]
     Storage {
         /// Its address.
@@ -57,4 +58,15 @@ pub enum ServerError {
         /// Why.
         source: object_store::Error,
     },
+    /// A storage location that makes no sense.
+    #[error("cannot use the storage location {location}: {reason}")]
+    Location {
+        /// Its address, or the file that tells of it.
+        location: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A move that makes no sense.
+    #[error("cannot move: {0}")]
+    Move(String),
 }

@@ -29,6 +29,7 @@ pub use error::ServerError;
 pub use journal::JournalError;
 pub use server::Server;
 pub use settings::Settings;
+pub use storage::{LocationSettings, LockMode, ObjectLock};
 pub use token::agent_token;
 
 /// Version of this server.

@@ -13,23 +13,41 @@ use tokio::time::MissedTickBehavior;
 const PERIOD: Duration = Duration::from_secs(1);
 /// Most recordings in one transaction.
 const BATCH: usize = 500;
+/// Recordings that are written down in every period; with more, each has its turn less often.
+const EVERY_TIME: usize = 200;
+/// Periods until every recording has had its turn, however many there are.
+const LONGEST_ROUND: u64 = 15;
 
-/// Writes progress down about once a second, and at once when a recording ends.
+/// Writes progress down about once a second, and at once when a recording ends. A server with thousands of recordings lets each wait
+/// for its turn: what is not written down yet is in the journal, and lists ask [`Live`] first.
 pub(crate) async fn run(core: Shared) {
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut turn = 0;
     loop {
-        tokio::select! {
+        let ticked = tokio::select! {
             () = core.stop.cancelled() => break,
-            _ = ticks.tick() => {}
-            () = core.recordings.progress.notified() => {}
+            _ = ticks.tick() => true,
+            () = core.recordings.progress.notified() => false,
+        };
+        let mut all = core.recordings.all();
+        if ticked {
+            turn += 1;
         }
-        if let Err(error) = write(&core, &core.recordings.all()).await {
+        let round = (all.len() / EVERY_TIME).clamp(1, LONGEST_ROUND as usize) as u64;
+        all.retain(|live| live.is_news() || (ticked && has_turn(live, turn, round)));
+        if let Err(error) = write(&core, &all).await {
             tracing::error!(%error, "cannot write down how far recordings have come; trying again");
             // Without this a database that is away would be asked in a tight loop while recordings end.
             tokio::time::sleep(PERIOD).await;
         }
     }
+}
+
+/// Whether it is the recording's turn in a round of so many.
+fn has_turn(live: &Live, turn: u64, round: u64) -> bool {
+    let [.., a, b, c, d] = *live.id().as_bytes();
+    u64::from(u32::from_le_bytes([a, b, c, d])) % round == turn % round
 }
 
 /// Writes down the progress of these recordings.
@@ -65,6 +83,8 @@ pub(crate) async fn chores(core: Shared) {
         }
         let space = Arc::clone(&core.space);
         let _ = tokio::task::spawn_blocking(move || space.look()).await;
+        core.storage.look();
+        core.space.set_storage(core.storage.full());
         core.journal.tidy();
         end_lost(&core).await;
         if count % 15 == 1 {
@@ -72,6 +92,11 @@ pub(crate) async fn chores(core: Shared) {
             if let Err(error) = core.store.agents_seen(&agents, clock::now()).await {
                 tracing::warn!(%error, "cannot write down which agents are connected");
             }
+        }
+        if count % 5 == 1
+            && let Err(error) = core.storage.refresh(&core.store).await
+        {
+            tracing::warn!(%error, "cannot ask the database which storage locations are read-only");
         }
     }
 }

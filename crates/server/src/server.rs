@@ -10,7 +10,7 @@ use crate::{
     recordings::{Recordings, lock},
     space::Space,
     start,
-    storage::{self, Storage},
+    storage::{self, Locations, Mover},
     token, tunnel,
 };
 use axum::Router;
@@ -22,12 +22,15 @@ use std::{
     collections::HashSet,
     fs::{self, File},
     net::SocketAddr,
-    path::Path,
+    path::{Path, PathBuf},
     sync::{Arc, Mutex},
     thread::JoinHandle,
     time::Instant,
 };
-use tokio::{sync::Semaphore, task::JoinHandle as Task};
+use tokio::{
+    sync::{Notify, Semaphore},
+    task::JoinHandle as Task,
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
@@ -66,10 +69,10 @@ impl Server {
         let now = clock::now();
         let site = store.identity(Uuid::now_v7().into(), settings.name.as_deref(), now).await?;
         let server = own_id(&data)?;
-        let storage = match &settings.storage {
-            Some(url) => Storage::open(url)?,
-            None => Storage::open(&data.join("recordings").to_string_lossy())?,
-        };
+        let builtin = data.join("recordings");
+        let least = settings.least_free;
+        let storage = Locations::open(&settings.storage, &builtin, &store, site.id, least).await?;
+        let storage = Arc::new(storage);
         let key = NodeKey::load_or_create(&data.join("server.key"))?;
         let link = tunnel::link(&settings, &data, &site, &key).await?;
 
@@ -79,7 +82,8 @@ impl Server {
         let recovering = tokio::task::spawn_blocking(move || journal::recover(&recover));
         let mut recovered = recovering.await.map_err(|error| failed(std::io::Error::other(error)))??;
         start::restore(&store, server, &recordings, &mut recovered).await?;
-        let space = Arc::new(Space::new(data.clone(), settings.least_free).map_err(failed)?);
+        let watched = std::iter::once(data.clone()).chain(database_folder(&database));
+        let space = Arc::new(Space::new(watched, least).map_err(failed)?);
 
         let authority = Authority::load_or_create(&data, &site.name)?;
         let listener = listen(&settings, &data, &authority).await?;
@@ -92,6 +96,14 @@ impl Server {
         console_keys.extend(link.as_ref().map(|link| link.console_key().to_owned()));
         let agents_url = agents_url(&settings, agents_address);
         playhead_net::write_private(&data.join(token::ADDRESS), agents_url.as_bytes())?;
+        let stop = CancellationToken::new();
+        let mover = Mover {
+            store: store.clone(),
+            storage: Arc::clone(&storage),
+            server,
+            stop: stop.clone(),
+            wanted: Notify::new(),
+        };
         let core = Arc::new(Core {
             agents_url,
             authority: authority.der().to_vec(),
@@ -103,6 +115,7 @@ impl Server {
             recordings,
             journal,
             storage,
+            mover,
             space,
             challenges: Challenges::new()?,
             started: Instant::now(),
@@ -111,17 +124,13 @@ impl Server {
             storage_problem: Mutex::default(),
             limiter: intake::Limiter::default(),
             opening: Semaphore::new(OPENING),
-            stop: CancellationToken::new(),
+            stop,
             tasks: TaskTracker::new(),
         });
-        if let Err(error) = core.storage.check().await {
-            // It may come back; until then segments stay in the journal.
-            tracing::error!(%error, "the storage cannot be reached");
-            lock(&core.storage_problem).replace(format!("the storage cannot be reached: {error}"));
-        }
         core.tasks.spawn(progress::run(Arc::clone(&core)));
         core.tasks.spawn(progress::chores(Arc::clone(&core)));
         core.tasks.spawn(storage::run_sealer(Arc::clone(&core)));
+        core.tasks.spawn(storage::run_moves(Arc::clone(&core)));
         if let Some(link) = link {
             core.tasks.spawn(tunnel::keep(Arc::clone(&core), link, key));
         }
@@ -200,6 +209,13 @@ pub(crate) async fn make_join_token(
 ) -> Result<(JoinToken, WallTime), ServerError> {
     token::issue(&core.store, &core.authority, &core.agents_url, token::Wanted { valid_seconds, uses, by })
         .await
+}
+
+/// The folder of a database that is a file.
+fn database_folder(url: &str) -> Option<PathBuf> {
+    let path = url.strip_prefix("sqlite:")?;
+    let path = Path::new(path.strip_prefix("//").unwrap_or(path)).parent()?;
+    Some(if path.as_os_str().is_empty() { PathBuf::from(".") } else { path.to_owned() })
 }
 
 fn make_private_folder(folder: &Path) -> std::io::Result<()> {

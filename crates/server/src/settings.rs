@@ -1,5 +1,6 @@
 //! What a server is started with.
 
+use crate::LocationSettings;
 use playhead_protocol::join::JoinToken;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -18,15 +19,16 @@ pub struct Settings {
     pub agent_names: Vec<String>,
     /// The site's database, `sqlite:PATH` or `postgres://…`; `site.db` in the data folder when not given.
     pub database: Option<String>,
-    /// Where segments go, a folder, `file:///path` or `s3://bucket/prefix`; `recordings` in the data folder when not given.
-    pub storage: Option<String>,
+    /// Where segments go; `recordings` in the data folder when there is none.
+    pub storage: Vec<LocationSettings>,
     /// The console to join. Needed once; afterwards the server knows its console.
     pub console: Option<JoinToken>,
     /// Public keys of consoles in this process, unpadded URL-safe base64.
     pub console_keys: Vec<String>,
     /// After how long without a word from its agent a live recording counts as finished.
     pub lost_after: Duration,
-    /// Below this many free bytes on the disk of the data folder, or 2 % of it where that is less, nothing is taken in.
+    /// Below this many free bytes on the disk of the journal or of the database, or 2 % of it where that is less, nothing is taken in; a
+    /// folder for segments with less counts as full.
     pub least_free: u64,
     /// Bytes of one file of the journal.
     pub journal_file_bytes: u64,
@@ -46,7 +48,7 @@ impl Settings {
             agents_url: None,
             agent_names: Vec::new(),
             database: None,
-            storage: None,
+            storage: Vec::new(),
             console: None,
             console_keys: Vec::new(),
             lost_after: Duration::from_secs(12 * 3_600),

@@ -1,9 +1,10 @@
-//! Room on the disk: when there is too little, nothing is taken in, and agents keep what they have.
+//! Room on the disks: when there is too little, nothing is taken in, and agents keep what they have.
 
 use crate::recordings::lock;
 use nix::sys::statvfs::statvfs;
 use std::{
     io,
+    os::unix::fs::MetadataExt as _,
     path::{Path, PathBuf},
     sync::{
         Mutex,
@@ -11,25 +12,47 @@ use std::{
     },
 };
 
-/// Watches the file system of the data folder.
+/// Watches the file systems of the journal and of the database, and hears of the storage.
 pub(crate) struct Space {
+    watched: Vec<Watched>,
+    /// Free bytes at the last look where there is least.
+    free: AtomicU64,
+    closed: Mutex<Closed>,
+}
+
+/// One file system.
+struct Watched {
     folder: PathBuf,
     /// Below this many free bytes nothing is taken in.
     least: u64,
-    free: AtomicU64,
-    /// Why nothing is taken in.
-    closed: Mutex<Option<String>>,
+}
+
+/// Why nothing is taken in.
+#[derive(Default)]
+struct Closed {
+    /// A disk has too little room, or could not be written.
+    disk: Option<String>,
+    /// All of the storage is full.
+    storage: Option<String>,
 }
 
 impl Space {
-    /// `least` is lowered to 2 % of the file system where that is less.
+    /// `least` is lowered to 2 % of a file system where that is less. Of several folders on one file system the first is watched.
     ///
     /// # Errors
     /// A folder that cannot be looked at.
-    pub(crate) fn new(folder: PathBuf, least: u64) -> io::Result<Self> {
-        let (_, total) = measure(&folder)?;
-        let space =
-            Self { folder, least: least.min(total / 50), free: AtomicU64::new(0), closed: Mutex::new(None) };
+    pub(crate) fn new(folders: impl IntoIterator<Item = PathBuf>, least: u64) -> io::Result<Self> {
+        let (mut watched, mut devices) = (Vec::new(), Vec::new());
+        for folder in folders {
+            let device = folder.metadata()?.dev();
+            if devices.contains(&device) {
+                continue;
+            }
+            devices.push(device);
+            let (_, total) = measure(&folder)?;
+            watched.push(Watched { folder, least: least.min(total / 50) });
+        }
+        let space = Self { watched, free: AtomicU64::new(0), closed: Mutex::default() };
         space.look();
         Ok(space)
     }
@@ -37,52 +60,75 @@ impl Space {
     /// Looks again. Called every few seconds.
     pub(crate) fn look(&self) {
         let mut closed = lock(&self.closed);
-        match measure(&self.folder) {
-            Ok((free, _)) => {
-                self.free.store(free, Ordering::Relaxed);
-                // Some more than the least before it opens again, so that it does not flutter.
-                let enough = if closed.is_some() { self.least + self.least / 4 } else { self.least };
-                if free >= enough {
-                    if closed.take().is_some() {
-                        tracing::info!(free_bytes = free, "taking in again");
-                    }
-                } else if closed.is_none() {
-                    let text = format!(
-                        "only {} MiB are free in {}, expected at least {} MiB: make room there",
-                        free >> 20,
-                        self.folder.display(),
-                        self.least >> 20
-                    );
-                    tracing::error!(
-                        free_bytes = free,
-                        error = text,
-                        "nothing is taken in; agents keep what they have"
-                    );
-                    *closed = Some(text);
+        let mut problem = None;
+        let mut least_free = u64::MAX;
+        for watched in &self.watched {
+            match measure(&watched.folder) {
+                Ok((free, _)) => {
+                    least_free = least_free.min(free);
+                    problem = problem.or(watched.problem(free, closed.disk.is_some()));
+                }
+                Err(error) => {
+                    tracing::error!(%error, folder = %watched.folder.display(), "cannot look at the disk");
+                    let text = format!("cannot look at the disk of {}: {error}", watched.folder.display());
+                    problem.get_or_insert(text);
                 }
             }
-            Err(error) => {
-                tracing::error!(%error, folder = %self.folder.display(), "cannot look at the disk");
-                closed.get_or_insert_with(|| format!("cannot look at the disk: {error}"));
-            }
         }
+        self.free.store(least_free, Ordering::Relaxed);
+        let before = std::mem::replace(&mut closed.disk, problem);
+        told(before.as_deref(), closed.disk.as_deref());
+    }
+
+    /// Whether all of the storage is full, and what to do about it.
+    pub(crate) fn set_storage(&self, problem: Option<String>) {
+        let mut closed = lock(&self.closed);
+        let before = std::mem::replace(&mut closed.storage, problem);
+        told(before.as_deref(), closed.storage.as_deref());
     }
 
     /// The journal could not be written: nothing is taken in until the next look finds room.
     pub(crate) fn failed(&self, error: &io::Error) {
-        lock(&self.closed).get_or_insert_with(|| {
-            format!("cannot write in {}: {error}; make room or repair the disk", self.folder.display())
+        // The journal's folder is the first.
+        let folder = self.watched.first().map_or(Path::new(""), |watched| &watched.folder).display();
+        lock(&self.closed).disk.get_or_insert_with(|| {
+            format!("cannot write in {folder}: {error}; make room or repair the disk")
         });
     }
 
     /// Why nothing is taken in; `None` when all is well.
     pub(crate) fn problem(&self) -> Option<String> {
-        lock(&self.closed).clone()
+        let closed = lock(&self.closed);
+        closed.disk.as_ref().or(closed.storage.as_ref()).cloned()
     }
 
-    /// Free bytes at the last look.
+    /// Free bytes at the last look where there is least.
     pub(crate) fn free(&self) -> u64 {
         self.free.load(Ordering::Relaxed)
+    }
+}
+
+impl Watched {
+    fn problem(&self, free: u64, closed: bool) -> Option<String> {
+        // Some more than the least before it opens again, so that it does not flutter.
+        let enough = if closed { self.least + self.least / 4 } else { self.least };
+        (free < enough).then(|| {
+            format!(
+                "only {} MiB are free in {}, expected at least {} MiB: make room there",
+                free >> 20,
+                self.folder.display(),
+                self.least >> 20
+            )
+        })
+    }
+}
+
+/// Says in the log when it closes and when it opens.
+fn told(before: Option<&str>, now: Option<&str>) {
+    match (before, now) {
+        (None, Some(error)) => tracing::error!(error, "nothing is taken in; agents keep what they have"),
+        (Some(reason), None) => tracing::info!(reason, "taking in again: there is room"),
+        _ => {}
     }
 }
 
@@ -100,15 +146,25 @@ mod tests {
     #[test]
     fn closes_below_the_least_and_opens_again() {
         let folder = tempfile::tempdir().unwrap();
-        let mut space = Space::new(folder.path().to_owned(), 1 << 10).unwrap();
+        let folders = [folder.path().to_owned(), folder.path().to_owned(), "/proc".into()];
+        let mut space = Space::new(folders, 1 << 10).unwrap();
+        assert_eq!(space.watched.len(), 2, "one for each file system");
+        space.watched.truncate(1);
+        space.look();
         assert_eq!(space.problem(), None);
         assert!(space.free() > 0);
         space.failed(&io::Error::from_raw_os_error(28));
         assert!(space.problem().unwrap().contains("No space left"), "{:?}", space.problem());
         space.look();
         assert_eq!(space.problem(), None);
-        space.least = u64::MAX / 2;
+        space.set_storage(Some("every location is full".into()));
+        assert!(space.problem().unwrap().contains("every location"));
+        space.watched[0].least = u64::MAX / 2;
         space.look();
         assert!(space.problem().unwrap().contains("make room"));
+        space.watched[0].least = 0;
+        space.look();
+        space.set_storage(None);
+        assert_eq!(space.problem(), None);
     }
 }

@@ -91,6 +91,25 @@ pub(super) struct Recording {
     agent_version: String,
     end_reason: Option<EndReason>,
     problem: Option<String>,
+    quarantine: Option<Quarantine>,
+}
+
+/// Why a recording is set aside, and since when.
+#[derive(Serialize)]
+struct Quarantine {
+    reason: String,
+    since: WallTime,
+}
+
+/// What is told of a recording that is set aside.
+fn quarantine(
+    state: RecordingState,
+    problem: Option<&str>,
+    at: Option<WallTime>,
+    heard_at: WallTime,
+) -> Option<Quarantine> {
+    let reason = problem.filter(|_| state == RecordingState::Quarantined)?.to_owned();
+    Some(Quarantine { reason, since: at.unwrap_or(heard_at) })
 }
 
 impl Recording {
@@ -120,6 +139,7 @@ impl Recording {
             events: row.events,
             agent_version: info.agent_version,
             end_reason: row.end_reason,
+            quarantine: quarantine(row.state, row.problem.as_deref(), row.quarantined_at, row.heard_at),
             problem: row.problem,
         };
         if let Some(live) = core.recordings.get(recording.id) {
@@ -140,6 +160,12 @@ impl Recording {
         self.ended_at = progress
             .end_reason
             .map(|_| self.started_at.plus_micros(i64::try_from(progress.duration_us).unwrap_or(i64::MAX)));
+        self.quarantine = quarantine(
+            progress.state,
+            progress.problem.as_deref(),
+            progress.quarantined_at,
+            progress.heard_at,
+        );
         self.problem = progress.problem;
     }
 }
@@ -361,7 +387,7 @@ pub(super) async fn segment(
             missing()
         });
     };
-    let (bytes, stream) = core.storage.stream(&segment.path).await.map_err(PlaybackError::Storage)?;
+    let (bytes, stream) = core.storage.stream(&segment).await.map_err(PlaybackError::Storage)?;
     let mut response = Body::from_stream(stream).into_response();
     let headers = response.headers_mut();
     let name = format!("attachment; filename=\"{id}-{number:06}.mcap\"");

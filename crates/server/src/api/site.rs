@@ -215,14 +215,15 @@ enum HealthState {
 pub(super) async fn health(State(core): State<Shared>) -> Json<Health> {
     let intake = core.space.problem();
     let storage = lock(&core.storage_problem).clone();
+    let locations = core.storage.problems();
     let state = match (&intake, &storage) {
         (Some(_), _) => HealthState::IntakeStopped,
-        (None, Some(_)) => HealthState::Degraded,
-        (None, None) => HealthState::Ok,
+        (None, None) if locations.is_empty() => HealthState::Ok,
+        (None, _) => HealthState::Degraded,
     };
     Json(Health {
         state,
-        problems: intake.into_iter().chain(storage).collect(),
+        problems: intake.into_iter().chain(storage).chain(locations).collect(),
         version: VERSION,
         server: core.server,
         site: site_name(&core),

@@ -42,7 +42,7 @@ impl Desk {
     fn open(folder: TempDir, file_bytes: u64) -> Self {
         let recovered = recover(&folder.path().join("journal")).unwrap();
         let recordings = Arc::new(Recordings::default());
-        let space = Arc::new(Space::new(folder.path().to_owned(), 0).unwrap());
+        let space = Arc::new(Space::new([folder.path().to_owned()], 0).unwrap());
         let known = known(&recovered);
         let settings = JournalSettings { folder: folder.path().join("journal"), file_bytes };
         let (journal, thread) =

@@ -1,7 +1,7 @@
 //! Indexes of stored segments, read once and kept while there is room.
 
 use super::{PlaybackError, sparse::Sparse};
-use crate::{recordings::lock, storage::Storage};
+use crate::{recordings::lock, storage::Locations};
 use bytes::Bytes;
 use lru::LruCache;
 use playhead_db::site::SegmentRow;
@@ -43,7 +43,7 @@ impl IndexCache {
     /// The index of a stored segment.
     pub(crate) async fn get(
         &self,
-        storage: &Storage,
+        storage: &Locations,
         segment: &SegmentRow,
     ) -> Result<Arc<SegmentIndex>, PlaybackError> {
         let key = (segment.recording, segment.number);
@@ -65,7 +65,7 @@ impl IndexCache {
 }
 
 /// Reads an index with as few and as small requests as it takes.
-async fn read(storage: &Storage, segment: &SegmentRow) -> Result<SegmentIndex, PlaybackError> {
+async fn read(storage: &Locations, segment: &SegmentRow) -> Result<SegmentIndex, PlaybackError> {
     let damaged = |reason: String| PlaybackError::Damaged {
         segment: segment.number,
         path: segment.path.clone(),
@@ -73,7 +73,7 @@ async fn read(storage: &Storage, segment: &SegmentRow) -> Result<SegmentIndex, P
     };
     let length = segment.bytes;
     let fetch = async |range: Range<u64>| -> Result<(u64, Bytes), PlaybackError> {
-        Ok((range.start, storage.read(&segment.path, range).await?))
+        Ok((range.start, storage.read(segment, range).await?))
     };
     let tail = length.saturating_sub(FIRST);
     let mut parts = vec![fetch(tail..length).await?];

@@ -11,6 +11,7 @@ pub(crate) use source::Source;
 pub(crate) use stream::{From, Wanted, fragments};
 pub(crate) use timeline::{Timeline, timeline};
 
+use crate::storage::StorageError;
 use playhead_db::DbError;
 use tokio::task::JoinError;
 
@@ -19,8 +20,8 @@ use tokio::task::JoinError;
 pub(crate) enum PlaybackError {
     #[error("{0}")]
     Db(#[from] DbError),
-    #[error("the storage failed: {0}")]
-    Storage(#[from] object_store::Error),
+    #[error("{0}")]
+    Storage(#[from] StorageError),
     #[error("segment {segment} is damaged in storage: {reason}; restore {path} from a backup")]
     Damaged { segment: u32, path: String, reason: String },
     #[error("cannot read the journal: {0}")]

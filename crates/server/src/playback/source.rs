@@ -159,7 +159,22 @@ impl Source {
                     together += 1;
                 }
                 let range = start..end.unwrap_or(start);
-                let records = self.core.storage.read(&segment.path, range).await?;
+                let read = self.core.storage.read(segment, range.clone()).await;
+                let records = match read {
+                    // It may have been moved since this was looked up. The file is the same wherever it lies.
+                    Err(error) if error.is_missing() => {
+                        let now = self.core.store.segment(segment.recording, segment.number).await?;
+                        match now
+                            .filter(|now| (&now.location, &now.path) != (&segment.location, &segment.path))
+                        {
+                            Some(now) if now.blake3 == segment.blake3 => {
+                                self.core.storage.read(&now, range).await?
+                            }
+                            _ => return Err(error.into()),
+                        }
+                    }
+                    read => read?,
+                };
                 Ok((records, together))
             }
         }

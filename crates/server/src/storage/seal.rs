@@ -3,7 +3,11 @@
 //! The order is what keeps everything safe: the object is written and made visible, read back and compared, written down in the
 //! database, and only then leaves the journal. A crash anywhere means that the same segment is stored again over itself.
 
-use super::Storage;
+use super::{
+    StorageError,
+    keep::{KeepError, Kept, keep},
+    path_of,
+};
 use crate::{
     clock,
     core::Shared,
@@ -19,10 +23,7 @@ use std::{
     sync::{Arc, Mutex},
     time::Duration,
 };
-use tokio::{
-    sync::{Semaphore, mpsc},
-    task::JoinError,
-};
+use tokio::sync::{Semaphore, mpsc};
 
 /// Recordings that are stored at a time.
 const AT_ONCE: usize = 2;
@@ -30,22 +31,24 @@ const AT_ONCE: usize = 2;
 const GRACE: Duration = Duration::from_secs(10);
 const FIRST_WAIT: Duration = Duration::from_secs(1);
 const LONGEST_WAIT: Duration = Duration::from_secs(300);
+/// How long to wait when locations are full or closed: until somebody has done something about it.
+const FULL_WAIT: Duration = Duration::from_secs(5);
+const LEAST_WAIT: Duration = Duration::from_millis(200);
 
 /// Why a segment could not be stored.
 #[derive(Debug, thiserror::Error)]
 enum SealError {
-    #[error("the storage failed: {0}")]
-    Storage(#[from] object_store::Error),
+    #[error("{0}")]
+    Storage(#[from] StorageError),
+    /// None of the locations can take anything at the moment.
+    #[error("no storage location takes anything at the moment; see what each of them says")]
+    Nowhere { again_in: Option<Duration> },
     #[error("{0}")]
     Db(#[from] DbError),
     #[error("cannot read the journal: {0}")]
     Journal(io::Error),
     #[error("a fragment in the server's journal is damaged: {0}")]
     Damaged(FormatError),
-    #[error("the storage gave back other bytes than it was given: expected {expected}, got {actual}")]
-    Differs { expected: String, actual: String },
-    #[error("interrupted: {0}")]
-    Interrupted(#[from] JoinError),
 }
 
 /// Stores segments as they become whole.
@@ -106,14 +109,21 @@ async fn recording(core: &Shared, live: &Arc<Live>) {
                 return;
             }
             Err(error) => {
-                let wait = {
-                    let mut wait = lock(&live.seal_wait);
-                    let next = wait.map_or(FIRST_WAIT, |wait: Duration| (wait * 2).min(LONGEST_WAIT));
-                    *wait.insert(next)
+                let wait = match error {
+                    SealError::Nowhere { again_in } => again_in.unwrap_or(FULL_WAIT).max(LEAST_WAIT),
+                    _ => {
+                        let mut wait = lock(&live.seal_wait);
+                        let next = wait.map_or(FIRST_WAIT, |wait: Duration| (wait * 2).min(LONGEST_WAIT));
+                        *wait.insert(next)
+                    }
                 };
-                tracing::error!(recording = %live.id(), segment = number, %error, retry_seconds = wait.as_secs(),
-                    "cannot store a segment; it stays in the journal");
-                lock(&core.storage_problem).replace(format!("cannot store segments: {error}"));
+                let first =
+                    lock(&core.storage_problem).replace(format!("cannot store segments: {error}")).is_none();
+                // Once for all that wait for the same.
+                if first || !matches!(error, SealError::Nowhere { .. }) {
+                    tracing::error!(recording = %live.id(), segment = number, %error, retry_seconds = wait.as_secs(),
+                        "cannot store a segment; it stays in the journal");
+                }
                 again_later(core, live.id(), wait);
                 return;
             }
@@ -141,60 +151,54 @@ fn again_later(core: &Shared, id: RecordingId, wait: Duration) {
     });
 }
 
-/// Stores one segment and writes it down.
+/// Stores one segment and writes it down. A location that fails is left for another one at once.
 async fn segment(core: &Shared, live: &Arc<Live>, unsealed: Unsealed) -> Result<SegmentRow, SealError> {
-    let Unsealed { number, run, closing } = unsealed;
-    let path = Storage::path_of(&live.info, number);
-    let (sender, mut pieces) = mpsc::channel(4);
-    let building = tokio::task::spawn_blocking(move || build(&run, closing, &sender));
-    let put = core.storage.put(&path, &mut pieces).await;
-    // Dropping the receiver ends a builder whose bytes nobody takes any more.
-    drop(pieces);
-    let built = building.await?;
-    let (upload, index) = match (put, built) {
-        (Ok(upload), Ok(index)) => (upload, index),
-        (put, built) => {
-            if let Ok(upload) = put {
-                upload.abort().await;
-                // The upload is fine, so the building is not.
-                built?;
-                return Err(SealError::Journal(io::ErrorKind::UnexpectedEof.into()));
+    let path = path_of(&live.info, unsealed.number);
+    let previous = core.store.last_segment(live.id()).await?.map(|segment| segment.location);
+    let mut failed = Vec::new();
+    let mut last = None;
+    let (location, kept) = loop {
+        let Some(location) = core.storage.choose(live.id(), previous.as_deref(), &failed) else {
+            let again_in = core.storage.usable_in();
+            return Err(last.map_or(SealError::Nowhere { again_in }, SealError::Storage));
+        };
+        let Unsealed { run, closing, .. } = &unsealed;
+        let made = keep(&location, &core.store, &path, |sender| {
+            let (run, closing) = (run.clone(), *closing);
+            tokio::task::spawn_blocking(move || build(&run, closing, &sender))
+        });
+        match made.await {
+            Ok(kept) => break (location, kept),
+            Err(KeepError::Storage(error)) => {
+                location.failed(&error, true);
+                tracing::warn!(recording = %live.id(), location = location.id, %error, "a segment was not stored there");
+                failed.push(location.id.clone());
+                last = Some(error);
             }
-            return Err(put.err().map_or_else(
-                || SealError::Journal(io::ErrorKind::UnexpectedEof.into()),
-                SealError::Storage,
-            ));
+            Err(KeepError::Db(error)) => return Err(error.into()),
+            Err(KeepError::Made(error)) => return Err(error),
         }
     };
-    let (bytes, blake3) = (upload.bytes, upload.blake3);
-    upload.finish().await?;
-    let actual = core.storage.digest(&path).await?;
-    if actual != (bytes, blake3) {
-        return Err(SealError::Differs {
-            expected: format!("{bytes} bytes with BLAKE3 {blake3}"),
-            actual: format!("{} bytes with BLAKE3 {}", actual.0, actual.1),
-        });
+    location.worked();
+    for other in &failed {
+        // What it may have got of the segment after all.
+        core.store.add_removal(other, &path, clock::now()).await?;
     }
-    let row = row_of(live.id(), path, bytes, blake3, &index);
+    let row = row_of(live.id(), &location.id, kept);
     // The end and the gaps first: once the segment is written down, the journal's word for them may go.
     progress::write(core, &[Arc::clone(live)]).await?;
     core.store.add_segment(&row).await?;
     Ok(row)
 }
 
-fn row_of(
-    recording: RecordingId,
-    path: String,
-    bytes: u64,
-    blake3: blake3::Hash,
-    index: &SegmentIndex,
-) -> SegmentRow {
+fn row_of(recording: RecordingId, location: &str, kept: Kept<SegmentIndex>) -> SegmentRow {
+    let Kept { path, bytes, blake3, made: index } = kept;
     let first = index.entries.first();
     let last = index.entries.last();
     SegmentRow {
         recording,
         number: index.segment,
-        location: super::DEFAULT.into(),
+        location: location.to_owned(),
         path,
         bytes,
         blake3: blake3.to_hex().to_string(),

@@ -153,6 +153,8 @@ impl House {
                 }
             }
         }
+        // What marks a folder as a storage location is no recording.
+        found.retain(|name| !name.ends_with(".playhead-location"));
         found.sort();
         found
     }

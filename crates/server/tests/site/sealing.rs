@@ -170,7 +170,7 @@ async fn an_object_store_keeps_segments_as_a_folder_does() {
         println!("NOT RUN on S3: set PLAYHEAD_TEST_S3=s3://bucket/prefix and AWS_*");
         return;
     };
-    let mut house = House::with(|settings| settings.storage = Some(bucket)).await;
+    let mut house = House::with(|settings| settings.storage = vec![playhead_server::LocationSettings::new(bucket)]).await;
     let mut agent = house.agent().await.connect().await;
     let mut tape = Tape::new("u");
     for seq in 0..9 {
