@@ -22,8 +22,17 @@ pub(crate) struct Wishes {
     pub(crate) watched: bool,
     /// How the site wants it recorded; taken once.
     pub(crate) settings: Option<RecordingSettings>,
-    /// The server takes nothing more for this recording: begin another.
-    pub(crate) renew: Option<RecordingId>,
+    /// Nothing more is taken into the recording's queue.
+    pub(crate) renew: Option<Renew>,
+}
+
+/// A recording whose queue is closed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Renew {
+    /// Which.
+    pub(crate) recording: RecordingId,
+    /// Whether it goes on with a new queue, for the old one failed; otherwise the server takes nothing more, and another begins.
+    pub(crate) same: bool,
 }
 
 /// Wishes for one display's thread, and the way to wake it.
@@ -134,10 +143,10 @@ impl Registry {
         controls.iter().for_each(|control| control.wish(|wishes| wishes.watched = false));
     }
 
-    /// Nothing more is taken for a recording: its display gets another.
-    pub(crate) fn renew(&self, recording: RecordingId) {
+    /// Nothing more is taken into a recording's queue: its display gets another recording, or the same one another queue.
+    pub(crate) fn renew(&self, recording: RecordingId, same: bool) {
         if let Some(control) = self.control(recording) {
-            control.wish(|wishes| wishes.renew = Some(recording));
+            control.wish(|wishes| wishes.renew = Some(Renew { recording, same }));
         }
     }
 
@@ -184,8 +193,8 @@ mod tests {
         assert!(control.take().watched);
         registry.nobody_watches();
         assert!(!control.take().watched);
-        registry.renew(mine);
-        assert_eq!(control.take().renew, Some(mine));
+        registry.renew(mine, true);
+        assert_eq!(control.take().renew, Some(Renew { recording: mine, same: true }));
         registry.end(mine);
         registry.set_watched(mine, true);
         assert!(!control.take().watched);

@@ -3,16 +3,21 @@
 use crate::{
     capture::{CaptureError, Happened, Screen},
     clock::{Moment, Now},
-    control::{Control, Registry},
+    control::{Control, Registry, Renew},
     recorder::{RecordError, Sink},
     session::{self, Host, Session, SessionError},
-    settings::DisplaySettings,
+    settings::{DisplaySettings, WhenFull},
     spool::{Queue, Spool, SpoolError},
     status::{DisplayReport, Status},
 };
 use playhead_format::Fragment;
 use playhead_model::{EndReason, GapCause};
-use std::{sync::Arc, time::Duration};
+use std::{
+    process::{Command, Stdio},
+    sync::Arc,
+    thread,
+    time::Duration,
+};
 
 /// While a display is not there it is looked for at this interval at least.
 const LOOK: Duration = Duration::from_secs(2);
@@ -39,6 +44,17 @@ enum Outcome {
     Ended,
     /// The server takes nothing more for the recording.
     Renewed,
+    /// The queue failed: the same recording goes on with a new one.
+    Lost,
+    /// There is no room, and then the session is to be stopped.
+    Full,
+}
+
+impl Outcome {
+    /// The queue is closed: because it failed, or because the server takes nothing more.
+    fn closed(failed: bool) -> Self {
+        if failed { Self::Lost } else { Self::Renewed }
+    }
 }
 
 /// Why something could not be recorded.
@@ -77,6 +93,13 @@ pub(crate) fn run(context: &Context) {
                     Outcome::Stopped => break,
                     Outcome::Ended => (wait, pause) = (Duration::from_millis(100), Duration::ZERO),
                     Outcome::Renewed => pause = Duration::ZERO,
+                    Outcome::Lost => pause = PAUSE,
+                    Outcome::Full => {
+                        if !context.wait_for_room() {
+                            break;
+                        }
+                        pause = Duration::ZERO;
+                    }
                 },
                 Err(error) => tell(&error),
             },
@@ -101,8 +124,8 @@ impl Context {
     fn begin(&self, screen: Screen) -> Result<Recording<'_>, SessionError> {
         let Session { recorder, queue } =
             session::begin(&screen, &self.display, &self.host, &self.spool, &self.registry)?;
-        // Nobody watches what has just begun.
-        self.control.wish(|wishes| wishes.watched = false);
+        // Nobody watches what has just begun, and its queue is new.
+        self.control.wish(|wishes| (wishes.watched, wishes.renew) = (false, None));
         self.registry.begin(queue.id(), &self.control);
         self.tell(&queue, None);
         let everything = Happened { drawn: true, moved: true, reshaped: true, resized: false };
@@ -116,6 +139,16 @@ impl Context {
             paused: false,
             troubled: false,
         })
+    }
+
+    /// Nothing is recorded until there is room again. Returns whether there is; otherwise the agent is told to stop.
+    fn wait_for_room(&self) -> bool {
+        while !self.spool.has_room() {
+            if self.control.take().stop || self.control.wait(None, Some(PAUSE)).is_err() {
+                return false;
+            }
+        }
+        true
     }
 
     fn tell(&self, queue: &Queue, error: Option<String>) {
@@ -164,22 +197,36 @@ impl Recording<'_> {
                         break Outcome::Ended;
                     }
                 }
-                Err(Trouble::Spool(SpoolError::Closed { .. })) => break Outcome::Renewed,
-                Err(trouble) => self.suffer(&trouble),
+                Err(Trouble::Spool(SpoolError::Closed { failed, .. })) => break Outcome::closed(failed),
+                Err(trouble) => {
+                    if let Some(outcome) = self.suffer(&trouble) {
+                        break outcome;
+                    }
+                }
             }
         };
         let reason = match outcome {
             Outcome::Stopped => Some(EndReason::AgentStopped),
             Outcome::Ended => Some(EndReason::SessionEnded),
-            Outcome::Renewed => None,
+            Outcome::Full => Some(EndReason::Stopped),
+            Outcome::Renewed | Outcome::Lost => None,
         };
         let id = self.recorder.id();
+        if matches!(outcome, Outcome::Renewed)
+            && let Some(screen) = &self.screen
+        {
+            // Otherwise the next one would be taken for this one without its queue.
+            session::unmark(screen);
+        }
         if matches!(outcome, Outcome::Stopped) {
             self.take_last();
         }
         self.context.registry.end(id);
         if let Some(reason) = reason {
             self.finish(reason);
+        }
+        if matches!(outcome, Outcome::Full) {
+            self.stop_session();
         }
         self.context.spool.touch();
         outcome
@@ -191,8 +238,10 @@ impl Recording<'_> {
         if wishes.stop {
             return Ok(Some(Outcome::Stopped));
         }
-        if wishes.renew == Some(self.recorder.id()) {
-            return Ok(Some(Outcome::Renewed));
+        if let Some(Renew { recording, same }) = wishes.renew
+            && recording == self.recorder.id()
+        {
+            return Ok(Some(Outcome::closed(same)));
         }
         if let Some(settings) = wishes.settings {
             self.recorder.set_settings(settings);
@@ -299,16 +348,38 @@ impl Recording<'_> {
         false
     }
 
-    /// Something could not be recorded or kept.
-    fn suffer(&mut self, trouble: &Trouble) {
+    /// Something could not be recorded or kept. Returns how the recording ends, if it does.
+    fn suffer(&mut self, trouble: &Trouble) -> Option<Outcome> {
         let recording = self.recorder.id();
         let name = &self.context.display.display;
+        self.troubled = true;
+        self.context.tell(&self.queue, Some(trouble.to_string()));
         match trouble {
+            Trouble::Spool(error) if error.is_full() => {
+                self.recorder.lost(GapCause::QueueFull);
+                match self.context.spool.when_full() {
+                    WhenFull::Pause => {
+                        tracing::error!(%recording, display = name, %error, "recording is paused until there is room");
+                        self.paused = true;
+                    }
+                    // What comes next begins a segment: for that, everything before may go.
+                    WhenFull::KeepNewest => {
+                        tracing::error!(%recording, display = name, %error, "something could not be queued");
+                        self.begin_again();
+                    }
+                    WhenFull::StopSession => {
+                        tracing::error!(%recording, display = name, %error, "recording ends for lack of room");
+                        return Some(Outcome::Full);
+                    }
+                }
+            }
             Trouble::Spool(error) => {
-                let cause = if error.is_full() { GapCause::QueueFull } else { GapCause::QueueDamaged };
-                tracing::error!(%recording, display = name, %error, "recording is paused until there is room");
-                self.recorder.lost(cause);
-                self.paused = true;
+                tracing::error!(%recording, display = name, %error,
+                    "the queue failed: it is set aside, and the recording goes on with a new one");
+                if let Err(error) = self.context.spool.set_aside(recording, &error.to_string(), true) {
+                    tracing::error!(%recording, %error, "cannot set its queue aside");
+                }
+                return Some(Outcome::Lost);
             }
             _ => {
                 tracing::error!(%recording, display = name, error = %trouble, "a picture could not be recorded");
@@ -316,8 +387,28 @@ impl Recording<'_> {
                 self.begin_again();
             }
         }
-        self.troubled = true;
-        self.context.tell(&self.queue, Some(trouble.to_string()));
+        None
+    }
+
+    /// Does to a session that cannot be recorded what the settings say.
+    fn stop_session(&self) {
+        let Some(command) = self.context.spool.stop_command() else { return };
+        let info = &self.queue.started().info;
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", command]).stdin(Stdio::null()).stdout(Stdio::null());
+        shell.env("PLAYHEAD_DISPLAY", &info.display).env("PLAYHEAD_USER", &info.user);
+        shell.env("PLAYHEAD_RECORDING", info.id.to_string());
+        let (name, recording) = (info.display.clone(), info.id);
+        // On a thread of its own: it may take as long as it likes, and its end has to be waited for by somebody.
+        let waiting = thread::Builder::new().name("stop command".into()).spawn(move || match shell.status() {
+            Ok(status) => {
+                tracing::warn!(%recording, display = name, %status, "the session was stopped for lack of room");
+            }
+            Err(error) => tracing::error!(%recording, display = name, %error, "cannot run the stop command"),
+        });
+        if let Err(error) = waiting {
+            tracing::error!(%recording, %error, "cannot run the stop command");
+        }
     }
 
     fn go_on(&mut self) {
@@ -336,7 +427,7 @@ impl Recording<'_> {
     fn finish(&mut self, reason: EndReason) {
         let at = self.now();
         let recording = self.recorder.id();
-        if reason == EndReason::AgentStopped
+        if matches!(reason, EndReason::AgentStopped | EndReason::Stopped)
             && let Some(screen) = &self.screen
         {
             session::unmark(screen);

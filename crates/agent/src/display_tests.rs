@@ -28,19 +28,22 @@ impl Stage {
     }
 
     fn in_folder(folder: TempDir, display: &str, quota_bytes: u64) -> Self {
-        let settings = SpoolSettings { quota_bytes, when_full: WhenFull::Pause };
+        Self::with(folder, display, SpoolSettings { quota_bytes, ..SpoolSettings::default() })
+    }
+
+    fn with(folder: TempDir, display: &str, settings: SpoolSettings) -> Self {
         let spool = Arc::new(Spool::open(&folder.path().join("spool"), settings).unwrap());
         let registry = Arc::new(Registry::default());
         let control = Arc::new(Control::new().unwrap());
         let context = Context {
             display: DisplaySettings::new(display),
-            host: Host { name: "pc1".into(), boot_id: "boot".into() },
+            host: Host { name: "pc1".into(), boot_id: "boot".into(), agent: "agent".into() },
             spool: Arc::clone(&spool),
             registry: Arc::clone(&registry),
             control: Arc::clone(&control),
             status: Arc::default(),
         };
-        let thread = Some(std::thread::spawn(move || run(&context)));
+        let thread = Some(thread::spawn(move || run(&context)));
         Self { folder, spool, registry, control, thread, display: display.into() }
     }
 
@@ -129,7 +132,7 @@ fn wait_for<T>(what: &str, mut done: impl FnMut() -> Option<T>) -> T {
         if let Some(done) = done() {
             return done;
         }
-        std::thread::sleep(Duration::from_millis(20));
+        thread::sleep(Duration::from_millis(20));
     }
     panic!("waited in vain for {what}");
 }
@@ -186,7 +189,7 @@ fn a_still_display_makes_nothing() {
     let id = wait_for("a recording", || stage.newest());
     stage.until_it_shows(id, &display.shot());
     let before = stage.play(id).heads.len();
-    std::thread::sleep(Duration::from_secs(2));
+    thread::sleep(Duration::from_secs(2));
     assert_eq!(stage.play(id).heads.len(), before);
 }
 
@@ -266,7 +269,7 @@ fn a_full_queue_pauses_the_recording_and_declares_the_gap() {
     let full = wait_for("the pause", || {
         display.noise();
         let before = queue.waiting(0).len();
-        std::thread::sleep(Duration::from_millis(400));
+        thread::sleep(Duration::from_millis(400));
         (queue.waiting(0).len() == before).then_some(before)
     });
     stage.spool.raise_quota(ROOM);
@@ -278,9 +281,90 @@ fn a_full_queue_pauses_the_recording_and_declares_the_gap() {
     assert_eq!(stage.play(id).end(), Some(EndReason::AgentStopped));
 }
 
+#[test]
+fn an_agent_whose_queue_is_gone_goes_on_with_the_same_recording() {
+    let mut display = Display::start(640, 480, &[]);
+    let mut first = Stage::start(&display.name, ROOM);
+    let id = wait_for("a recording", || first.newest());
+    display.act();
+    first.until_it_shows(id, &display.shot());
+    let info = first.spool.get(id).unwrap().started().clone();
+    let screen = Screen::open(&display.name, None).unwrap();
+    let mark = screen.mark("_PLAYHEAD_RECORDING").unwrap().unwrap();
+    first.stop();
+    screen.set_mark("_PLAYHEAD_RECORDING", Some(&mark)).unwrap();
+
+    let mut second = Stage::start(&display.name, ROOM);
+    display.act();
+    let played = wait_for("the recording to go on", || {
+        let played = second.spool.get(id).map(|_| second.play(id))?;
+        (played.pixels == display.shot()).then_some(played)
+    });
+    assert_eq!(second.newest(), Some(id));
+    assert!(played.heads[0].start_us > 0, "media time goes on");
+    let queue = second.spool.get(id).unwrap();
+    let again = queue.started();
+    assert_eq!((&again.info, again.start_boot_us), (&info.info, info.start_boot_us));
+    queue.settle(17).unwrap();
+    assert_eq!((queue.number(0), queue.holes(0).0.unwrap().cause), (17, GapCause::AgentRestarted));
+
+    // Deleted while it runs: what comes next cannot be queued, and goes into a new queue.
+    std::fs::remove_dir_all(second.folder.path().join("spool")).unwrap();
+    second.registry.set_settings(
+        id,
+        RecordingSettings { rollover_seconds: 60, rollover_bytes: 1 << 20, ..Default::default() },
+    );
+    wait_for("another queue", || {
+        display.noise();
+        let now = second.spool.get(id)?;
+        (!Arc::ptr_eq(&now, &queue) && !now.is_unused()).then_some(())
+    });
+    assert_eq!(second.newest(), Some(id));
+    second.stop();
+
+    // Another agent's mark is none of ours.
+    screen.set_mark("_PLAYHEAD_RECORDING", Some(&mark.replace(" agent", " other"))).unwrap();
+    let third = Stage::start(&display.name, ROOM);
+    let other = wait_for("a recording", || third.newest());
+    assert_ne!(other, id);
+}
+
+#[test]
+fn a_full_queue_stops_the_session_and_what_comes_later_is_another_recording() {
+    let mut display = Display::start(640, 480, &[]);
+    let folder = tempfile::tempdir().unwrap();
+    let told = folder.path().join("told");
+    let command = format!("echo $PLAYHEAD_DISPLAY $PLAYHEAD_RECORDING >> {}", told.display());
+    let settings = SpoolSettings {
+        quota_bytes: 1_500_000,
+        when_full: WhenFull::StopSession,
+        stop_command: Some(command),
+        ..SpoolSettings::default()
+    };
+    let mut stage = Stage::with(folder, &display.name, settings);
+    let id = wait_for("a recording", || stage.newest());
+    stage
+        .registry
+        .set_settings(id, RecordingSettings { frame_rate: 30, fragment_ms: 100, ..Default::default() });
+    let played = wait_for("the end", || {
+        display.noise();
+        Some(stage.play(id)).filter(|played| played.end().is_some())
+    });
+    assert_eq!(played.end(), Some(EndReason::Stopped));
+    let text =
+        wait_for("the command", || std::fs::read_to_string(&told).ok().filter(|text| text.ends_with('\n')));
+    assert_eq!(text, format!("{} {id}\n", display.name));
+    stage.spool.raise_quota(ROOM);
+    display.act();
+    let next = wait_for("the next recording", || stage.newest().filter(|next| *next != id));
+    stage.until_it_shows(next, &display.shot());
+    stage.stop();
+    assert_eq!(std::fs::read_to_string(told).unwrap(), text, "once");
+}
+
 fn copy(folder: &Path) -> TempDir {
     let to = tempfile::tempdir().unwrap();
-    let done = std::process::Command::new("cp").arg("-r").arg(folder.join("spool")).arg(to.path()).status();
+    let done = Command::new("cp").arg("-r").arg(folder.join("spool")).arg(to.path()).status();
     assert!(done.unwrap().success());
     to
 }

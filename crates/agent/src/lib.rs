@@ -146,9 +146,11 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Agen
     }
 
     let folder = settings.data.join(SPOOL);
-    let spool = tokio::task::spawn_blocking(move || Spool::open(&folder, settings.spool)).await??;
+    let queue = settings.spool.clone();
+    let spool = tokio::task::spawn_blocking(move || Spool::open(&folder, queue)).await??;
     let spool = Arc::new(spool);
-    let host = Host { name: host_name(settings.host.as_deref()), boot_id: clock::boot_id()? };
+    let host =
+        Host { name: host_name(settings.host.as_deref()), boot_id: clock::boot_id()?, agent: key.public() };
     session::end_orphans(&spool, &host, &settings.displays);
     let (registry, status) = (Arc::new(Registry::default()), Arc::new(Status::default()));
     capture::forget_unused_code();

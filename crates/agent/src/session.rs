@@ -1,7 +1,7 @@
 //! Which recording a display's session belongs to: a new one, or one that an earlier run of the agent began.
 //!
 //! The mark is a property of the root window. It lives exactly as long as the session: a restarted agent finds it and goes
-//! on with the same recording; a new session has none.
+//! on with the same recording, even where its queue is gone or damaged; a new session has none.
 
 use crate::{
     capture::{self, CaptureError, Screen},
@@ -11,7 +11,7 @@ use crate::{
     settings::DisplaySettings,
     spool::{Queue, Spool, SpoolError, Started},
 };
-use playhead_model::{EndReason, GapCause, RecordingId, RecordingInfo};
+use playhead_model::{EndReason, GapCause, RecordingId, RecordingInfo, RecordingSettings, WallTime};
 use std::{str::FromStr, sync::Arc};
 
 /// The root window's property.
@@ -34,11 +34,17 @@ struct Mark {
     recording: RecordingId,
     boot_id: String,
     start_boot_us: u64,
+    /// Wall clock at the recording's start, and the agent that made it. An earlier version did not say.
+    made: Option<(WallTime, String)>,
 }
 
 impl std::fmt::Display for Mark {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} {} {}", self.recording, self.boot_id, self.start_boot_us)
+        write!(f, "{} {} {}", self.recording, self.boot_id, self.start_boot_us)?;
+        match &self.made {
+            Some((at, by)) => write!(f, " {} {by}", at.as_micros()),
+            None => Ok(()),
+        }
     }
 }
 
@@ -46,12 +52,36 @@ impl FromStr for Mark {
     type Err = ();
 
     fn from_str(text: &str) -> Result<Self, ()> {
-        let mut words = text.split(' ');
-        let mut word = || words.next().filter(|word| !word.is_empty()).ok_or(());
-        let recording = word()?.parse().map_err(|_| ())?;
-        let boot_id = word()?.to_owned();
-        let start_boot_us = word()?.parse().map_err(|_| ())?;
-        if words.next().is_some() { Err(()) } else { Ok(Self { recording, boot_id, start_boot_us }) }
+        let words: Vec<&str> = text.split(' ').collect();
+        if words.iter().any(|word| word.is_empty()) {
+            return Err(());
+        }
+        let (first, made) = match *words.as_slice() {
+            [recording, boot_id, start] => ((recording, boot_id, start), None),
+            [recording, boot_id, start, at, by] => {
+                let at = WallTime::from_micros(at.parse().map_err(|_| ())?);
+                ((recording, boot_id, start), Some((at, by.to_owned())))
+            }
+            _ => return Err(()),
+        };
+        let (recording, boot_id, start) = first;
+        Ok(Self {
+            recording: recording.parse().map_err(|_| ())?,
+            boot_id: boot_id.to_owned(),
+            start_boot_us: start.parse().map_err(|_| ())?,
+            made,
+        })
+    }
+}
+
+impl Mark {
+    fn new(started: &Started, host: &Host) -> Self {
+        Self {
+            recording: started.info.id,
+            boot_id: started.boot_id.clone(),
+            start_boot_us: started.start_boot_us,
+            made: Some((started.info.started_at, host.agent.clone())),
+        }
     }
 }
 
@@ -66,6 +96,8 @@ pub(crate) struct Session {
 pub(crate) struct Host {
     pub(crate) name: String,
     pub(crate) boot_id: String,
+    /// The agent's public key: by this it knows its own marks.
+    pub(crate) agent: String,
 }
 
 /// Finds or begins the recording of the session on `screen`. What an earlier session on this display left unended is ended.
@@ -80,49 +112,86 @@ pub(crate) fn begin(
     registry: &Registry,
 ) -> Result<Session, SessionError> {
     let mark = screen.mark(MARK)?.and_then(|text| text.parse::<Mark>().ok());
-    let found = mark.filter(|mark| mark.boot_id == host.boot_id).and_then(|mark| spool.get(mark.recording));
-    let found = found.filter(|queue| !queue.has_ended() && queue.started().info.display == settings.display);
+    let mark = mark.filter(|mark| mark.boot_id == host.boot_id);
+    let queue = mark.as_ref().and_then(|mark| spool.get(mark.recording));
+    let is_over = queue
+        .as_ref()
+        .is_some_and(|queue| queue.has_ended() || queue.started().info.display != settings.display);
+    let found = queue.filter(|_| !is_over);
     end_others(spool, &settings.display, found.as_ref().map(|queue| queue.id()));
     let wanted = registry.settings();
     let seed = seed()?;
+    let mut cause = GapCause::AgentRestarted;
     if let Some(queue) = found {
-        match queue.tail() {
-            Ok(tail) => {
-                let info = queue.started().info.clone();
-                let cause = if queue.lost_tail() { GapCause::QueueDamaged } else { GapCause::AgentRestarted };
+        match go_on(&queue, wanted.clone(), seed) {
+            Ok(recorder) => {
                 tracing::info!(recording = %queue.id(), display = settings.display, "going on with the session's recording");
-                let recorder = match tail {
-                    Some(tail) => Recorder::resume(info, wanted, seed, tail, cause),
-                    None => Recorder::new(info, wanted, seed),
-                };
                 return Ok(Session { recorder, queue });
             }
             Err(error) => {
-                tracing::error!(recording = %queue.id(), %error, "cannot go on with the session's recording: setting it aside");
-                spool.set_aside(queue.id(), &error.to_string())?;
+                tracing::error!(recording = %queue.id(), %error, "the queue of the session's recording is damaged: setting it aside");
+                spool.set_aside(queue.id(), &error.to_string(), true)?;
             }
         }
     }
     let now = Now::read();
+    let lost = mark.filter(|mark| {
+        // One without a name may be another agent's; it is an earlier version's in any case.
+        !is_over && mark.made.as_ref().is_some_and(|(_, agent)| *agent == host.agent)
+    });
+    if lost.as_ref().is_some_and(|mark| spool.has_set_aside(mark.recording)) {
+        cause = GapCause::QueueDamaged;
+    }
+    let (id, start_boot_us, started_at) = match &lost {
+        Some(Mark { recording, start_boot_us, made: Some((at, _)), .. }) => (*recording, *start_boot_us, *at),
+        _ => (uuid::Uuid::now_v7().into(), now.boot_us, now.wall),
+    };
     let info = RecordingInfo {
-        id: uuid::Uuid::now_v7().into(),
+        id,
         host: host.name.clone(),
         user: settings.user.clone().unwrap_or_else(|| capture::session_user(&settings.display)),
         display: settings.display.clone(),
         client: None,
         client_address: None,
         application: settings.application.clone().unwrap_or_else(|| "desktop".into()),
-        started_at: now.wall,
+        started_at,
         agent_version: crate::VERSION.into(),
         monitors: screen.monitors()?,
     };
-    let started = Started { info: info.clone(), boot_id: host.boot_id.clone(), start_boot_us: now.boot_us };
-    let mark = Mark { recording: info.id, boot_id: host.boot_id.clone(), start_boot_us: now.boot_us };
-    let queue = spool.create(started)?;
-    // The mark comes after the queue: found without a queue it would mean nothing.
+    let user = info.user.clone();
+    let started = Started { info: info.clone(), boot_id: host.boot_id.clone(), start_boot_us };
+    let mark = Mark::new(&started, host);
+    let queue = if lost.is_some() {
+        tracing::error!(recording = %id, display = settings.display, %cause,
+            "the queue of the session's recording is gone: going on after what the server has of it");
+        spool.create_after_loss(started, cause)?
+    } else {
+        spool.create(started)?
+    };
+    // The mark comes after the queue: found without a queue it means that the queue was lost.
     screen.set_mark(MARK, Some(&mark.to_string()))?;
-    tracing::info!(recording = %info.id, display = settings.display, user = info.user, "recording begins");
+    if lost.is_none() {
+        tracing::info!(recording = %id, display = settings.display, user, "recording begins");
+    }
     Ok(Session { recorder: Recorder::new(info, wanted, seed), queue })
+}
+
+/// Goes on where the queue of an earlier run ends.
+///
+/// # Errors
+/// The queue cannot be read.
+fn go_on(queue: &Queue, wanted: RecordingSettings, seed: u64) -> Result<Recorder, SpoolError> {
+    let info = queue.started().info.clone();
+    let tail = queue.tail()?;
+    let mut cause = GapCause::AgentRestarted;
+    if queue.lost_tail() {
+        queue.note_lost_tail()?;
+        cause = GapCause::QueueDamaged;
+    }
+    Ok(match tail {
+        Some(tail) => Recorder::resume(info, wanted, seed, tail, cause),
+        None => Recorder::new(info, wanted, seed),
+    })
 }
 
 /// Whether the session on `screen` is still the one that this recording is of.
@@ -196,10 +265,14 @@ mod tests {
             recording: RecordingId::from_bytes([7; 16]),
             boot_id: "5e8ec6b6-7d3f".into(),
             start_boot_us: 12,
+            made: None,
         };
         let text = mark.to_string();
-        assert_eq!(text.parse(), Ok(mark));
-        for bad in ["", "x y z", &format!("{text} more"), text.trim_end_matches("12")] {
+        assert_eq!(text.parse(), Ok(mark.clone()));
+        let by = Mark { made: Some((WallTime::from_micros(77), "key".into())), ..mark };
+        assert_eq!(by.to_string().parse(), Ok(by));
+        for bad in ["", "x y z", &format!("{text} more"), text.trim_end_matches("12"), &format!("{text} x y")]
+        {
             assert_eq!(bad.parse::<Mark>(), Err(()), "{bad}");
         }
     }

@@ -96,16 +96,23 @@ impl DisplaySettings {
 }
 
 /// The queue on disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct SpoolSettings {
     /// Most bytes that wait on disk: at least 64 MiB, 1 GiB by default.
     pub quota_bytes: u64,
-    /// What to do when they are used up.
+    /// Bytes of the disk that stay free whatever the quota says: 256 MiB by default, or 2 % of a small disk.
+    pub least_free_bytes: u64,
+    /// What to do when there is no room any more, by either measure.
     pub when_full: WhenFull,
+    /// With [`WhenFull::StopSession`]: what is done to the session, as a command for the shell.
+    pub stop_command: Option<String>,
+    /// Most bytes of queues that were set aside because the server does not take them, or because they are damaged: 256 MiB by
+    /// default. Beyond that the oldest of them are deleted.
+    pub refused_quota_bytes: u64,
 }
 
-/// What to do when the queue is full. Either way what is missing is declared in the recording.
+/// What to do when the queue is full. Whatever is missing is declared in the recording.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum WhenFull {
@@ -114,6 +121,19 @@ pub enum WhenFull {
     Pause,
     /// Go on recording, and let go of the oldest segment that is queued.
     KeepNewest,
+    /// End the recording, do to the session what the stop command says, and begin another recording once there is room.
+    StopSession,
+}
+
+impl WhenFull {
+    /// The name used in settings, on the command line and in reports.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Pause => "pause",
+            Self::KeepNewest => "keep-newest",
+            Self::StopSession => "stop-session",
+        }
+    }
 }
 
 impl std::str::FromStr for WhenFull {
@@ -123,14 +143,21 @@ impl std::str::FromStr for WhenFull {
         match text {
             "pause" => Ok(Self::Pause),
             "keep-newest" => Ok(Self::KeepNewest),
-            _ => Err(format!("expected pause or keep-newest, got '{text}'")),
+            "stop-session" => Ok(Self::StopSession),
+            _ => Err(format!("expected pause, keep-newest or stop-session, got '{text}'")),
         }
     }
 }
 
 impl Default for SpoolSettings {
     fn default() -> Self {
-        Self { quota_bytes: 1 << 30, when_full: WhenFull::default() }
+        Self {
+            quota_bytes: 1 << 30,
+            least_free_bytes: 256 << 20,
+            when_full: WhenFull::default(),
+            stop_command: None,
+            refused_quota_bytes: 256 << 20,
+        }
     }
 }
 
@@ -184,6 +211,11 @@ impl Settings {
                 self.spool.quota_bytes
             ));
         }
+        if self.spool.stop_command.is_some() && self.spool.when_full != WhenFull::StopSession {
+            return wrong(
+                "stop_command is of no use without when_full = \"stop-session\": set both, or neither".into(),
+            );
+        }
         if self.server.join.is_some() && self.server.join_file.is_some() {
             return wrong("the join token is given twice: use either join or join_file".into());
         }
@@ -201,13 +233,19 @@ mod tests {
         let written: String = text
             .lines()
             .map(|line| match line.strip_prefix('#') {
-                Some(setting) if setting.contains(" = ") || setting.starts_with('[') => setting,
+                Some(setting) if setting.starts_with('[') => setting,
+                Some(setting) if setting.contains(" = ") && !setting.starts_with(' ') => setting,
                 _ => line,
             })
             .map(|line| format!("{line}\n"))
             .collect();
         let example: Settings = toml::from_str(&written).unwrap();
         assert_eq!(example.spool, SpoolSettings::default());
+        for policy in [WhenFull::Pause, WhenFull::KeepNewest, WhenFull::StopSession] {
+            assert_eq!(policy.as_str().parse(), Ok(policy));
+            assert_eq!(serde_json::to_value(policy).unwrap(), policy.as_str());
+            assert!(text.contains(&format!("\"{}\"", policy.as_str())));
+        }
         assert_eq!(example.data, Settings::default().data);
         example.displays.iter().for_each(|display| assert!(display.display.starts_with(':')));
         toml::from_str::<Settings>(text).unwrap();
@@ -243,6 +281,13 @@ mod tests {
             (
                 Settings { spool: SpoolSettings { quota_bytes: 1, ..Default::default() }, ..with(&[":1"]) },
                 "at least 67108864",
+            ),
+            (
+                Settings {
+                    spool: SpoolSettings { stop_command: Some("true".into()), ..Default::default() },
+                    ..with(&[":1"])
+                },
+                "stop-session",
             ),
         ] {
             let error = settings.check().unwrap_err().to_string();

@@ -111,12 +111,15 @@ impl Canvas {
 
 /// Fragments of a sound recording: `segments` segments of `each` fragments, the first of each an anchor.
 pub(crate) fn fragments(info: &RecordingInfo, segments: u64, each: u64) -> Vec<Fragment> {
-    let settings = RecordingSettings { rollover_seconds: 60, key_frame_seconds: 600, ..Default::default() };
-    let mut recorder = Recorder::new(info.clone(), settings, 1);
+    fragments_of(Recorder::new(info.clone(), rolling(), 1), 0, segments, each)
+}
+
+/// The same by a recorder that begins at a later time.
+pub(crate) fn fragments_of(mut recorder: Recorder, from_us: u64, segments: u64, each: u64) -> Vec<Fragment> {
     let (mut kept, mut canvas) = (Kept::new(), Canvas::new(32, 16));
     for segment in 0..segments {
         for number in 0..each {
-            let now = at(segment * 61_000_000 + number * 2_000_000);
+            let now = at(from_us + segment * 61_000_000 + number * 2_000_000);
             canvas.dot((segment * each + number) as u32);
             recorder.picture(now, &canvas.picture(), &[canvas.whole()], &mut kept).unwrap();
             recorder.tick(at(now.media_us + 1_000_000), &mut kept).unwrap();
@@ -124,4 +127,9 @@ pub(crate) fn fragments(info: &RecordingInfo, segments: u64, each: u64) -> Vec<F
     }
     assert_eq!(kept.fragments.len() as u64, segments * each);
     kept.fragments
+}
+
+/// A segment a minute.
+pub(crate) fn rolling() -> RecordingSettings {
+    RecordingSettings { rollover_seconds: 60, key_frame_seconds: 600, ..Default::default() }
 }

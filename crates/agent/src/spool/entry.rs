@@ -23,13 +23,17 @@ pub(super) struct Entry {
     pub(super) offset: u64,
     /// Length of the fragment, the header left out.
     pub(super) length: u32,
+    /// Media time at which the fragment starts, in microseconds.
+    pub(super) start_us: u64,
     bits: u8,
 }
 
 impl Entry {
-    pub(super) fn new(seq: u64, offset: u64, length: u32, flags: Flags) -> Self {
+    /// The entry at `offset` for a fragment of these bytes.
+    pub(super) fn new(seq: u64, offset: u64, fragment: &[u8], flags: Flags) -> Self {
         let bits = u8::from(flags.anchor) | u8::from(flags.first_of_segment) << 1 | u8::from(flags.last) << 2;
-        Self { seq, offset, length, bits }
+        let length = u32::try_from(fragment.len()).unwrap_or(u32::MAX);
+        Self { seq, offset, length, start_us: start_us(fragment), bits }
     }
 
     pub(super) fn is_anchor(&self) -> bool {
@@ -73,8 +77,16 @@ impl Entry {
         let fragment = rest.get(..length as usize).filter(|fragment| fragment.len() <= MAX_RECORD)?;
         let bits = u8::try_from(word(4)).ok()?;
         let seq = u64::from(word(8)) | u64::from(word(12)) << 32;
-        (checksum(header, fragment) == word(20)).then_some(Self { seq, offset: offset as u64, length, bits })
+        let start_us = start_us(fragment);
+        let entry = Self { seq, offset: offset as u64, length, start_us, bits };
+        (checksum(header, fragment) == word(20)).then_some(entry)
     }
+}
+
+/// Where a fragment starts, without opening it: a Chunk record has its opcode, its length in 64 bits, then this in nanoseconds.
+fn start_us(fragment: &[u8]) -> u64 {
+    let start = fragment.get(9..).and_then(|rest| rest.first_chunk());
+    start.map_or(0, |bytes| u64::from_le_bytes(*bytes) / 1_000)
 }
 
 fn checksum(header: &[u8; HEADER], fragment: &[u8]) -> u32 {
@@ -133,7 +145,7 @@ pub(super) mod tests {
         for &seq in seqs {
             let fragment = vec![seq as u8; 10 + seq as usize];
             let flags = Flags { anchor: seq % 4 == 0, ..Flags::default() };
-            let entry = Entry::new(seq, file.len() as u64, fragment.len() as u32, flags);
+            let entry = Entry::new(seq, file.len() as u64, &fragment, flags);
             file.extend(entry.header(&fragment));
             file.extend(&fragment);
         }

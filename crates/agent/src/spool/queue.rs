@@ -7,10 +7,10 @@
 use super::{
     SpoolError, Usage,
     breaks::{Break, Breaks},
-    entry::{self, Entry, HEADER, Scan},
+    entry::{self, Entry, HEADER},
 };
-use playhead_format::{Fragment, FragmentHead, Hash, MAX_RECORD, open_fragment};
-use playhead_model::{RecordingId, RecordingInfo};
+use playhead_format::{Channel, Fragment, FragmentHead, Hash, MetaMessage, open_fragment};
+use playhead_model::{Gap, GapCause, RecordingId, RecordingInfo};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::VecDeque,
@@ -22,12 +22,10 @@ use std::{
 };
 
 /// A file that has grown to this is followed by a new one.
-const FILE_BYTES: u64 = 1 << 20;
-/// The longest file there can be: one that was nearly full when the largest fragment came.
-const MAX_FILE: u64 = FILE_BYTES + (MAX_RECORD + HEADER) as u64;
+pub(super) const FILE_BYTES: u64 = 1 << 20;
 const INFO: &str = "info.json";
-const BREAKS: &str = "breaks.json";
-const SUFFIX: &str = ".queue";
+pub(super) const BREAKS: &str = "breaks.json";
+pub(super) const SUFFIX: &str = ".queue";
 
 /// What stays the same of a recording from its start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -47,34 +45,67 @@ pub(crate) struct Queue {
     state: Mutex<State>,
 }
 
-struct State {
-    folder: PathBuf,
-    files: VecDeque<Piece>,
+pub(super) struct State {
+    pub(super) folder: PathBuf,
+    pub(super) files: VecDeque<Piece>,
     /// The newest file, open for writing.
     writer: Option<File>,
-    breaks: Breaks,
+    pub(super) breaks: Breaks,
     /// What comes next, once anything has come.
-    next_seq: Option<u64>,
-    ended: bool,
-    /// Set aside: nothing more is taken.
+    pub(super) next_seq: Option<u64>,
+    pub(super) ended: bool,
+    /// Set aside or deleted: nothing more is taken.
     closed: bool,
+    /// Because it failed.
+    failed: bool,
     /// Some of the newest fragments could not be read at the start.
-    lost_tail: bool,
+    pub(super) lost_tail: bool,
+    /// The first number that is not known to be durable.
+    durable: u64,
+    /// What keeps it from being queued or sent.
+    trouble: Option<String>,
+    /// The newest gap that this run of the agent has declared.
+    last_gap: Option<Gap>,
 }
 
-struct Piece {
-    path: PathBuf,
-    entries: Vec<Entry>,
+pub(super) struct Piece {
+    pub(super) path: PathBuf,
+    pub(super) entries: Vec<Entry>,
     /// Bytes of its sound entries, and whatever lies between them.
-    length: u64,
+    pub(super) length: u64,
+}
+
+/// What of a recording the server does not have yet.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Waiting {
+    /// Fragments.
+    pub(crate) fragments: u64,
+    /// Their bytes.
+    pub(crate) bytes: u64,
+    /// Media time at which the oldest of them starts.
+    pub(crate) oldest_us: Option<u64>,
+    /// What keeps it from being queued or sent.
+    pub(crate) trouble: Option<String>,
+    /// The newest gap that this run of the agent has declared.
+    pub(crate) last_gap: Option<Gap>,
 }
 
 impl Queue {
-    /// Makes the queue of a new recording in `folder`.
-    pub(super) fn create(folder: PathBuf, started: Started, usage: Arc<Usage>) -> Result<Self, SpoolError> {
+    /// Makes an empty queue in `folder`: of a new recording, or of one whose queue was lost, for the cause given.
+    pub(super) fn create(
+        folder: PathBuf,
+        started: Started,
+        usage: Arc<Usage>,
+        lost: Option<GapCause>,
+    ) -> Result<Self, SpoolError> {
         fs::create_dir_all(&folder).map_err(SpoolError::at(&folder))?;
+        // First: without it the fragments would be sent under numbers that the server has taken already.
+        if let Some(cause) = lost {
+            write_json(&folder.join(BREAKS), &Breaks::after_loss(cause))?;
+        }
         write_json(&folder.join(INFO), &started)?;
-        Ok(Self::with(folder, started, usage, Breaks::default()))
+        let breaks = lost.map(Breaks::after_loss).unwrap_or_default();
+        Ok(Self::with(folder, started, usage, breaks))
     }
 
     /// Opens what an earlier run left in `folder`. A torn tail is cut off; what is damaged in the middle becomes a hole.
@@ -98,7 +129,11 @@ impl Queue {
             next_seq: None,
             ended: false,
             closed: false,
+            failed: false,
             lost_tail: false,
+            durable: 0,
+            trouble: None,
+            last_gap: None,
         };
         Self { started, usage, state: Mutex::new(state) }
     }
@@ -126,6 +161,51 @@ impl Queue {
         self.lock().lost_tail
     }
 
+    /// Notes that the server may have more than what is left here after damage.
+    ///
+    /// # Errors
+    /// It cannot be written down.
+    pub(crate) fn note_lost_tail(&self) -> Result<(), SpoolError> {
+        let mut state = self.lock();
+        let breaks = match state.next_seq {
+            Some(next) => {
+                let mut breaks = state.breaks.clone();
+                breaks.lost_before(next, GapCause::QueueDamaged);
+                breaks
+            }
+            None => Breaks::after_loss(GapCause::QueueDamaged),
+        };
+        write_json(&state.folder.join(BREAKS), &breaks)?;
+        state.breaks = breaks;
+        Ok(())
+    }
+
+    /// What the server does not have yet.
+    pub(crate) fn unsent(&self) -> Waiting {
+        let state = self.lock();
+        let mut waiting = Waiting {
+            trouble: state.trouble.clone(),
+            last_gap: state.last_gap.clone(),
+            ..Waiting::default()
+        };
+        for file in state.files.iter().rev() {
+            for entry in file.entries.iter().rev() {
+                if state.breaks.number(entry.seq) < state.durable {
+                    return waiting;
+                }
+                waiting.fragments += 1;
+                waiting.bytes += u64::from(entry.length);
+                waiting.oldest_us = Some(entry.start_us);
+            }
+        }
+        waiting
+    }
+
+    /// Says what keeps it from being queued or sent; none when nothing does any more.
+    pub(crate) fn set_trouble(&self, trouble: Option<String>) {
+        self.lock().trouble = trouble;
+    }
+
     /// Bytes on disk.
     #[cfg(test)]
     pub(crate) fn bytes(&self) -> u64 {
@@ -143,6 +223,7 @@ impl Queue {
     }
 
     /// The oldest fragment that is kept, as (as recorded, as sent).
+    #[cfg(test)]
     pub(crate) fn first(&self) -> Option<(u64, u64)> {
         let state = self.lock();
         let seq = state.files.iter().find_map(|file| file.entries.first())?.seq;
@@ -162,6 +243,12 @@ impl Queue {
             .collect()
     }
 
+    /// The number under which the next fragment will be sent.
+    pub(crate) fn end(&self) -> u64 {
+        let state = self.lock();
+        state.breaks.number(state.next_seq.unwrap_or(0))
+    }
+
     /// The fragment that is sent under `number`, as recorded.
     pub(crate) fn seq_of(&self, number: u64) -> Option<u64> {
         let state = self.lock();
@@ -175,7 +262,7 @@ impl Queue {
     /// The hole right before a fragment, and whether any hole lies before it.
     pub(crate) fn holes(&self, seq: u64) -> (Option<Break>, bool) {
         let state = self.lock();
-        (state.breaks.before(seq).copied(), state.breaks.number(seq) != seq)
+        (state.breaks.before(seq).copied(), state.breaks.any_before(seq))
     }
 
     /// The number under which a fragment is sent.
@@ -211,13 +298,16 @@ impl Queue {
         let mut state = self.lock();
         let expected = state.next_seq.unwrap_or(fragment.head.seq);
         if state.closed || state.ended {
-            return Err(SpoolError::Closed { recording: self.id() });
+            return Err(SpoolError::Closed { recording: self.id(), failed: state.failed });
         }
         if fragment.head.seq != expected {
             return Err(SpoolError::OutOfOrder { expected, actual: fragment.head.seq });
         }
         let before = state.files.back().map_or(0, |file| file.length);
         let grown = state.append(fragment)?;
+        if fragment.head.flags.gap_before {
+            state.last_gap = declared(fragment).or(state.last_gap.take());
+        }
         self.usage.add(grown);
         tracing::trace!(recording = %self.id(), seq = fragment.head.seq, before, grown, "fragment queued");
         Ok(())
@@ -229,6 +319,8 @@ impl Queue {
     /// A file cannot be deleted; it is tried again next time.
     pub(crate) fn forget_before(&self, number: u64) -> Result<(), SpoolError> {
         let mut state = self.lock();
+        state.durable = state.durable.max(number);
+        state.trouble = None;
         while state.files.len() > 1 {
             let last = state.files.front().and_then(|file| file.entries.last());
             if last.is_some_and(|last| state.breaks.number(last.seq) >= number) {
@@ -245,21 +337,31 @@ impl Queue {
         let starts = |file: &Piece| file.entries.first().is_some_and(Entry::is_first_of_segment);
         let Some(keep) = state.files.iter().skip(1).position(starts) else { return Ok(false) };
         let first = state.files[keep + 1].entries[0].seq;
-        // Noted first: a crash in between deletes the files at the next start.
-        let mut breaks = state.breaks.clone();
-        breaks.drop_before(first);
-        write_json(&state.folder.join(BREAKS), &breaks)?;
-        state.breaks = breaks;
+        state.note_dropped(first)?;
         for _ in 0..=keep {
             self.usage.remove(state.delete_front()?);
         }
         Ok(true)
     }
 
-    /// When the oldest fragment was written, as far as the file system knows.
-    pub(super) fn oldest(&self) -> Option<std::time::SystemTime> {
-        let state = self.lock();
-        fs::metadata(&state.files.front()?.path).and_then(|meta| meta.modified()).ok()
+    /// Lets go of everything before the fragment `seq`, which comes next and begins a segment. Returns whether there was anything.
+    pub(super) fn drop_all_before(&self, seq: u64) -> Result<bool, SpoolError> {
+        let mut state = self.lock();
+        if state.files.is_empty() || state.next_seq != Some(seq) {
+            return Ok(false);
+        }
+        state.note_dropped(seq)?;
+        state.writer = None;
+        while !state.files.is_empty() {
+            self.usage.remove(state.delete_front()?);
+        }
+        Ok(true)
+    }
+
+    /// Wall clock, in microseconds since the Unix epoch, at the start of the oldest fragment that is kept.
+    pub(super) fn oldest(&self) -> Option<i64> {
+        let oldest = self.lock().files.iter().find_map(|file| file.entries.first())?.start_us;
+        Some(self.started.info.started_at.plus_micros(i64::try_from(oldest).unwrap_or(i64::MAX)).as_micros())
     }
 
     /// The server wants `number` next. What the queue let go of is counted now.
@@ -276,23 +378,23 @@ impl Queue {
         Ok(())
     }
 
-    /// Takes nothing more, and moves to another folder.
-    pub(super) fn close(&self, folder: PathBuf) -> Result<(), SpoolError> {
+    /// Takes nothing more, and moves to another folder. Whoever reads it meanwhile is told that it is gone.
+    pub(super) fn close(&self, folder: &Path, failed: bool) -> Result<(), SpoolError> {
         let mut state = self.lock();
-        state.closed = true;
-        state.writer = None;
-        fs::rename(&state.folder, &folder).map_err(SpoolError::at(&state.folder))?;
-        state.folder = folder;
-        Ok(())
+        self.usage.remove(state.close());
+        state.failed = failed;
+        match fs::rename(&state.folder, folder) {
+            // It was deleted under our hands: what is left is the note.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => fs::create_dir_all(folder),
+            renamed => renamed,
+        }
+        .map_err(SpoolError::at(&state.folder))
     }
 
     /// Deletes everything.
     pub(super) fn delete(&self) -> Result<(), SpoolError> {
         let mut state = self.lock();
-        state.closed = true;
-        state.writer = None;
-        let length: u64 = state.files.drain(..).map(|file| file.length).sum();
-        self.usage.remove(length);
+        self.usage.remove(state.close());
         fs::remove_dir_all(&state.folder).map_err(SpoolError::at(&state.folder))
     }
 
@@ -303,13 +405,29 @@ impl Queue {
 }
 
 impl State {
-    fn newest(&self) -> Option<&Entry> {
+    pub(super) fn newest(&self) -> Option<&Entry> {
         self.files.iter().rev().find_map(|file| file.entries.last())
+    }
+
+    /// Takes nothing more and gives nothing any more. Returns the bytes it had.
+    fn close(&mut self) -> u64 {
+        self.closed = true;
+        self.writer = None;
+        self.files.drain(..).map(|file| file.length).sum()
+    }
+
+    /// Writes down that everything before `first` is let go of for lack of room. Before it is done: a crash in between
+    /// deletes the files at the next start.
+    fn note_dropped(&mut self, first: u64) -> Result<(), SpoolError> {
+        let mut breaks = self.breaks.clone();
+        breaks.drop_before(first, GapCause::QueueFull);
+        write_json(&self.folder.join(BREAKS), &breaks)?;
+        self.breaks = breaks;
+        Ok(())
     }
 
     fn append(&mut self, fragment: &Fragment) -> Result<u64, SpoolError> {
         let flags = fragment.head.flags;
-        let length = u32::try_from(fragment.bytes.len()).unwrap_or(u32::MAX);
         let full = self.files.back().is_none_or(|file| file.length >= FILE_BYTES);
         if full || flags.first_of_segment || self.writer.is_none() {
             self.next_file(fragment.head.seq, full || flags.first_of_segment)?;
@@ -317,7 +435,7 @@ impl State {
         let (Some(file), Some(writer)) = (self.files.back_mut(), &self.writer) else {
             return Err(SpoolError::OutOfOrder { expected: fragment.head.seq, actual: fragment.head.seq });
         };
-        let entry = Entry::new(fragment.head.seq, file.length, length, flags);
+        let entry = Entry::new(fragment.head.seq, file.length, &fragment.bytes, flags);
         let written = writer
             .write_all_at(&entry.header(&fragment.bytes), entry.offset)
             .and_then(|()| writer.write_all_at(&fragment.bytes, entry.offset + HEADER as u64));
@@ -354,7 +472,7 @@ impl State {
         Ok(())
     }
 
-    fn delete_front(&mut self) -> Result<u64, SpoolError> {
+    pub(super) fn delete_front(&mut self) -> Result<u64, SpoolError> {
         let Some(front) = self.files.front() else { return Ok(0) };
         match fs::remove_file(&front.path) {
             Ok(()) => {}
@@ -363,113 +481,19 @@ impl State {
         }
         Ok(self.files.pop_front().map_or(0, |file| file.length))
     }
-
-    /// Reads the folder at the start.
-    fn load(&mut self, recording: &RecordingId) -> Result<(), SpoolError> {
-        let paths = queue_files(&self.folder)?;
-        let count = paths.len();
-        let known = self.breaks.clone();
-        let dropped_before = known.dropped_before();
-        // Something is missing right before what comes next, and no anchor has come since.
-        let mut broken = false;
-        for (at, path) in paths.into_iter().enumerate() {
-            let is_newest = at + 1 == count;
-            let bytes = read_bounded(&path)?;
-            let Scan { entries, damaged_at, torn } = entry::scan(&bytes);
-            if damaged_at.is_some() || (torn > 0 && !is_newest) {
-                tracing::error!(%recording, file = %path.display(), offset = ?damaged_at,
-                    "the queue is damaged: what cannot be read is left out; check the disk");
-            }
-            let length = bytes.len() as u64 - if is_newest { torn } else { 0 };
-            self.files.push_back(Piece { path, entries: Vec::new(), length });
-            let mut sound_to = 0;
-            for entry in entries {
-                let newest = self.newest().map(|newest| newest.seq);
-                let is_old = newest.is_some_and(|newest| entry.seq <= newest);
-                if is_old || dropped_before.is_some_and(|first| entry.seq < first) {
-                    sound_to = entry.end();
-                    continue;
-                }
-                broken |= entry.offset != sound_to || newest.is_some_and(|newest| entry.seq != newest + 1);
-                sound_to = entry.end();
-                if broken && entry.is_anchor() {
-                    broken = false;
-                    match newest {
-                        Some(newest) => _ = self.breaks.damaged(newest, entry.seq),
-                        None => self.breaks.drop_before(entry.seq),
-                    }
-                }
-                if let (false, Some(file)) = (broken, self.files.back_mut()) {
-                    file.entries.push(entry);
-                }
-            }
-            broken |= torn > 0 && !is_newest;
-            if is_newest && torn > 0 {
-                tracing::warn!(%recording, torn, "cutting off a half-written fragment");
-                self.cut_newest(length)?;
-            }
-        }
-        // What was let go of just before a crash may still be there.
-        while self.files.len() > 1 && self.files.front().is_some_and(|file| file.entries.is_empty()) {
-            self.delete_front()?;
-        }
-        if broken {
-            self.cut_tail()?;
-        }
-        self.next_seq = self.newest().map(|entry| entry.seq + 1);
-        self.ended = self.newest().is_some_and(Entry::is_last);
-        if self.breaks != known
-            && let Err(error) = write_json(&self.folder.join(BREAKS), &self.breaks)
-        {
-            // The next start finds the same.
-            tracing::error!(%recording, %error, "cannot note what is damaged");
-        }
-        Ok(())
-    }
-
-    /// Nothing after the damage can be used: takes it away, so that what comes next cannot be mistaken for it.
-    fn cut_tail(&mut self) -> Result<(), SpoolError> {
-        self.lost_tail = true;
-        while self.files.len() > 1 && self.files.back().is_some_and(|file| file.entries.is_empty()) {
-            if let Some(file) = self.files.pop_back() {
-                fs::remove_file(&file.path).map_err(SpoolError::at(&file.path))?;
-            }
-        }
-        self.cut_newest(self.newest().map_or(0, Entry::end))
-    }
-
-    fn cut_newest(&mut self, length: u64) -> Result<(), SpoolError> {
-        let Some(file) = self.files.back_mut() else { return Ok(()) };
-        let cut = File::options().write(true).open(&file.path).and_then(|open| open.set_len(length));
-        cut.map_err(SpoolError::at(&file.path))?;
-        file.length = length;
-        Ok(())
-    }
 }
 
-fn queue_files(folder: &Path) -> Result<Vec<PathBuf>, SpoolError> {
-    let mut paths = Vec::new();
-    for entry in fs::read_dir(folder).map_err(SpoolError::at(folder))? {
-        let path = entry.map_err(SpoolError::at(folder))?.path();
-        if path.file_name().is_some_and(|name| name.to_string_lossy().ends_with(SUFFIX)) {
-            paths.push(path);
-        }
-    }
-    paths.sort();
-    Ok(paths)
+/// The gap that a fragment declares.
+fn declared(fragment: &Fragment) -> Option<Gap> {
+    let open = open_fragment(&fragment.bytes).ok()?;
+    let metas = open.messages().flatten().filter(|message| message.channel == Channel::Meta.id());
+    metas.into_iter().find_map(|message| match MetaMessage::parse(message.data) {
+        MetaMessage::Gap { from_us, to_us, cause } => Some(Gap { from_us, to_us, cause }),
+        _ => None,
+    })
 }
 
-fn read_bounded(path: &Path) -> Result<Vec<u8>, SpoolError> {
-    let failed = SpoolError::at(path);
-    let length = fs::metadata(path).map_err(SpoolError::at(path))?.len();
-    if length > MAX_FILE {
-        let reason = format!("expected at most {MAX_FILE} bytes, got {length}");
-        return Err(failed(io::Error::new(io::ErrorKind::InvalidData, reason)));
-    }
-    fs::read(path).map_err(failed)
-}
-
-fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), SpoolError> {
+pub(super) fn write_json<T: Serialize>(path: &Path, value: &T) -> Result<(), SpoolError> {
     let json = serde_json::to_vec(value).map_err(|error| SpoolError::at(path)(error.into()))?;
     Ok(playhead_net::write_private(path, &json)?)
 }

@@ -6,8 +6,13 @@ use playhead_model::GapCause;
 use std::os::unix::fs::FileExt as _;
 use tempfile::TempDir;
 
+/// Where a recording's folder goes when it is set aside for the first time.
+fn aside(folder: &Path) -> PathBuf {
+    format!("{}.refused", folder.display()).into()
+}
+
 fn settings(quota_bytes: u64, when_full: WhenFull) -> SpoolSettings {
-    SpoolSettings { quota_bytes, when_full }
+    SpoolSettings { quota_bytes, when_full, ..SpoolSettings::default() }
 }
 
 fn open(folder: &Path) -> Spool {
@@ -165,7 +170,7 @@ fn what_is_durable_leaves_except_for_the_newest_file() {
 fn a_full_queue_refuses_or_lets_go_of_the_oldest_segment() {
     let made = fragments(&info(1), 4, 3);
     let segment: u64 = made[..3].iter().map(|fragment| fragment.bytes.len() as u64 + 24).sum();
-    for when_full in [WhenFull::Pause, WhenFull::KeepNewest] {
+    for when_full in [WhenFull::Pause, WhenFull::StopSession, WhenFull::KeepNewest] {
         let folder = tempfile::tempdir().unwrap();
         let spool = Spool::open(folder.path(), settings(segment * 9 / 4, when_full)).unwrap();
         let queue = spool.create(started(1)).unwrap();
@@ -177,7 +182,7 @@ fn a_full_queue_refuses_or_lets_go_of_the_oldest_segment() {
         }
         assert!(spool.bytes() <= segment * 9 / 4);
         match when_full {
-            WhenFull::Pause => {
+            WhenFull::Pause | WhenFull::StopSession => {
                 assert!(refused.unwrap().is_full());
                 assert!(!spool.has_room());
                 queue.forget_before(6).unwrap();
@@ -194,7 +199,7 @@ fn a_full_queue_refuses_or_lets_go_of_the_oldest_segment() {
                 queue.settle(2).unwrap();
                 assert_eq!(queue.first(), Some((first, 2)));
                 let hole = queue.holes(first).0.unwrap();
-                assert_eq!((hole.missing, hole.cause), (first - 2, GapCause::QueueFull));
+                assert_eq!((hole.missing, hole.cause), (first as i64 - 2, GapCause::QueueFull));
                 drop((queue, spool));
                 let queue = open(folder.path()).get(info(1).id).unwrap();
                 queue.settle(2).unwrap();
@@ -273,11 +278,12 @@ fn folders_that_are_no_queue_do_not_stop_the_others() {
     assert_eq!(spool.all().len(), 1);
     assert!(aside(&broken).exists() && !broken.exists());
 
-    spool.set_aside(info(1).id, "the server refused it").unwrap();
+    spool.set_aside(info(1).id, "the server refused it", false).unwrap();
     assert_eq!(spool.all().len(), 0);
     let aside = aside(&folder.path().join(info(1).id.to_string()));
     assert_eq!(fs::read_to_string(aside.join("why.txt")).unwrap(), "the server refused it\n");
-    assert!(open(folder.path()).bytes() > 0, "it still takes up room");
+    let again = open(folder.path());
+    assert_eq!((again.bytes(), again.standing().refused.len()), (0, 2), "it has room of its own");
 }
 
 #[test]
@@ -287,6 +293,96 @@ fn a_queue_set_aside_takes_nothing_more() {
     let queue = spool.create(started(1)).unwrap();
     let made = fragments(&info(1), 1, 2);
     spool.append(&queue, &made[0]).unwrap();
-    spool.set_aside(queue.id(), "x").unwrap();
+    spool.set_aside(queue.id(), "x", false).unwrap();
     assert!(matches!(spool.append(&queue, &made[1]), Err(SpoolError::Closed { .. })));
+}
+
+#[test]
+fn the_newest_stays_when_there_is_but_one_segment() {
+    let made = fragments(&info(1), 2, 3);
+    let segment: u64 = made[..3].iter().map(|fragment| fragment.bytes.len() as u64 + 24).sum();
+    let folder = tempfile::tempdir().unwrap();
+    let spool = Spool::open(folder.path(), settings(segment + 10, WhenFull::KeepNewest)).unwrap();
+    // A session that is over has one segment too: it goes first, and whole.
+    let over = spool.create(started(2)).unwrap();
+    let other = fragments(&info(2), 1, 1);
+    spool.append(&over, &other[0]).unwrap();
+    let end = crate::recorder::end_after(&other[0].head, other[0].hash, playhead_model::EndReason::AgentLost);
+    spool.append(&over, &end.unwrap()).unwrap();
+    let queue = spool.create(started(1)).unwrap();
+    for fragment in &made[..3] {
+        spool.append(&queue, fragment).unwrap();
+    }
+    assert!(spool.get(info(2).id).is_none());
+    assert_eq!((spool.standing().let_go, spool.standing().full), (1, true));
+    spool.append(&queue, &made[3]).unwrap();
+    assert_eq!(queue.first().unwrap().0, 3, "everything before the new segment");
+    // Killed before the new segment was written: the next run numbers from 0, after a gap.
+    let (cut, _) = (copy(folder.path()), drop((queue, spool)));
+    for file in files(cut.path()) {
+        fs::remove_file(file).unwrap();
+    }
+    let queue = open(cut.path()).get(info(1).id).unwrap();
+    queue.settle(2).unwrap();
+    assert_eq!((queue.number(0), queue.holes(0).0.unwrap().cause), (2, GapCause::QueueFull));
+}
+
+#[test]
+fn little_space_on_the_disk_counts_as_full() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path());
+    let queue = spool.create(started(1)).unwrap();
+    let made = fragments(&info(1), 1, 2);
+    spool.append(&queue, &made[0]).unwrap();
+    spool.take_space(u64::MAX);
+    let error = spool.append(&queue, &made[1]).unwrap_err();
+    assert!(error.is_full() && error.to_string().contains("least_free_bytes"), "{error}");
+    assert!(!spool.has_room() && spool.standing().full);
+    assert!(queue.unsent().trouble.unwrap().contains("free"));
+    spool.take_space(0);
+    assert!(spool.has_room());
+    spool.append(&queue, &made[1]).unwrap();
+    let standing = spool.standing();
+    assert!(!standing.full && standing.free > standing.least_free);
+    let waiting = queue.unsent();
+    let bytes: usize = made.iter().map(|fragment| fragment.bytes.len()).sum();
+    assert_eq!((waiting.fragments, waiting.bytes, waiting.oldest_us), (2, bytes as u64, Some(0)));
+    queue.forget_before(1).unwrap();
+    let waiting = queue.unsent();
+    assert_eq!((waiting.fragments, waiting.oldest_us), (1, Some(made[1].head.start_us)));
+    assert_eq!(waiting.trouble, None);
+}
+
+#[test]
+fn a_damaged_queue_never_stops_the_others() {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = open(folder.path());
+    for byte in 1..=6 {
+        let queue = spool.create(started(byte)).unwrap();
+        for fragment in fragments(&info(byte), 2, 3) {
+            spool.append(&queue, &fragment).unwrap();
+        }
+    }
+    drop(spool);
+    let of = |byte: u8| folder.path().join(info(byte).id.to_string());
+    let first = |byte: u8| {
+        let files = fs::read_dir(of(byte)).unwrap().map(|entry| entry.unwrap().path());
+        files.filter(|path| path.extension().is_some_and(|suffix| suffix == "queue")).min().unwrap()
+    };
+    fs::write(of(1).join("info.json"), b"\xff").unwrap();
+    fs::write(of(2).join("breaks.json"), b"[").unwrap();
+    fs::remove_file(of(3).join("info.json")).unwrap();
+    fs::write(first(4), vec![0x50; 5_000]).unwrap();
+    let file = first(5);
+    fs::remove_file(&file).unwrap();
+    fs::create_dir(&file).unwrap();
+
+    let spool = open(folder.path());
+    let open: Vec<RecordingId> = spool.all().iter().map(|queue| queue.id()).collect();
+    assert_eq!(open, [info(4).id, info(6).id]);
+    assert_eq!(spool.get(info(4).id).unwrap().first().unwrap().0, 3, "from the next anchor on");
+    assert_eq!(spool.get(info(6).id).unwrap().waiting(0).len(), 6);
+    let refused = spool.standing().refused;
+    assert_eq!(refused.len(), 4);
+    assert!(refused.iter().all(|refused| !refused.why.is_empty() && refused.name.ends_with(".refused")));
 }

@@ -77,7 +77,7 @@ pub(super) struct Request {
 impl Lane {
     /// The lane of a queue; blocking.
     pub(super) fn new(queue: Arc<Queue>) -> Self {
-        let outbox = outbox(&queue);
+        let outbox = unbroken(&queue);
         Self { queue, phase: Phase::Closed, mismatches: 0, outbox, before: None }
     }
 
@@ -117,7 +117,7 @@ impl Lane {
     /// The server is somewhere else than is possible, or the queue's disk fails.
     pub(super) fn opened(&mut self, opened: &Opened) -> Result<(), LaneError> {
         self.queue.settle(opened.next_seq)?;
-        self.outbox = outbox(&self.queue);
+        self.outbox = outbox(&self.queue, opened.next_seq);
         self.outbox.opened(opened.next_seq)?;
         let (hash, segment) = match opened.next_seq {
             0 => (genesis(self.recording()), None),
@@ -161,9 +161,20 @@ impl Lane {
     }
 }
 
-fn outbox(queue: &Queue) -> Outbox {
-    let first = queue.first().map_or(0, |(_, number)| number);
-    Outbox::new(first, queue.waiting(first).into_iter().map(|(_, length)| length), WINDOW)
+/// What is queued from number `from` on. What is before it the server has, under whatever numbers.
+fn outbox(queue: &Queue, from: u64) -> Outbox {
+    let waiting = queue.waiting(from);
+    let first = waiting.first().map_or_else(|| queue.end().min(from), |(number, _)| *number);
+    Outbox::new(first, waiting.into_iter().map(|(_, length)| length), WINDOW)
+}
+
+/// The newest of what is queued, as far back as the numbers follow one another, while it is not known what the server has.
+fn unbroken(queue: &Queue) -> Outbox {
+    let mut waiting = queue.waiting(0);
+    let breaks = waiting.windows(2).rposition(|pair| pair[0].0 + 1 != pair[1].0);
+    waiting.drain(..breaks.map_or(0, |at| at + 1));
+    let first = waiting.first().map_or_else(|| queue.end(), |(number, _)| *number);
+    Outbox::new(first, waiting.into_iter().map(|(_, length)| length), WINDOW)
 }
 
 impl Request {

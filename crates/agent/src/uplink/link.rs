@@ -4,6 +4,7 @@ use super::{
     Shared,
     lane::{Lane, LaneError, Phase, Ready},
 };
+use crate::spool::Queue;
 use bytes::{Bytes, BytesMut};
 use playhead_model::{RecordingId, RecordingSettings};
 use playhead_net::Upgraded;
@@ -233,15 +234,18 @@ impl Link<'_> {
 
     /// Looks what was queued since.
     async fn refresh(&mut self) -> Result<(), LinkError> {
-        let known: BTreeMap<RecordingId, u64> =
-            self.lanes.iter().map(|(&id, lane)| (id, lane.end())).collect();
+        let known: BTreeMap<RecordingId, (Arc<Queue>, u64)> =
+            self.lanes.iter().map(|(&id, lane)| (id, (Arc::clone(&lane.queue), lane.end()))).collect();
         let spool = Arc::clone(&self.shared.spool);
         let news = tokio::task::spawn_blocking(move || {
             let queues = spool.all().into_iter().filter(|queue| !queue.is_unused());
             queues
                 .map(|queue| match known.get(&queue.id()) {
-                    Some(&end) => (queue.id(), None, queue.waiting(end)),
-                    None => (queue.id(), Some(Lane::new(queue)), Vec::new()),
+                    Some((known, end)) if Arc::ptr_eq(known, &queue) => {
+                        (queue.id(), None, queue.waiting(*end))
+                    }
+                    // New, or after the one before it failed.
+                    _ => (queue.id(), Some(Lane::new(queue)), Vec::new()),
                 })
                 .collect::<Vec<_>>()
         })
@@ -250,6 +254,7 @@ impl Link<'_> {
         self.lanes.retain(|id, _| present.contains(id));
         for (id, new, more) in news {
             if let Some(lane) = new {
+                self.ready = self.ready.take().filter(|ready| ready.recording != id);
                 self.lanes.insert(id, lane);
             }
             if let Some(lane) = self.lanes.get_mut(&id) {
@@ -298,6 +303,11 @@ impl Link<'_> {
                 Err(LaneError::Spool(crate::spool::SpoolError::NotThere { .. })) => {
                     tracing::info!(recording = %id, "the queue let go of what was to be sent next: opening the recording again");
                     self.reopen(id);
+                }
+                Err(error @ (LaneError::Spool(_) | LaneError::Format(_))) => {
+                    tracing::error!(recording = %id, %error,
+                        "what is queued cannot be read: it is kept in spool/{id}.refused, and the recording goes on with a new queue; check the disk");
+                    self.set_aside(id, &error.to_string(), true).await?;
                 }
                 Err(error) => self.give_up(id, &error.to_string()).await?,
             }
@@ -356,7 +366,7 @@ impl Link<'_> {
                 tracing::info!(recording = %id, "the server says that the recording has ended: beginning another");
                 // In this order: a display that begins anew must not find the old queue.
                 self.forget(id).await?;
-                self.shared.registry.renew(id);
+                self.shared.registry.renew(id, false);
                 Ok(())
             }
             Ok(()) => self.forget_if_done(id).await,
@@ -388,6 +398,7 @@ impl Link<'_> {
         match Refusal::try_from(refused.reason).unwrap_or(Refusal::Unspecified) {
             Refusal::Unspecified | Refusal::Later => {
                 tracing::warn!(recording = %id, reason = text, "the server takes nothing now: trying again in {} s", LATER.as_secs());
+                lane.queue.set_trouble(Some(format!("the server takes nothing now: {text}")));
                 lane.close(Phase::Later(Instant::now() + LATER));
                 Ok(())
             }
@@ -406,13 +417,19 @@ impl Link<'_> {
     async fn give_up(&mut self, id: RecordingId, why: &str) -> Result<(), LinkError> {
         tracing::error!(recording = %id, error = why,
             "this recording cannot be sent any further: what is queued is kept in spool/{id}.refused; tell the administrator of the server");
+        self.set_aside(id, why, false).await
+    }
+
+    /// Closes a queue and keeps it out of the way. Its display goes on with the same recording, or with another.
+    async fn set_aside(&mut self, id: RecordingId, why: &str, same: bool) -> Result<(), LinkError> {
         self.lanes.remove(&id);
         self.ready = self.ready.take().filter(|ready| ready.recording != id);
         let (spool, why) = (Arc::clone(&self.shared.spool), why.to_owned());
-        if let Err(error) = tokio::task::spawn_blocking(move || spool.set_aside(id, &why)).await? {
+        if let Err(error) = tokio::task::spawn_blocking(move || spool.set_aside(id, &why, same)).await? {
             tracing::error!(recording = %id, %error, "cannot set its queue aside");
         }
-        self.shared.registry.renew(id);
+        // In this order: a display that begins anew must not find the old queue.
+        self.shared.registry.renew(id, same);
         Ok(())
     }
 

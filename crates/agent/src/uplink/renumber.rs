@@ -72,9 +72,14 @@ pub(super) fn renumber(
     }
     for message in open.messages().skip(1) {
         let message = message?;
-        let is_particulars = message.channel == Channel::Meta.id()
-            && matches!(MetaMessage::parse(message.data), MetaMessage::Recording { .. });
-        if let Some(channel) = Channel::from_id(message.channel).filter(|_| !(is_particulars && begins)) {
+        // The hole's gap goes from what the server has to this fragment, whatever the agent took for missing when it was recorded.
+        let is_replaced = message.channel == Channel::Meta.id()
+            && match MetaMessage::parse(message.data) {
+                MetaMessage::Recording { .. } => begins,
+                MetaMessage::Gap { .. } => hole.is_some(),
+                _ => false,
+            };
+        if let Some(channel) = Channel::from_id(message.channel).filter(|_| !is_replaced) {
             builder.push(channel, message.log_time_us, message.publish_time_us, message.data)?;
         }
     }

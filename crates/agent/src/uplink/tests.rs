@@ -3,17 +3,18 @@
 use super::*;
 use crate::{
     identity::Identity,
+    recorder::Recorder,
     settings::{SpoolSettings, WhenFull},
-    spool::Started,
-    testing::{fragments, info},
+    spool::{SpoolError, Started},
+    testing::{fragments, fragments_of, info, rolling},
 };
 use axum::{Json, Router, extract::State, routing::get, routing::post};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use hyper_util::rt::TokioIo;
-use playhead_format::{Chain, open_fragment};
-use playhead_model::{AgentId, RecordingId, RecordingSettings, SiteId};
+use playhead_format::{Chain, MetaMessage, open_fragment};
+use playhead_model::{AgentId, GapCause, RecordingId, RecordingSettings, SiteId};
 use playhead_net::{Authority, Challenges, Listener};
 use playhead_protocol::{
     AGENT_ENROL_PATH, CHALLENGE_PATH, VERSION, frame,
@@ -359,7 +360,10 @@ async fn a_recording_that_the_server_has_ended_is_begun_anew() {
     stage.site.told().finished = true;
     let drain = CancellationToken::new();
     let running = tokio::spawn(stage.uplink().run(drain.clone()));
-    until("the display to begin anew", || control.take().renew == Some(one.id())).await;
+    until("the display to begin anew", || {
+        control.take().renew.is_some_and(|renew| renew.recording == one.id())
+    })
+    .await;
     until("the queue to go", || stage.spool.get(one.id()).is_none()).await;
     drain.cancel();
     running.await.unwrap().unwrap();
@@ -369,7 +373,11 @@ async fn a_recording_that_the_server_has_ended_is_begun_anew() {
 async fn what_a_full_queue_let_go_of_is_declared_and_the_rest_still_follows() {
     let made = fragments(&info(1), 4, 3);
     let segment: u64 = made[..3].iter().map(|fragment| fragment.bytes.len() as u64 + 24).sum();
-    let settings = SpoolSettings { quota_bytes: segment * 5 / 2, when_full: WhenFull::KeepNewest };
+    let settings = SpoolSettings {
+        quota_bytes: segment * 5 / 2,
+        when_full: WhenFull::KeepNewest,
+        ..SpoolSettings::default()
+    };
     let stage = Stage::new(settings).await;
     let started = Started { info: info(1), boot_id: "boot".into(), start_boot_us: 0 };
     let queue = stage.spool.create(started).unwrap();
@@ -396,4 +404,141 @@ async fn what_a_full_queue_let_go_of_is_declared_and_the_rest_still_follows() {
     assert!(first.head().flags.gap_before && first.head().flags.first_of_segment);
     drop(told);
     assert!(stage.spool.all().is_empty());
+}
+
+/// What a server has and what follows, as (gaps declared, number of fragments).
+fn gaps(stage: &Stage, id: RecordingId) -> Vec<(u64, u64, GapCause)> {
+    let told = stage.site.told();
+    let mut gaps = Vec::new();
+    for record in &told.recordings[&id].records {
+        let open = open_fragment(record).unwrap();
+        for message in open.messages().map(Result::unwrap).filter(|message| message.channel == 2) {
+            if let MetaMessage::Gap { from_us, to_us, cause } = MetaMessage::parse(message.data) {
+                gaps.push((from_us, to_us, cause));
+            }
+        }
+    }
+    gaps
+}
+
+impl Stage {
+    /// Sends what is queued.
+    async fn send(&self) {
+        let drain = CancellationToken::new();
+        drain.cancel();
+        self.uplink().run(drain).await.unwrap();
+    }
+
+    /// What a restarted agent finds.
+    fn reopen(&mut self) {
+        self.spool =
+            Arc::new(Spool::open(&self.folder.path().join("spool"), SpoolSettings::default()).unwrap());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_whose_queue_is_gone_goes_on_after_what_the_server_has() {
+    for known in [true, false] {
+        let mut stage = Stage::new(SpoolSettings::default()).await;
+        let old = stage.fill(1);
+        let end_us = fragments(&info(1), 2, 3)[5].head.end_us;
+        if known {
+            stage.send().await;
+            assert_eq!(stage.site.count(old.id()), 6);
+        }
+        std::fs::remove_dir_all(stage.folder.path().join("spool")).unwrap();
+        stage.reopen();
+        let started = Started { info: info(1), boot_id: "boot".into(), start_boot_us: 0 };
+        let queue = stage.spool.create_after_loss(started, GapCause::AgentRestarted).unwrap();
+        let more = fragments_of(Recorder::new(info(1), rolling(), 2), 400_000_000, 2, 2);
+        for fragment in &more[..3] {
+            stage.spool.append(&queue, fragment).unwrap();
+        }
+        stage.send().await;
+        // Again a restart, an ordinary one: the numbers stay.
+        drop(queue);
+        stage.reopen();
+        let queue = stage.spool.get(info(1).id).unwrap();
+        stage.spool.append(&queue, &more[3]).unwrap();
+        stage.end(&queue);
+        stage.send().await;
+        let before = if known { 6 } else { 0 };
+        assert_eq!(stage.site.count(queue.id()), before + 5, "the server checked the chain of each");
+        let from_us = if known { end_us } else { 0 };
+        assert_eq!(gaps(&stage, queue.id()), [(from_us, 400_000_000, GapCause::AgentRestarted)]);
+        assert!(stage.spool.all().is_empty() && stage.spool.standing().refused.is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_has_more_than_a_damaged_queue_gets_what_follows() {
+    for sent in [2, 3, 6] {
+        let mut stage = Stage::new(SpoolSettings::default()).await;
+        let queue =
+            stage.spool.create(Started { info: info(1), boot_id: "boot".into(), start_boot_us: 0 }).unwrap();
+        let made = fragments(&info(1), 2, 3);
+        for fragment in &made[..sent] {
+            stage.spool.append(&queue, fragment).unwrap();
+        }
+        stage.send().await;
+        for fragment in &made[sent..] {
+            stage.spool.append(&queue, fragment).unwrap();
+        }
+        let path = stage.folder.path().join("spool").join(queue.id().to_string());
+        drop(queue);
+        // Fragments 3 to 5 are in the newest file: the disk loses 4 and 5.
+        let newest = path.join(format!("{:020}.queue", 3));
+        let mut bytes = std::fs::read(&newest).unwrap();
+        let at = made[3].bytes.len() + 24;
+        bytes[at] ^= 1;
+        std::fs::write(&newest, bytes).unwrap();
+        stage.reopen();
+        let queue = stage.spool.get(info(1).id).unwrap();
+        assert!(queue.lost_tail());
+        queue.note_lost_tail().unwrap();
+        let tail = queue.tail().unwrap().unwrap();
+        assert_eq!(tail.0.seq, 3);
+        let recorder = Recorder::resume(info(1), rolling(), 3, tail, GapCause::QueueDamaged);
+        for fragment in fragments_of(recorder, 400_000_000, 1, 3) {
+            stage.spool.append(&queue, &fragment).unwrap();
+        }
+        stage.send().await;
+        stage.end(&queue);
+        stage.send().await;
+        let have = sent.max(4);
+        assert_eq!(stage.site.count(queue.id()), have + 4, "{sent} sent before");
+        let from_us = made[have - 1].head.end_us;
+        assert_eq!(gaps(&stage, queue.id()), [(from_us, 400_000_000, GapCause::QueueDamaged)]);
+        assert!(stage.spool.all().is_empty());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_queue_that_cannot_be_read_is_set_aside_and_the_others_go_on() {
+    let stage = Stage::new(SpoolSettings::default()).await;
+    let (one, two) = (stage.fill(1), stage.fill(2));
+    let control = Arc::new(crate::control::Control::new().unwrap());
+    stage.registry.begin(one.id(), &control);
+    let folder = stage.folder.path().join("spool").join(one.id().to_string());
+    let first = folder.join(format!("{:020}.queue", 0));
+    let length = std::fs::metadata(&first).unwrap().len();
+    std::fs::write(&first, vec![7; length as usize]).unwrap();
+    let drain = CancellationToken::new();
+    let running = tokio::spawn(stage.uplink().run(drain.clone()));
+    until("the other recording", || stage.site.count(two.id()) == 6).await;
+    until("the display to go on", || control.take().renew.is_some_and(|renew| renew.same)).await;
+    assert_eq!(stage.site.count(one.id()), 0);
+    assert!(stage.spool.standing().refused[0].why.contains("damaged"));
+    let error = stage.spool.append(&one, &fragments(&info(1), 3, 3)[6]).unwrap_err();
+    assert!(matches!(error, SpoolError::Closed { failed: true, .. }));
+    // The same recording with a new queue, while the connection lasts.
+    let started = Started { info: info(1), boot_id: "boot".into(), start_boot_us: 0 };
+    let again = stage.spool.create_after_loss(started, GapCause::QueueDamaged).unwrap();
+    for fragment in fragments_of(Recorder::new(info(1), rolling(), 2), 400_000_000, 1, 2) {
+        stage.spool.append(&again, &fragment).unwrap();
+    }
+    until("the recording to go on", || stage.site.count(one.id()) == 2).await;
+    assert_eq!(gaps(&stage, one.id()), [(0, 400_000_000, GapCause::QueueDamaged)]);
+    drain.cancel();
+    running.await.unwrap().unwrap();
 }
