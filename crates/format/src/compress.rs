@@ -126,10 +126,19 @@ fn wrong(reason: impl Into<String>) -> FormatError {
 
 #[cfg(not(target_arch = "wasm32"))]
 fn decompress(frame: &[u8], size: usize) -> Result<Vec<u8>, FormatError> {
+    thread_local! {
+        /// Making one costs more than decompressing a small fragment.
+        static CONTEXT: std::cell::RefCell<Option<zstd::bulk::Decompressor<'static>>> =
+            const { std::cell::RefCell::new(None) };
+    }
     let mut records = Vec::with_capacity(size);
-    zstd::bulk::Decompressor::new()?
-        .decompress_to_buffer(frame, &mut records)
-        .map_err(|error| wrong(error.to_string()))?;
+    CONTEXT.with_borrow_mut(|slot| {
+        let context = match slot {
+            Some(context) => context,
+            None => slot.insert(zstd::bulk::Decompressor::new()?),
+        };
+        context.decompress_to_buffer(frame, &mut records).map_err(|error| wrong(error.to_string()))
+    })?;
     Ok(records)
 }
 

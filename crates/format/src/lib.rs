@@ -38,7 +38,7 @@ pub use hash::{Hash, genesis};
 pub use head::{Flags, FragmentHead, HEAD_LEN};
 pub use index::{Closing, IndexEntry, SegmentIndex};
 pub use meta::MetaMessage;
-pub use open::{Message, OpenFragment, open_fragment};
+pub use open::{Message, OpenFragment, claimed_len, open_fragment};
 pub use reader::{Ending, SegmentReader};
 pub use scan::{ChannelUse, ScannedFragment, SegmentScan, scan};
 pub use splitter::{RecordSplitter, StreamRecord, StreamState};

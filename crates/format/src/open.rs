@@ -77,6 +77,14 @@ pub fn open_fragment(record: &[u8]) -> Result<OpenFragment, FormatError> {
     })
 }
 
+/// How many bytes a Chunk record says that it holds when decompressed; 0 when it is too short to say. Nothing is checked: this is for
+/// deciding where to open it.
+pub fn claimed_len(record: &[u8]) -> u64 {
+    // After opcode, length, and two times.
+    const AT: usize = 25;
+    record.get(AT..).and_then(<[u8]>::first_chunk).map_or(0, |bytes| u64::from_le_bytes(*bytes))
+}
+
 /// Checks order and times; returns the media time of the last message.
 fn check_messages(head: &FragmentHead, first: Message<'_>, others: Messages<'_>) -> Result<u64, FormatError> {
     if first.log_time_us != head.start_us {

@@ -12,7 +12,7 @@ use playhead_db::{
     DbError,
     site::{Agent, Opening, RecordingRow},
 };
-use playhead_format::{FormatError, OpenFragment, open_fragment};
+use playhead_format::{FormatError, OpenFragment, claimed_len, open_fragment};
 use playhead_model::{RecordingId, RecordingInfo, RecordingState};
 use playhead_protocol::{
     VERSION as PROTOCOL,
@@ -31,6 +31,8 @@ use tokio::{
 const HEARTBEAT: Duration = Duration::from_secs(10);
 /// Bytes gathered before they are written out.
 const WRITE: usize = 64 << 10;
+/// A fragment that decompresses to no more than this is opened where it came in: within a millisecond.
+const SMALL: u64 = 512 << 10;
 
 /// Why a connection ended before the agent ended it.
 #[derive(Debug, thiserror::Error)]
@@ -377,8 +379,12 @@ impl Connection {
     }
 }
 
-/// Checks and opens a fragment on a thread for it: a few kilobytes may decompress to 64 MiB, so only some are opened at a time.
+/// Checks and opens a fragment. A few kilobytes may decompress to 64 MiB, so a large one gets a thread of its own, and only some are
+/// opened at a time; a small one takes less time than handing it to another thread and back.
 async fn open(core: &Shared, record: Bytes) -> Result<Result<OpenFragment, FormatError>, ConnectionError> {
+    if claimed_len(&record) <= SMALL {
+        return Ok(open_fragment(&record));
+    }
     // The semaphore is never closed.
     let _place = core.opening.acquire().await;
     Ok(tokio::task::spawn_blocking(move || open_fragment(&record)).await?)

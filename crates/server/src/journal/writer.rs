@@ -22,6 +22,7 @@ use std::{
     path::PathBuf,
     sync::{Arc, atomic::Ordering},
     thread::JoinHandle,
+    time::{Duration, Instant},
 };
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
@@ -32,6 +33,11 @@ const QUEUE: usize = 1_024;
 /// Bytes that may wait to be written, in units of a permit.
 const PERMITS: usize = 256;
 const PERMIT: usize = 1 << 20;
+/// With so many fragments in a group the next one may wait until [`PACE`] after this one's start.
+const MANY: usize = 8;
+/// Each sync costs the same whatever it covers: when many sessions send, fewer syncs leave the processor to other things, and nobody
+/// notices the delay.
+const PACE: Duration = Duration::from_millis(20);
 /// Bytes gathered before they are handed to the system.
 const BUFFER: usize = 1 << 20;
 
@@ -73,6 +79,13 @@ enum Job {
     Tidy,
     /// Ends the thread once everything that was queued is written.
     Stop,
+}
+
+impl Job {
+    /// Whether somebody cannot go on before it is done.
+    fn waits(&self) -> bool {
+        matches!(self, Self::Barrier(_) | Self::Stop)
+    }
 }
 
 /// The last file there was, and how much of it is durable.
@@ -257,8 +270,11 @@ impl Writer {
                 }
                 jobs.push(job);
             }
+            let (began, count, waits) = (Instant::now(), jobs.len(), jobs.iter().any(Job::waits));
             if self.group(jobs) {
                 queue.close();
+            } else if count >= MANY && !waits {
+                std::thread::sleep(PACE.saturating_sub(began.elapsed()));
             }
         }
         self.tidy();

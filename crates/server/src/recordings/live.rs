@@ -300,6 +300,12 @@ impl Live {
         lock(&self.state).chain.next_seq() == 0
     }
 
+    /// Whether something happened that should be written down at once: its end, a gap, a defect.
+    pub(crate) fn is_news(&self) -> bool {
+        let state = lock(&self.state);
+        state.dirty && (state.end.is_some() || state.problem.is_some() || !state.new_gaps.is_empty())
+    }
+
     /// How far it has come, when that was not written down yet.
     pub(crate) fn take_progress(&self) -> Option<Progress> {
         let mut state = lock(&self.state);

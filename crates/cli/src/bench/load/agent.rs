@@ -261,18 +261,13 @@ impl Session {
         }
         let ending = shared.ending.clone();
         loop {
-            let Some(piece) = self.recording.piece(script) else {
-                self.last(&mut link).await?;
-                self.recording = Recording::new(self.number)?;
-                let opened = link.open(&self.recording.info).await?;
-                self.recording.opened(&opened, &shared.counts)?;
-                continue;
-            };
-            let has_room =
-                self.recording.in_flight == 0 || self.recording.in_flight + piece.bytes() <= WINDOW;
+            let piece = self.recording.piece(script);
+            let bytes = piece.map_or(0, Piece::bytes);
+            let has_room = self.recording.in_flight == 0 || self.recording.in_flight + bytes <= WINDOW;
+            let end_us = piece.map_or(script.seconds * 1_000_000, |piece| piece.head().end_us);
             let due = match shared.flat_out {
                 true => Instant::now(),
-                false => self.recording.began + Duration::from_micros(piece.head().end_us),
+                false => self.recording.began + Duration::from_micros(end_us),
             };
             let heartbeat = link.said_at + HEARTBEAT;
             tokio::select! {
@@ -280,6 +275,10 @@ impl Session {
                 () = ending.cancelled() => return self.settle(&mut link).await,
                 message = link.read() => self.hear(message?)?,
                 () = sleep_until(due), if has_room => {
+                    let Some(piece) = piece else {
+                        self.again(&mut link).await?;
+                        continue;
+                    };
                     if !shared.flat_out {
                         shared.counts.late.add(due.elapsed());
                     }
@@ -291,6 +290,14 @@ impl Session {
                 () = sleep_until(heartbeat) => link.write(&Heartbeat {}.into()).await?,
             }
         }
+    }
+
+    /// The script is over: ends the recording and begins another.
+    async fn again(&mut self, link: &mut Link) -> Result<()> {
+        self.last(link).await?;
+        self.recording = Recording::new(self.number)?;
+        let opened = link.open(&self.recording.info).await?;
+        self.recording.opened(&opened, &self.shared.counts)
     }
 
     async fn put(

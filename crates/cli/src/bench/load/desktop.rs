@@ -205,10 +205,10 @@ impl Desktop {
         self.activity = match self.profile {
             _ if !self.working => Activity::Pause,
             Profile::Office => match roll {
-                0..55 => Activity::Type,
-                55..65 => Activity::Pause,
-                65..85 => Activity::Scroll,
-                85..95 => Activity::Switch,
+                0..50 => Activity::Type,
+                50..58 => Activity::Pause,
+                58..76 => Activity::Scroll,
+                76..84 => Activity::Switch,
                 _ => Activity::Browse,
             },
             Profile::Busy => match roll {
@@ -224,7 +224,7 @@ impl Desktop {
             Activity::Type => self.random.between(30, 200),
             Activity::Scroll => self.random.between(20, 100),
             Activity::Switch => self.random.between(10, 40),
-            Activity::Browse => self.random.between(20, 60),
+            Activity::Browse => self.random.between(40, 120),
             Activity::Film => 250,
         };
         if !matches!(self.activity, Activity::Pause | Activity::Type) {
@@ -236,7 +236,6 @@ impl Desktop {
                 let at = self.random.below(self.windows.len() as u32 - 1) as usize;
                 self.raise(at);
             }
-            Activity::Browse => self.browse(),
             _ => {}
         }
     }
@@ -247,6 +246,7 @@ impl Desktop {
                 let code = self.random.next();
                 self.on_top(|window| window.write(code >> 8));
             }
+            Activity::Browse if self.left % 20 == 0 => self.browse(),
             Activity::Scroll if self.left % 12 < 3 => self.on_top(|window| window.scroll(2)),
             Activity::Film => {
                 let at = self.ticks as usize % self.film.len().max(1);
@@ -279,8 +279,8 @@ impl Desktop {
     }
 
     fn browse(&mut self) {
-        let (seed, x) = (self.random.next(), self.random.between(40, 500));
-        let (width, height) = (self.random.between(160, 420), self.random.between(120, 280));
+        let (seed, x) = (self.random.next(), self.random.between(20, 120));
+        let (width, height) = (self.random.between(500, 920), self.random.between(360, 620));
         self.on_top(|window| {
             window.text = seed;
             window.rows(0, window.lines());

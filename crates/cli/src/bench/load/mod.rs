@@ -117,7 +117,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     );
     let disk_before = measure_disk(&args).await?;
 
-    let hosts = args.hosts.map_or(sessions, |hosts| hosts as usize);
+    let hosts = args.hosts.map_or(sessions, |hosts| hosts as usize).min(sessions);
     let hosts: Result<Vec<_>, _> =
         (0..hosts).map(|_| NodeKey::generate().map(|key| Host { key, id: OnceCell::new() })).collect();
     let ending = CancellationToken::new();
