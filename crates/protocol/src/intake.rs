@@ -8,7 +8,7 @@ use std::collections::HashMap;
 
 /// Most recordings open on one connection.
 pub const MAX_OPEN: usize = 1_024;
-/// Most bytes of a greeting or an opening.
+/// Most bytes of a greeting, an opening or the texts of a queue's state.
 pub const MAX_SMALL: usize = 64 << 10;
 
 /// The connection's state.
@@ -39,6 +39,8 @@ pub enum Event {
         /// What came.
         actual: u64,
     },
+    /// How the agent's queue stands.
+    Queue(Box<Queue>),
     /// Nothing to do.
     Nothing,
 }
@@ -71,8 +73,8 @@ pub enum IntakeError {
         /// Named inside the particulars.
         actual: RecordingId,
     },
-    /// A greeting or opening that is too large.
-    #[error("expected at most {MAX_SMALL} bytes in a greeting or opening, got {0}")]
+    /// A greeting, an opening or a queue's state that is too large.
+    #[error("expected at most {MAX_SMALL} bytes in a greeting, an opening or a queue's state, got {0}")]
     TooLarge(usize),
     /// Too many recordings.
     #[error("expected at most {MAX_OPEN} recordings open on a connection")]
@@ -90,6 +92,7 @@ impl Intake {
             _ if !self.greeted => Err(IntakeError::NotGreeted),
             Some(Kind::Open(open)) => self.open(&open),
             Some(Kind::Fragment(fragment)) => self.fragment(fragment),
+            Some(Kind::Queue(queue)) => Self::queue(queue),
             Some(Kind::Heartbeat(_)) | None => Ok(Event::Nothing),
         }
     }
@@ -122,6 +125,11 @@ impl Intake {
         }
         self.greeted = true;
         Ok(Event::Greeted(hello))
+    }
+
+    fn queue(queue: Queue) -> Result<Event, IntakeError> {
+        let size = queue.when_full.len() + queue.last_gap.len() + queue.error.len();
+        if size > MAX_SMALL { Err(IntakeError::TooLarge(size)) } else { Ok(Event::Queue(Box::new(queue))) }
     }
 
     fn open(&mut self, open: &Open) -> Result<Event, IntakeError> {
@@ -200,6 +208,15 @@ mod tests {
             Event::OutOfOrder { recording: ID, expected: 6, actual: 7 }
         );
         assert_eq!(intake.receive(fragment(6)).unwrap(), Event::Stray(ID));
+    }
+
+    #[test]
+    fn a_queues_state_comes_after_the_greeting_and_is_bounded() {
+        let queue = Queue { waiting_bytes: 7, full: true, error: "no room".into(), ..Queue::default() };
+        assert!(matches!(Intake::default().receive(queue.clone().into()), Err(IntakeError::NotGreeted)));
+        assert_eq!(greeted().receive(queue.clone().into()).unwrap(), Event::Queue(Box::new(queue.clone())));
+        let long = Queue { error: "x".repeat(MAX_SMALL + 1), ..queue };
+        assert!(matches!(greeted().receive(long.into()), Err(IntakeError::TooLarge(_))));
     }
 
     #[test]

@@ -30,6 +30,9 @@ pub mod from_agent {
         /// Still there.
         #[prost(message, tag = "4")]
         Heartbeat(super::Heartbeat),
+        /// How the agent's queue stands.
+        #[prost(message, tag = "5")]
+        Queue(super::Queue),
     }
 }
 
@@ -78,6 +81,54 @@ pub struct Fragment {
 /// Said by both sides when they said nothing else for a while.
 #[derive(Clone, Copy, PartialEq, prost::Message)]
 pub struct Heartbeat {}
+
+/// How the agent's queue stands, all recordings together. Said after the greeting, then when something changed, at most every two
+/// seconds. Nothing depends on it but what administrators see.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Queue {
+    /// Bytes of the fragments that are not durable yet.
+    #[prost(uint64, tag = "1")]
+    pub waiting_bytes: u64,
+    /// How many these are.
+    #[prost(uint64, tag = "2")]
+    pub waiting_fragments: u64,
+    /// Age of the oldest of them in milliseconds.
+    #[prost(uint64, tag = "3")]
+    pub oldest_ms: u64,
+    /// The most bytes there may be.
+    #[prost(uint64, tag = "4")]
+    pub quota_bytes: u64,
+    /// Bytes free on the disk.
+    #[prost(uint64, tag = "5")]
+    pub free_bytes: u64,
+    /// With fewer than these nothing is queued.
+    #[prost(uint64, tag = "6")]
+    pub least_free_bytes: u64,
+    /// What is done when there is no room: `pause`, `keep-newest`, `stop-session`.
+    #[prost(string, tag = "7")]
+    pub when_full: String,
+    /// There is no room now, and it is done.
+    #[prost(bool, tag = "8")]
+    pub full: bool,
+    /// Gaps since the agent started.
+    #[prost(uint64, tag = "9")]
+    pub gaps: u64,
+    /// Cause of the newest gap; empty when there is none.
+    #[prost(string, tag = "10")]
+    pub last_gap: String,
+    /// Queues that were set aside.
+    #[prost(uint64, tag = "11")]
+    pub refused: u64,
+    /// Their bytes.
+    #[prost(uint64, tag = "12")]
+    pub refused_bytes: u64,
+    /// Recordings that were let go of whole, for lack of room, since the agent started.
+    #[prost(uint64, tag = "13")]
+    pub lost_recordings: u64,
+    /// What is wrong, for people; empty when nothing is.
+    #[prost(string, tag = "14")]
+    pub error: String,
+}
 
 /// What a server says.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -244,7 +295,7 @@ macro_rules! wire {
     };
 }
 
-wire!(FromAgent, from_agent: Hello Open Fragment Heartbeat);
+wire!(FromAgent, from_agent: Hello Open Fragment Heartbeat Queue);
 wire!(FromServer, from_server: Welcome Opened Durable Refused Watch Heartbeat);
 
 #[cfg(test)]

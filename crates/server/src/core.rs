@@ -9,8 +9,9 @@ use crate::{
     storage::{Locations, Mover},
 };
 use playhead_db::site::{Site, Store};
-use playhead_model::{AgentId, ServerId};
+use playhead_model::{AgentId, ServerId, WallTime};
 use playhead_net::Challenges;
+use playhead_protocol::message::Queue;
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, Mutex},
@@ -42,6 +43,8 @@ pub(crate) struct Core {
     pub(crate) console_keys: Mutex<HashSet<String>>,
     /// How many connections each agent has.
     pub(crate) connected: Mutex<HashMap<AgentId, usize>>,
+    /// How the agents' queues stand, as they last said here, and when that was.
+    pub(crate) queues: Mutex<HashMap<AgentId, (Queue, WallTime)>>,
     /// Why segments cannot be stored at the moment.
     pub(crate) storage_problem: Mutex<Option<String>>,
     pub(crate) limiter: crate::intake::Limiter,

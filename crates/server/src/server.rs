@@ -121,6 +121,7 @@ impl Server {
             started: Instant::now(),
             console_keys: Mutex::new(console_keys),
             connected: Mutex::default(),
+            queues: Mutex::default(),
             storage_problem: Mutex::default(),
             limiter: intake::Limiter::default(),
             opening: Semaphore::new(OPENING),

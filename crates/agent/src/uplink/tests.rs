@@ -47,6 +47,8 @@ struct Told {
     break_after: Option<u32>,
     /// Refuse the next fragment so.
     refuse: Option<Refusal>,
+    /// What it was last told of the queue.
+    queue: Option<Queue>,
     /// Say at the next opening that the recording has ended.
     finished: bool,
 }
@@ -185,6 +187,10 @@ fn answers(site: &Site, intake: &mut Intake, event: Event, taken: &mut u32) -> V
                 }
                 .into(),
             ]
+        }
+        Event::Queue(queue) => {
+            told.queue = Some(*queue);
+            Vec::new()
         }
         Event::Stray(_) | Event::Nothing => Vec::new(),
     }

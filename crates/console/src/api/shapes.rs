@@ -220,6 +220,48 @@ pub(crate) struct SessionHost {
     pub(crate) last_seen: Option<WallTime>,
     /// Live recordings.
     pub(crate) live_recordings: u64,
+    /// How the agent's queue stands; null before the agent has said so to the server that was asked.
+    #[serde(default)]
+    #[schema(required)]
+    pub(crate) queue: Option<HostQueue>,
+}
+
+/// What waits on a session host until a recording server has it.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub(crate) struct HostQueue {
+    /// When the agent said so: again when anything has changed.
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) at: WallTime,
+    /// `ok`, or `full` when there is no room and what `when_full` says is done.
+    pub(crate) state: String,
+    /// What is done when there is no room: `pause`, `keep-newest` or `stop-session`.
+    pub(crate) when_full: String,
+    /// Bytes that no server has durably.
+    pub(crate) waiting_bytes: u64,
+    /// Fragments that no server has durably.
+    pub(crate) waiting_fragments: u64,
+    /// Age of the oldest of them at the time `at`.
+    pub(crate) oldest_seconds: u64,
+    /// The most bytes there may be.
+    pub(crate) quota_bytes: u64,
+    /// Bytes free on the disk.
+    pub(crate) free_bytes: u64,
+    /// With fewer than these nothing is queued.
+    pub(crate) least_free_bytes: u64,
+    /// Gaps in recordings since the agent started.
+    pub(crate) gaps: u64,
+    /// Cause of the newest gap.
+    #[schema(required)]
+    pub(crate) last_gap: Option<String>,
+    /// Queues that were set aside: damaged, or not taken by the server.
+    pub(crate) refused: u64,
+    /// Bytes of these.
+    pub(crate) refused_bytes: u64,
+    /// Recordings that were let go of whole, for lack of room, since the agent started.
+    pub(crate) lost_recordings: u64,
+    /// What is wrong, for people.
+    #[schema(required)]
+    pub(crate) error: Option<String>,
 }
 
 /// All session hosts.

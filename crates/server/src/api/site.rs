@@ -8,6 +8,7 @@ use axum::{
 };
 use http::{HeaderName, StatusCode, header};
 use playhead_model::{AgentId, RecordingSettings, ServerId, SiteId, Statement, WallTime};
+use playhead_protocol::message::Queue;
 use serde::{Deserialize, Serialize};
 
 /// Most session hosts in the list.
@@ -41,6 +42,58 @@ struct Host {
     enrolled_at: WallTime,
     last_seen: WallTime,
     live_recordings: u64,
+    /// As the agent last said to this server.
+    queue: Option<HostQueue>,
+}
+
+/// How an agent's queue stands.
+#[derive(Serialize)]
+struct HostQueue {
+    at: WallTime,
+    state: QueueState,
+    when_full: String,
+    waiting_bytes: u64,
+    waiting_fragments: u64,
+    oldest_seconds: u64,
+    quota_bytes: u64,
+    free_bytes: u64,
+    least_free_bytes: u64,
+    gaps: u64,
+    last_gap: Option<String>,
+    refused: u64,
+    refused_bytes: u64,
+    lost_recordings: u64,
+    error: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "lowercase")]
+enum QueueState {
+    Ok,
+    Full,
+}
+
+impl HostQueue {
+    fn new((queue, at): &(Queue, WallTime)) -> Self {
+        let text = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+        Self {
+            at: *at,
+            state: if queue.full { QueueState::Full } else { QueueState::Ok },
+            when_full: queue.when_full.clone(),
+            waiting_bytes: queue.waiting_bytes,
+            waiting_fragments: queue.waiting_fragments,
+            oldest_seconds: queue.oldest_ms / 1_000,
+            quota_bytes: queue.quota_bytes,
+            free_bytes: queue.free_bytes,
+            least_free_bytes: queue.least_free_bytes,
+            gaps: queue.gaps,
+            last_gap: text(&queue.last_gap),
+            refused: queue.refused,
+            refused_bytes: queue.refused_bytes,
+            lost_recordings: queue.lost_recordings,
+            error: text(&queue.error),
+        }
+    }
 }
 
 #[derive(Serialize)]
@@ -53,10 +106,9 @@ enum HostState {
 pub(super) async fn hosts(State(core): State<Shared>) -> Result<Json<Hosts>, Problem> {
     let now = clock::now();
     let recent = now.plus_micros(-RECENT_MICROS);
-    let items = core
-        .store
-        .hosts(MOST_HOSTS)
-        .await?
+    let rows = core.store.hosts(MOST_HOSTS).await?;
+    let queues = lock(&core.queues);
+    let items = rows
         .into_iter()
         .map(|row| {
             let here = core.is_connected(row.agent.id);
@@ -72,6 +124,7 @@ pub(super) async fn hosts(State(core): State<Shared>) -> Result<Json<Hosts>, Pro
                 enrolled_at: row.agent.enrolled_at,
                 last_seen: if here { now } else { row.agent.last_seen },
                 live_recordings: row.live_recordings,
+                queue: queues.get(&row.agent.id).map(HostQueue::new),
             }
         })
         .collect();

@@ -18,7 +18,7 @@ use playhead_protocol::{
     VERSION as PROTOCOL,
     frame::{self, FrameError, MAX_FRAME},
     intake::{Event, Intake, IntakeError, MAX_SMALL},
-    message::{Fragment, FromAgent, FromServer, Heartbeat, Hello, MessageError, Opened, Refusal, Welcome},
+    message::{Fragment, FromAgent, FromServer, Heartbeat, Hello, MessageError, Opened, Queue, Refusal, Welcome},
 };
 use std::{collections::HashMap, io, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{
@@ -29,6 +29,8 @@ use tokio::{
 
 /// After this long without a word of ours we send a heartbeat.
 const HEARTBEAT: Duration = Duration::from_secs(10);
+/// Most characters that are kept of a text in what an agent says of its queue.
+const MOST_TEXT: usize = 1_000;
 /// Bytes gathered before they are written out.
 const WRITE: usize = 64 << 10;
 /// A fragment that decompresses to no more than this is opened where it came in: within a millisecond.
@@ -201,9 +203,18 @@ impl Connection {
                     );
                 }
             }
+            Event::Queue(queue) => self.queue(*queue),
             Event::Stray(_) | Event::Nothing => {}
         }
         Ok(())
+    }
+
+    /// Keeps what an agent says of its queue for the list of session hosts.
+    fn queue(&self, mut queue: Queue) {
+        for text in [&mut queue.when_full, &mut queue.last_gap, &mut queue.error] {
+            *text = text.chars().take(MOST_TEXT).collect();
+        }
+        lock(&self.core.queues).insert(self.agent.id, (queue, clock::now()));
     }
 
     async fn greet(&mut self, hello: Hello) -> Result<(), ConnectionError> {
