@@ -1,10 +1,17 @@
 import { keepPreviousData, queryOptions } from "@tanstack/react-query";
 import { answer, api } from "./client";
+import { ApiError } from "./problem";
 import type { DescribedQuery, RecordingsQuery, Timeline } from "./types";
 
 /** A list with something live in it, or one where something new would show up at the top. */
 const LIVE_INTERVAL_MS = 2000;
 const QUIET_INTERVAL_MS = 10_000;
+/** What failed for a reason that passes is asked for again. */
+const AWAY_INTERVAL_MS = 3000;
+
+function passing(error: unknown): boolean {
+  return error instanceof ApiError && error.passing;
+}
 
 export const meQuery = queryOptions({
   queryKey: ["me"],
@@ -30,7 +37,8 @@ export function recordingQuery(id: string) {
   return queryOptions({
     queryKey: ["recording", id],
     queryFn: ({ signal }) => answer(api.GET("/api/v1/recordings/{id}", { params: { path: { id } }, signal })),
-    refetchInterval: (state) => (state.state.data?.state === "live" ? 5000 : false),
+    refetchInterval: (state) =>
+      passing(state.state.error) ? AWAY_INTERVAL_MS : state.state.data?.state === "live" ? 5000 : false,
   });
 }
 
@@ -51,7 +59,8 @@ export function timelineQuery(id: string) {
       );
       return { ...timeline, idle: timeline.idle.map(([from = 0, to = 0]) => [from, to]) };
     },
-    refetchInterval: (state) => (state.state.data?.live ? 3000 : false),
+    refetchInterval: (state) =>
+      passing(state.state.error) || state.state.data?.live ? AWAY_INTERVAL_MS : false,
   });
 }
 
@@ -70,3 +79,15 @@ export function sessionHostsQuery(site: string | undefined) {
     refetchInterval: QUIET_INTERVAL_MS,
   });
 }
+
+export const joinTokensQuery = queryOptions({
+  queryKey: ["join-tokens"],
+  queryFn: ({ signal }) => answer(api.GET("/api/v1/join-tokens", { signal })),
+  refetchInterval: QUIET_INTERVAL_MS,
+});
+
+export const sessionsQuery = queryOptions({
+  queryKey: ["sessions"],
+  queryFn: ({ signal }) => answer(api.GET("/api/v1/me/sessions", { signal })),
+  refetchInterval: QUIET_INTERVAL_MS,
+});

@@ -15,11 +15,9 @@ export type Timeline = Omit<Answer<paths["/api/v1/recordings/{id}/timeline"]["ge
 };
 export type Site = Answer<paths["/api/v1/sites"]["get"]>["items"][number];
 export type SessionHost = Answer<paths["/api/v1/session-hosts"]["get"]>["items"][number];
-export type JoinToken = {
-  token: string;
-  command: string;
-  expires_at: string;
-};
+export type Server = Site["servers"][number];
+export type JoinToken = Answer<paths["/api/v1/join-tokens"]["get"]>["items"][number];
+export type OpenSession = Answer<paths["/api/v1/me/sessions"]["get"]>["items"][number];
 /** The request as the description has it, where `sort` is both a text and an object, which nothing is. */
 export type DescribedQuery = NonNullable<paths["/api/v1/recordings"]["get"]["parameters"]["query"]>;
 export type RecordingsQuery = Omit<DescribedQuery, "sort"> & { sort?: string };

@@ -27,7 +27,10 @@ export function Dialog({ title, onClose, children, footer, width = 560, firm = f
     const element = dialog.current;
     element?.showModal();
     // The field first; the browser would choose the button that closes.
-    element?.querySelector<HTMLElement>("input, button[type=submit]")?.focus();
+    const first =
+      element?.querySelector<HTMLElement>("[data-first]") ??
+      element?.querySelector<HTMLElement>("input, button[type=submit]");
+    first?.focus();
     return () => element?.close();
   }, []);
   return (

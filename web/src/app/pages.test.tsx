@@ -73,8 +73,22 @@ beforeAll(async () => {
   };
   // Node's own takes no signal of jsdom's.
   globalThis.Request = class {
-    constructor(readonly url: string) {}
+    readonly method: string;
+    constructor(
+      readonly url: string,
+      init?: RequestInit,
+    ) {
+      this.method = init?.method ?? "GET";
+    }
   } as never;
+  // jsdom has the element without its methods.
+  HTMLDialogElement.prototype.showModal = function () {
+    this.open = true;
+  };
+  HTMLDialogElement.prototype.close = function () {
+    this.open = false;
+  };
+  Element.prototype.scrollIntoView = () => undefined;
   ({ Providers } = await import("./providers"));
   ({ makeRouter } = await import("./router"));
   ({ queryClient } = await import("./query-client"));
@@ -95,13 +109,17 @@ afterEach(() => {
 async function show(address: string, answers: Answers): Promise<void> {
   vi.stubGlobal("fetch", async (input: Request | string) => {
     const url = new URL(typeof input === "string" ? input : input.url);
-    requests.push(url.pathname + url.search);
-    const found = answers[url.pathname];
+    const method = typeof input === "string" ? "GET" : input.method;
+    const named = method === "GET" ? "" : `${method} `;
+    requests.push(named + url.pathname + url.search);
+    const found = answers[named + url.pathname];
     if (found instanceof Promise) await found;
     const status = typeof found === "number" ? found : found === undefined ? 404 : 200;
     const body =
-      status === 200 ? found : { type: "/problems/x", title: "Broken", status, detail: "d", id: "e-42" };
-    return new Response(JSON.stringify(body), { status });
+      status === 200 || status === 204
+        ? found
+        : { type: "/problems/x", title: "Broken", status, detail: "d", id: "e-42" };
+    return new Response(status === 204 ? null : JSON.stringify(body), { status });
   });
   queryClient.clear();
   router = makeRouter(queryClient, createMemoryHistory({ initialEntries: [address] }));
@@ -233,7 +251,188 @@ describe("sites and session hosts", () => {
       last_seen: null,
       live_recordings: 2,
     };
-    await show("/session-hosts", { ...signedIn, "/api/v1/session-hosts": { items: [host] } });
+    await show("/session-hosts", { ...signedIn, "/api/v1/session-hosts": { items: [host], problems: [] } });
     expect((await see("tr[data-id=h1]")).textContent).toContain("Active");
+  });
+});
+
+const server = (state: "available" | "offline") => ({
+  id: `server-${state}`,
+  name: `rec-${state}`,
+  state,
+  version: "0.1.0",
+  connected_at: state === "available" ? "2026-03-01T09:30:00Z" : null,
+  last_seen: "2026-03-01T09:30:00Z",
+});
+const siteOf = (...servers: ReturnType<typeof server>[]) => ({
+  id: "s1",
+  name: "Vienna",
+  description: "by the river",
+  created_at: "2026-03-01T09:30:00Z",
+  servers,
+});
+
+function press(key: string): void {
+  (document.activeElement ?? document.body).dispatchEvent(
+    new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }),
+  );
+}
+
+function button(text: string, within: ParentNode = document): HTMLButtonElement {
+  const all = [...within.querySelectorAll("button")];
+  const found = all.find((one) => one.textContent === text || one.getAttribute("aria-label") === text);
+  if (!found)
+    throw new Error(`expected a button ${text}, got ${all.map((one) => one.textContent).join(", ")}`);
+  return found;
+}
+
+describe("managing sites", () => {
+  it("removes a server that is away, and never one that is connected", async () => {
+    const answers: Answers = {
+      ...signedIn,
+      "/api/v1/sites": { items: [siteOf(server("available"), server("offline"))] },
+      "DELETE /api/v1/servers/server-offline": 204,
+    };
+    await show("/sites", answers);
+    await see("tr[data-id=server-available]");
+    expect(button("Remove the server rec-available").disabled).toBe(true);
+    expect(button("Delete").disabled).toBe(true);
+    button("Remove the server rec-offline").click();
+    const dialog = await see("dialog[open]");
+    expect(dialog.textContent).toContain("rec-offline");
+    expect(document.activeElement?.textContent).toBe("Cancel");
+    button("Remove", dialog).click();
+    await vi.waitFor(() => expect(requests).toContain("DELETE /api/v1/servers/server-offline"));
+    await vi.waitFor(() => expect(document.querySelector("dialog")).toBeNull());
+  });
+
+  it("stays with the reason when a deletion is refused", async () => {
+    const answers = { ...signedIn, "/api/v1/sites": { items: [siteOf()] }, "DELETE /api/v1/sites/s1": 409 };
+    await show("/sites", answers);
+    await see("[data-testid=site]");
+    button("Delete").click();
+    button("Delete", await see("dialog[open]")).click();
+    expect((await see("dialog [role=alert]")).textContent).toContain("D.");
+  });
+
+  it("offers nothing to those who may only look", async () => {
+    const answers = {
+      "/api/v1/me": me(["view-sites"]),
+      "/api/v1/sites": { items: [siteOf(server("offline"))] },
+    };
+    await show("/sites", answers);
+    const card = await see("[data-testid=site]");
+    expect(card.textContent).toContain("by the river");
+    expect(card.querySelector("button")).toBeNull();
+    expect(document.querySelector("a[href='/join-tokens']")).toBeNull();
+  });
+});
+
+describe("join tokens", () => {
+  const token = {
+    id: "t1",
+    kind: "agent",
+    site: { id: "s1", name: "Vienna" },
+    uses_left: 9,
+    made_by: "admin",
+    created_at: "2026-03-01T09:30:00Z",
+    expires_at: "2026-03-02T09:30:00Z",
+  };
+
+  it("are listed and revoked", async () => {
+    const answers = {
+      ...signedIn,
+      "/api/v1/join-tokens": { items: [token], problems: [] },
+      "DELETE /api/v1/join-tokens/t1": 204,
+    };
+    await show("/join-tokens", answers);
+    expect((await see("tr[data-id=t1]")).textContent).toContain("Session host");
+    button("Revoke the token for Session host made by admin").click();
+    button("Revoke", await see("dialog[open]")).click();
+    await vi.waitFor(() => expect(requests).toContain("DELETE /api/v1/join-tokens/t1"));
+  });
+
+  it("say what to do when there are none", async () => {
+    await show("/join-tokens", { ...signedIn, "/api/v1/join-tokens": { items: [], problems: [] } });
+    expect((await see("[data-testid=empty]")).textContent).toContain("Add session host");
+  });
+
+  it("are not asked for by those who may not see them", async () => {
+    await show("/join-tokens", { "/api/v1/me": me(["view-sites"]) });
+    await see("[data-testid=no-permission]");
+    expect(requests).not.toContain("/api/v1/join-tokens");
+  });
+});
+
+describe("one's account", () => {
+  const session = (id: string, current: boolean) => ({
+    id,
+    current,
+    browser: "Mozilla/5.0 (X11; Linux x86_64; rv:153.0) Gecko/20100101 Firefox/153.0",
+    address: "10.0.0.1",
+    created_at: "2026-03-01T09:30:00Z",
+    last_seen: "2026-03-01T09:30:00Z",
+    ends_at: "2026-03-02T09:30:00Z",
+  });
+
+  it("shows sessions, ends others, and signs out everywhere", async () => {
+    const answers: Answers = {
+      ...signedIn,
+      "/api/v1/me/sessions": { items: [session("mine", true), session("other", false)] },
+      "DELETE /api/v1/me/sessions/other": 204,
+      "DELETE /api/v1/me/sessions": 204,
+    };
+    await show("/account", answers);
+    expect((await see("tr[data-id=mine]")).textContent).toContain("This session");
+    expect(document.body.textContent).toContain("Full administrator");
+    button("End the session of Firefox 153 on Linux from 10.0.0.1").click();
+    await vi.waitFor(() => expect(requests).toContain("DELETE /api/v1/me/sessions/other"));
+    button("Sign out everywhere").click();
+    const dialog = await see("dialog[open]");
+    expect(dialog.textContent).toContain("All 2 sessions end");
+    button("Sign out everywhere", dialog).click();
+    await see("input[autocomplete=current-password]");
+  });
+});
+
+describe("the keyboard in lists", () => {
+  it("goes to the filters and from row to row", async () => {
+    const second = { ...recording, id: "r2" };
+    await show("/recordings", { ...signedIn, [LIST]: page([recording, second]) });
+    await see("tr[data-id=r2]");
+    const row = () => document.activeElement?.closest("tr")?.dataset.id;
+    press("j");
+    expect(row()).toBe("r1");
+    press("ArrowDown");
+    expect(row()).toBe("r2");
+    press("j");
+    expect(row()).toBe("r2");
+    press("k");
+    expect(row()).toBe("r1");
+    press("/");
+    expect(document.activeElement?.getAttribute("placeholder")).toBe("User");
+    press("j");
+    expect(document.activeElement?.getAttribute("placeholder")).toBe("User");
+    (document.activeElement as HTMLElement).blur();
+    press("?");
+    expect((await see("dialog[open]")).textContent).toContain("Next entry of a list");
+  });
+});
+
+describe("times", () => {
+  it("are shown in UTC when that is chosen", async () => {
+    const { setZone } = await import("./zone");
+    setZone("UTC");
+    await show("/recordings", { ...signedIn, [LIST]: page([recording]) });
+    expect((await see("tr[data-id=r1] time")).textContent).toBe("2026-03-01 09:30:00");
+    setZone(undefined);
+  });
+});
+
+describe("an address that leads nowhere", () => {
+  it("says so beside the navigation", async () => {
+    await show("/nowhere/at/all", signedIn);
+    await see("[data-testid=not-found]");
+    await see("a[href='/recordings']");
   });
 });

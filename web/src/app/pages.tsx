@@ -1,13 +1,19 @@
 import { Link, useRouter } from "@tanstack/react-router";
 import { Button } from "antd";
+import { useEffect } from "react";
 import { useTranslation } from "react-i18next";
 import { ApiError } from "../api/problem";
 import { ErrorState, SkeletonRows } from "./states";
+import { useTitle } from "./title";
+
+/** A console that is away is asked again this often. */
+const ASK_AGAIN_MS = 3000;
 
 export function NotFoundPage() {
   const { t } = useTranslation();
+  useTitle(t("common.page"));
   return (
-    <section className="state">
+    <section className="state" data-testid="not-found">
       <h2>{t("common.page")}</h2>
       <p className="quiet">{t("common.pageDetail")}</p>
       <Link to="/recordings" search={{}}>
@@ -21,6 +27,12 @@ export function NotFoundPage() {
 export function PageError({ error }: { error: unknown }) {
   const { t } = useTranslation();
   const router = useRouter();
+  const away = error instanceof ApiError && error.status === 0;
+  useEffect(() => {
+    if (!away) return;
+    const timer = setInterval(() => void router.invalidate(), ASK_AGAIN_MS);
+    return () => clearInterval(timer);
+  }, [away, router]);
   if (error instanceof ApiError) return <ErrorState error={error} onRetry={() => void router.invalidate()} />;
   return (
     <section className="state" role="alert">

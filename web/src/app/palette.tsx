@@ -8,6 +8,7 @@ import type { Me } from "../api/types";
 import { userName } from "../format/numbers";
 import { dateTime } from "../format/time";
 import { Dialog } from "./dialog";
+import { useZone } from "./zone";
 
 interface Entry {
   key: string;
@@ -105,11 +106,17 @@ function usePages(me: Me): Entry[] {
       },
     );
   }
-  pages.push({
-    key: "password",
-    label: t("nav.password"),
-    open: () => void navigate({ to: "/password", search: {} }),
-  });
+  if (me.permissions.includes("manage-sites")) {
+    pages.push({ key: "tokens", label: t("nav.tokens"), open: () => void navigate({ to: "/join-tokens" }) });
+  }
+  pages.push(
+    { key: "account", label: t("nav.account"), open: () => void navigate({ to: "/account" }) },
+    {
+      key: "password",
+      label: t("nav.password"),
+      open: () => void navigate({ to: "/password", search: { to: "/account" } }),
+    },
+  );
   return pages;
 }
 
@@ -119,6 +126,7 @@ const MOST_RECENT = 8;
 function useRecent(me: Me, text: string): Entry[] {
   const { t } = useTranslation();
   const navigate = useNavigate();
+  const zone = useZone();
   const found = useQuery({
     queryKey: ["palette", text],
     enabled: me.permissions.includes("list-recordings"),
@@ -142,7 +150,10 @@ function useRecent(me: Me, text: string): Entry[] {
       user: userName(recording.user).name || t("recordings.nobody"),
       host: recording.host,
     }),
-    note: recording.state === "live" ? t("recordings.states.live") : dateTime(new Date(recording.started_at)),
+    note:
+      recording.state === "live"
+        ? t("recordings.states.live")
+        : dateTime(new Date(recording.started_at), zone),
     open: () => void navigate({ to: "/recordings/$id", params: { id: recording.id }, search: {} }),
   }));
 }

@@ -72,11 +72,13 @@ const index = createRoute({
   getParentRoute: () => app,
   path: "/",
   beforeLoad: ({ context }) => {
-    throw redirect({
-      to: context.me.permissions.includes("list-recordings") ? "/recordings" : "/sites",
-      search: {},
-      replace: true,
-    });
+    const { permissions } = context.me;
+    const first = permissions.includes("list-recordings")
+      ? "/recordings"
+      : permissions.includes("view-sites")
+        ? "/sites"
+        : "/account";
+    throw redirect({ to: first, search: {}, replace: true });
   },
 });
 
@@ -110,10 +112,25 @@ const hosts = createRoute({
   component: lazyRouteComponent(() => import("../pages/hosts/page"), "HostsPage"),
 });
 
+const tokens = createRoute({
+  getParentRoute: () => app,
+  path: "/join-tokens",
+  component: lazyRouteComponent(() => import("../pages/tokens/page"), "TokensPage"),
+});
+
+const account = createRoute({
+  getParentRoute: () => app,
+  path: "/account",
+  component: lazyRouteComponent(() => import("../pages/account/page"), "AccountPage"),
+});
+
+/** Every other address: the message stands within the frame, with the navigation beside it. */
+const elsewhere = createRoute({ getParentRoute: () => app, path: "$", component: NotFoundPage });
+
 const routeTree = root.addChildren([
   signIn,
   password,
-  app.addChildren([index, recordings, player, sites, hosts]),
+  app.addChildren([index, recordings, player, sites, hosts, tokens, account, elsewhere]),
 ]);
 
 /** The pages by their addresses; the history is the browser's unless another is given. */

@@ -1,13 +1,14 @@
 import {
   ApartmentOutlined,
   DesktopOutlined,
+  KeyOutlined,
   MenuFoldOutlined,
   MenuUnfoldOutlined,
   SearchOutlined,
   UserOutlined,
   VideoCameraOutlined,
 } from "@ant-design/icons";
-import { Link, Outlet, useRouteContext } from "@tanstack/react-router";
+import { Link, Outlet, useRouteContext, useRouter } from "@tanstack/react-router";
 import { Button, Popover } from "antd";
 import { lazy, Suspense, useCallback, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
@@ -16,6 +17,7 @@ import { typing } from "./keyboard";
 import { useStored } from "./store";
 
 const UserMenu = lazy(() => import("./user-menu").then((module) => ({ default: module.UserMenu })));
+const Help = lazy(() => import("./help").then((module) => ({ default: module.Help })));
 const Palette = lazy(() => import("./palette").then((module) => ({ default: module.Palette })));
 
 /** The frame of every page: navigation on the left, the page on the right. */
@@ -25,21 +27,29 @@ export function Shell() {
   const [collapsed, setCollapsed] = useStored("playhead.nav", (stored) => stored === true);
   const [palette, setPalette] = useState(false);
   const [userMenu, setUserMenu] = useState(false);
+  const [help, setHelp] = useState(false);
+  const router = useRouter();
   const close = useCallback(() => setPalette(false), []);
 
   useEffect(() => {
     const onKey = (event: KeyboardEvent) => {
+      if (event.defaultPrevented) return;
       if ((event.ctrlKey || event.metaKey) && !event.altKey && event.key.toLowerCase() === "k") {
         event.preventDefault();
         setPalette((open) => !open);
-      } else if (event.key === "/" && !event.ctrlKey && !event.metaKey && !event.altKey && !typing(event)) {
+      } else if (event.ctrlKey || event.metaKey || event.altKey || typing(event)) {
+        return;
+      } else if (event.key === "/") {
         event.preventDefault();
         setPalette(true);
+      } else if (event.key === "?" && !isPlayer(router.state.location.pathname)) {
+        event.preventDefault();
+        setHelp(true);
       }
     };
     window.addEventListener("keydown", onKey);
     return () => window.removeEventListener("keydown", onKey);
-  }, []);
+  }, [router]);
 
   return (
     <div className={collapsed ? "shell shell-collapsed" : "shell"}>
@@ -102,8 +112,18 @@ export function Shell() {
           <Palette me={me} onClose={close} />
         </Suspense>
       ) : null}
+      {help ? (
+        <Suspense fallback={null}>
+          <Help onClose={() => setHelp(false)} />
+        </Suspense>
+      ) : null}
     </div>
   );
+}
+
+/** The player has keys, and a list of them, of its own. */
+function isPlayer(path: string): boolean {
+  return /^\/recordings\/./.test(path);
 }
 
 function Navigation({ me }: { me: Me }) {
@@ -144,6 +164,12 @@ function Navigation({ me }: { me: Me }) {
             <span className="nav-text">{t("nav.hosts")}</span>
           </Link>
         </>
+      ) : null}
+      {me.permissions.includes("manage-sites") ? (
+        <Link to="/join-tokens" className="nav-item" aria-label={t("nav.tokens")} title={t("nav.tokens")}>
+          <KeyOutlined />
+          <span className="nav-text">{t("nav.tokens")}</span>
+        </Link>
       ) : null}
     </div>
   );

@@ -3,6 +3,7 @@ import { Alert, Button } from "antd";
 import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { asApiError } from "../api/problem";
+import { sentence } from "../format/sentence";
 import { useCopy } from "./copy";
 
 /** What a page shows when its request failed: what to do, and an id to name when asking for help. */
@@ -21,7 +22,7 @@ export function ErrorState({ error, onRetry }: { error: unknown; onRetry?: () =>
   return (
     <section className="state" role="alert" data-testid={problem.status === 403 ? "no-permission" : "error"}>
       <h2>{title}</h2>
-      {problem.detail && problem.status !== 0 ? <p>{problem.detail}</p> : null}
+      {problem.detail && problem.status !== 0 ? <p>{sentence(problem.detail)}</p> : null}
       <p className="quiet">{advice}</p>
       <div className="state-actions">
         {onRetry && problem.status !== 403 ? (
@@ -43,6 +44,29 @@ export function ErrorState({ error, onRetry }: { error: unknown; onRetry?: () =>
         ) : null}
       </div>
     </section>
+  );
+}
+
+/** What came of a form that was refused; nothing while there is no error. */
+export function ProblemAlert({ error }: { error: unknown }) {
+  const { t } = useTranslation();
+  if (!error) return null;
+  const problem = asApiError(error);
+  const text =
+    problem.status === 0
+      ? `${t("errors.unreachableTitle")}. ${t("errors.unreachableForm")}`
+      : sentence(problem.message);
+  const id = problem.id && problem.status >= 500 ? ` (${t("common.errorId")} ${problem.id})` : "";
+  return <Alert type="error" showIcon role="alert" title={text + id} />;
+}
+
+/** A list stays while the console is away; this says that it may be out of date. */
+export function StaleNotice() {
+  const { t } = useTranslation();
+  return (
+    <p className="stale" role="status">
+      {t("errors.unreachableTitle")}. {t("errors.unreachable")}
+    </p>
   );
 }
 
@@ -74,7 +98,7 @@ export function PartialNotice({
         <ul>
           {problems.map((problem) => (
             <li key={problem.site + problem.title}>
-              <b>{problem.site}</b>: {problem.detail || problem.title}
+              <b>{problem.site}</b>: {sentence(problem.detail || problem.title)}
             </li>
           ))}
         </ul>

@@ -1,16 +1,15 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { useNavigate } from "@tanstack/react-router";
-import { Button, Segmented } from "antd";
+import { Button } from "antd";
 import { useTranslation } from "react-i18next";
 import { answer, api } from "../api/client";
 import type { Me } from "../api/types";
-import { type Choice, setTheme, useThemeChoice } from "./theme";
+import { Preferences } from "./preferences";
 
 export function UserMenu({ me, onDone }: { me: Me; onDone: () => void }) {
   const { t } = useTranslation();
   const navigate = useNavigate();
   const client = useQueryClient();
-  const choice = useThemeChoice();
   const signOut = useMutation({
     mutationFn: () =>
       answer(api.POST("/api/v1/sign-out", { headers: { "content-type": "application/json" } })),
@@ -24,33 +23,18 @@ export function UserMenu({ me, onDone }: { me: Me; onDone: () => void }) {
   return (
     <div className="user-menu">
       <div>
-        <b>{me.user}</b>
-        <div className="quiet">{me.role}</div>
+        <b className="user-menu-name">{me.user}</b>
+        <div className="quiet">{t(`roles.${me.role}`, { defaultValue: me.role })}</div>
       </div>
-      <div>
-        <div className="quiet" id="theme-label">
-          {t("nav.theme")}
-        </div>
-        <Segmented<Choice>
-          block
-          aria-labelledby="theme-label"
-          value={choice}
-          onChange={setTheme}
-          options={[
-            { value: "system", label: t("nav.themeSystem") },
-            { value: "light", label: t("nav.themeLight") },
-            { value: "dark", label: t("nav.themeDark") },
-          ]}
-        />
-      </div>
+      <Preferences />
       <Button
         block
         onClick={() => {
           onDone();
-          void navigate({ to: "/password", search: {} });
+          void navigate({ to: "/account" });
         }}
       >
-        {t("nav.password")}
+        {t("nav.account")}
       </Button>
       <Button block loading={signOut.isPending} onClick={() => signOut.mutate()}>
         {t("nav.signOut")}

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { addressSeconds, ago, clock, dateTime, duration, zone } from "./time";
+import { addressSeconds, ago, clock, dateTime, duration, timeOfDay, zoneName } from "./time";
 
 const S = 1_000_000;
 
@@ -31,7 +31,14 @@ describe("wall clock", () => {
     const at = new Date(2026, 2, 1, 9, 5, 7);
     expect(dateTime(at)).toBe("2026-03-01 09:05:07");
     expect(dateTime(new Date(2026, 2, 1))).toBe("2026-03-01 00:00:00");
-    expect(zone(at)).toMatch(/UTC[+-]\d\d:\d\d/);
+    expect(zoneName(at)).toMatch(/UTC[+-]\d\d:\d\d/);
+  });
+
+  it("is in UTC when asked for", () => {
+    const at = new Date("2026-03-01T23:05:07Z");
+    expect(dateTime(at, "UTC")).toBe("2026-03-01 23:05:07");
+    expect(timeOfDay(at, "UTC")).toBe("23:05:07");
+    expect(zoneName(at, "UTC")).toBe("UTC");
   });
 
   it("says how long ago in one unit", () => {

@@ -25,21 +25,38 @@ export function clock(us: number, tenths = false): string {
   return tenths ? `${text}.${Math.floor((whole % SECOND_US) / 100_000)}` : text;
 }
 
-const day = new Intl.DateTimeFormat("en-CA", { year: "numeric", month: "2-digit", day: "2-digit" });
-const time = new Intl.DateTimeFormat("en-GB", { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+/** The zone in which wall-clock times are shown; undefined: the reader's own. */
+export type Zone = "UTC" | undefined;
 
-/** A wall-clock time in the reader's zone: `2026-03-01 10:30:00`. */
-export function dateTime(at: Date): string {
+function formats(timeZone: Zone) {
+  return {
+    day: new Intl.DateTimeFormat("en-CA", { year: "numeric", month: "2-digit", day: "2-digit", timeZone }),
+    time: new Intl.DateTimeFormat("en-GB", {
+      hour: "2-digit",
+      minute: "2-digit",
+      second: "2-digit",
+      timeZone,
+    }),
+  };
+}
+
+const own = formats(undefined);
+const utc = formats("UTC");
+
+/** A wall-clock time: `2026-03-01 10:30:00`. */
+export function dateTime(at: Date, zone?: Zone): string {
+  const { day, time } = zone ? utc : own;
   return `${day.format(at)} ${time.format(at)}`;
 }
 
-/** The time of day in the reader's zone: `10:30:00`. */
-export function timeOfDay(at: Date): string {
-  return time.format(at);
+/** The time of day: `10:30:00`. */
+export function timeOfDay(at: Date, zone?: Zone): string {
+  return (zone ? utc : own).time.format(at);
 }
 
-/** The reader's zone with its offset at that moment: `Europe/Vienna (UTC+01:00)`. */
-export function zone(at: Date): string {
+/** The zone's name; the reader's own with its offset at that moment: `Europe/Vienna (UTC+01:00)`. */
+export function zoneName(at: Date, zone?: Zone): string {
+  if (zone) return zone;
   const name = Intl.DateTimeFormat().resolvedOptions().timeZone;
   const minutes = -at.getTimezoneOffset();
   const sign = minutes < 0 ? "-" : "+";

@@ -1,15 +1,14 @@
-import { useMutation, useQuery } from "@tanstack/react-query";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Alert, Button, Select } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { answer, api } from "../../api/client";
-import { asApiError } from "../../api/problem";
-import { sitesQuery } from "../../api/queries";
+import { joinTokensQuery, sitesQuery } from "../../api/queries";
 import { Dialog, inDialog } from "../../app/dialog";
 import { Field } from "../../app/field";
-import { Command } from "../../app/states";
-import { dateTime } from "../../format/time";
-import "../sites/sites.css";
+import { Command, ProblemAlert } from "../../app/states";
+import { useZone } from "../../app/zone";
+import { dateTime, type Zone, zoneName } from "../../format/time";
 
 const HOUR = 3600;
 const VALID = [HOUR, 24 * HOUR, 7 * 24 * HOUR] as const;
@@ -25,11 +24,15 @@ interface Props {
 /** Makes a join token and shows the command that carries it, once. */
 export function JoinDialog({ kind, site, onClose }: Props) {
   const { t } = useTranslation();
-  const sites = useQuery({ ...sitesQuery, enabled: kind === "agent" });
+  const client = useQueryClient();
+  const zone = useZone();
+  const sites = useQuery({ ...sitesQuery, enabled: site === undefined });
   const [chosen, setChosen] = useState<string | undefined>(site?.id);
   const [valid, setValid] = useState<number>(HOUR);
   const [uses, setUses] = useState<number>(1);
-  const siteId = chosen ?? sites.data?.items[0]?.id;
+  // Only a site that a server has joined can take hosts; which those are the console says when asked.
+  const siteId = chosen ?? (kind === "agent" ? sites.data?.items[0]?.id : undefined);
+  const none = kind === "agent" && sites.data?.items.length === 0;
   const make = useMutation({
     mutationFn: () =>
       answer(
@@ -37,9 +40,16 @@ export function JoinDialog({ kind, site, onClose }: Props) {
           body: { kind, site: siteId, valid_seconds: valid, uses },
         }),
       ),
+    onSuccess: () => client.invalidateQueries({ queryKey: joinTokensQuery.queryKey }),
   });
-  const problem = make.error ? asApiError(make.error) : undefined;
-  const title = kind === "agent" ? t("join.agentTitle") : t("join.serverTitle", { site: site?.name ?? "" });
+  const title =
+    kind === "agent"
+      ? t("join.agentTitle")
+      : site
+        ? t("join.serverTitle", { site: site.name })
+        : t("join.anyServerTitle");
+  const about =
+    kind === "agent" ? t("join.agentAbout") : site ? t("join.serverAbout") : t("join.anyServerAbout");
 
   return (
     <Dialog
@@ -70,20 +80,15 @@ export function JoinDialog({ kind, site, onClose }: Props) {
       }
     >
       <div className="form">
-        <p className="form-about">{kind === "agent" ? t("join.agentAbout") : t("join.serverAbout")}</p>
-        {problem ? (
-          <Alert
-            type="error"
-            showIcon
-            role="alert"
-            title={problem.status === 0 ? `${t("errors.unreachableTitle")}.` : problem.message}
-          />
-        ) : null}
+        <p className="form-about">{about}</p>
+        {none ? <Alert type="info" showIcon title={t("join.noSite")} /> : null}
+        <ProblemAlert error={make.error ?? sites.error} />
         {make.data ? (
           <div data-testid="join-command">
             <b>{t("join.command")}</b>
             <Command text={make.data.command} />
-            <p className="quiet">{t("join.once", { time: dateTime(new Date(make.data.expires_at)) })}</p>
+            <p className="quiet">{t("join.once", { time: expiry(make.data.expires_at, zone) })}</p>
+            <p className="quiet">{t("join.waiting")}</p>
           </div>
         ) : (
           <>
@@ -133,4 +138,9 @@ export function JoinDialog({ kind, site, onClose }: Props) {
       </div>
     </Dialog>
   );
+}
+
+function expiry(at: string, zone: Zone): string {
+  const date = new Date(at);
+  return `${dateTime(date, zone)} ${zoneName(date, zone)}`;
 }

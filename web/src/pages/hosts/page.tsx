@@ -1,12 +1,15 @@
 import { useQuery } from "@tanstack/react-query";
-import { useNavigate, useRouteContext, useSearch } from "@tanstack/react-router";
-import { Button, Select, Tooltip } from "antd";
+import { Link, useNavigate, useRouteContext, useSearch } from "@tanstack/react-router";
+import { Button, Select } from "antd";
+import { useRef } from "react";
 import { useTranslation } from "react-i18next";
+import { asApiError } from "../../api/problem";
 import { sessionHostsQuery, sitesQuery } from "../../api/queries";
 import type { SessionHost } from "../../api/types";
-import { EmptyState, ErrorState, SkeletonRows } from "../../app/states";
+import { useListKeys } from "../../app/list-keys";
+import { EmptyState, ErrorState, PartialNotice, SkeletonRows, StaleNotice } from "../../app/states";
 import { useTitle } from "../../app/title";
-import { ago, dateTime, zone } from "../../format/time";
+import { When } from "../../app/when";
 import { JoinDialog } from "./join-dialog";
 
 export function HostsPage() {
@@ -24,8 +27,11 @@ export function HostsPage() {
   const add = (open: boolean) =>
     void navigate({ search: { ...search, add: open ? "1" : undefined }, replace: true });
 
+  const page = useRef<HTMLDivElement>(null);
+  useListKeys({ list: page });
+
   return (
-    <div className="page">
+    <div className="page" ref={page}>
       <header className="page-head">
         <div>
           <h1>{t("hosts.title")}</h1>
@@ -49,16 +55,27 @@ export function HostsPage() {
           </Button>
         ) : null}
       </header>
-      {hosts.isError && !hosts.data ? (
+      {hosts.data ? <PartialNotice problems={hosts.data.problems} /> : null}
+      {hosts.isError && !(hosts.data && asApiError(hosts.error).passing) ? (
         <ErrorState error={hosts.error} onRetry={() => void hosts.refetch()} />
       ) : !hosts.data ? (
         <SkeletonRows rows={4} />
       ) : hosts.data.items.length === 0 ? (
-        <EmptyState title={t("hosts.emptyTitle")}>
+        <EmptyState title={search.site ? t("hosts.noMatch") : t("hosts.emptyTitle")}>
           <p>{t("hosts.empty")}</p>
+          {mayManage ? (
+            <div className="state-actions">
+              <Button type="primary" onClick={() => add(true)}>
+                {t("hosts.add")}
+              </Button>
+            </div>
+          ) : null}
         </EmptyState>
       ) : (
-        <HostsTable items={hosts.data.items} />
+        <>
+          {hosts.isError ? <StaleNotice /> : null}
+          <HostsTable items={hosts.data.items} />
+        </>
       )}
       {adding ? <JoinDialog kind="agent" site={site} onClose={() => add(false)} /> : null}
     </div>
@@ -86,8 +103,19 @@ function HostsTable({ items }: { items: SessionHost[] }) {
         <tbody>
           {items.map((host) => (
             <tr key={host.id} data-id={host.id}>
-              <td>{host.host}</td>
-              <td>{host.site.name}</td>
+              <td className="long">
+                <Link
+                  to="/recordings"
+                  search={{ host: host.host }}
+                  aria-label={t("hosts.recordings", { host: host.host })}
+                  title={host.host}
+                >
+                  {host.host}
+                </Link>
+              </td>
+              <td className="long" title={host.site.name}>
+                {host.site.name}
+              </td>
               <td>
                 <span className={host.state === "active" ? "badge badge-good" : "badge"}>
                   {host.state === "active" ? t("hosts.active") : t("hosts.inactive")}
@@ -104,14 +132,5 @@ function HostsTable({ items }: { items: SessionHost[] }) {
         </tbody>
       </table>
     </div>
-  );
-}
-
-function When({ at, relative = false }: { at: string; relative?: boolean }) {
-  const date = new Date(at);
-  return (
-    <Tooltip title={relative ? `${dateTime(date)} ${zone(date)}` : zone(date)}>
-      <time dateTime={at}>{relative ? ago(date, new Date()) : dateTime(date)}</time>
-    </Tooltip>
   );
 }

@@ -17,8 +17,9 @@ import { recordingQuery, timelineQuery } from "../../api/queries";
 import type { Recording } from "../../api/types";
 import { ErrorState, SkeletonRows } from "../../app/states";
 import { useTitle } from "../../app/title";
+import { When } from "../../app/when";
 import { userName } from "../../format/numbers";
-import { addressSeconds, ago, dateTime, zone } from "../../format/time";
+import { addressSeconds } from "../../format/time";
 import { Player } from "../../player/view/player";
 import { readStart } from "../../player/view/start";
 
@@ -83,7 +84,6 @@ function Head({ recording, user }: { recording: Recording; user: string }) {
   const { t } = useTranslation();
   const router = useRouter();
   const canGoBack = useCanGoBack();
-  const start = new Date(recording.started_at);
   return (
     <header className="player-head">
       <Link
@@ -101,15 +101,17 @@ function Head({ recording, user }: { recording: Recording; user: string }) {
         <ArrowLeftOutlined />
       </Link>
       <h1>
-        <Tooltip title={recording.user}>
+        <Tooltip title={t("player.title", { user: recording.user || user, host: recording.host })}>
           <span>{t("player.title", { user, host: recording.host })}</span>
         </Tooltip>
       </h1>
-      <Tooltip title={`${zone(start)} · ${ago(start, new Date())}`}>
-        <time dateTime={recording.started_at}>{dateTime(start)}</time>
-      </Tooltip>
-      <span className="quiet">{recording.site.name}</span>
-      <span className="quiet">{recording.application}</span>
+      <When at={recording.started_at} />
+      <span className="quiet cut" title={recording.site.name}>
+        {recording.site.name}
+      </span>
+      <span className="quiet cut" title={recording.application}>
+        {recording.application}
+      </span>
       {recording.state === "live" ? <span className="badge badge-live">{t("player.live")}</span> : null}
       {recording.gaps > 0 ? (
         <span className="badge badge-warn">{t("recordings.gaps", { count: recording.gaps })}</span>

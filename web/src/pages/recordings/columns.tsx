@@ -3,8 +3,10 @@ import { Tooltip } from "antd";
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import type { Recording } from "../../api/types";
+import { When } from "../../app/when";
+import { useZone } from "../../app/zone";
 import { bytes, userName } from "../../format/numbers";
-import { ago, dateTime, duration, zone } from "../../format/time";
+import { dateTime, duration } from "../../format/time";
 import type { Sortable } from "./search";
 
 export const COLUMNS = [
@@ -45,7 +47,28 @@ export const SORT_OF: Partial<Record<Column, Sortable>> = {
   bytes: "bytes",
 };
 
+/** Texts of any length: they share the room that the others leave, and are cut where there is not enough. */
+export const LONG: ReadonlySet<Column> = new Set(["user", "host", "site", "application", "client"]);
+
 export const NUMBERS: ReadonlySet<Column> = new Set(["duration", "bytes", "gaps", "segments"]);
+
+/** The whole of a text that may be cut. */
+export function wholeText(column: Column, recording: Recording): string | undefined {
+  switch (column) {
+    case "user":
+      return recording.user || undefined;
+    case "host":
+      return recording.host;
+    case "site":
+      return recording.site.name;
+    case "application":
+      return recording.application;
+    case "client":
+      return [recording.client, recording.client_address].filter(Boolean).join(" · ") || undefined;
+    default:
+      return undefined;
+  }
+}
 
 /** The stored choice of columns; anything unknown in it is left out. Started stays, as it links to the player. */
 export function readColumns(stored: unknown): readonly Column[] {
@@ -67,13 +90,7 @@ export function Cell({ column, recording }: { column: Column; recording: Recordi
     case "application":
       return recording.application;
     case "client":
-      return recording.client || recording.client_address ? (
-        <Tooltip title={recording.client ? recording.client_address : undefined}>
-          <span>{recording.client || recording.client_address}</span>
-        </Tooltip>
-      ) : (
-        t("common.none")
-      );
+      return recording.client || recording.client_address || t("common.none");
     case "duration":
       return duration(recording.duration_us);
     case "bytes":
@@ -96,32 +113,29 @@ export function Cell({ column, recording }: { column: Column; recording: Recordi
 function Started({ recording }: { recording: Recording }) {
   const { t } = useTranslation();
   const at = new Date(recording.started_at);
+  const zone = useZone();
   const user = recording.user || t("recordings.nobody");
   return (
-    <Tooltip title={`${zone(at)} · ${ago(at, new Date())}`}>
-      <Link
-        to="/recordings/$id"
-        params={{ id: recording.id }}
-        search={{}}
-        aria-label={t("recordings.recording", { user, host: recording.host, time: dateTime(at) })}
-      >
-        <time dateTime={recording.started_at}>{dateTime(at)}</time>
-      </Link>
-    </Tooltip>
+    <When
+      at={recording.started_at}
+      wrap={(time) => (
+        <Link
+          to="/recordings/$id"
+          params={{ id: recording.id }}
+          search={{}}
+          aria-label={t("recordings.recording", { user, host: recording.host, time: dateTime(at, zone) })}
+        >
+          {time}
+        </Link>
+      )}
+    />
   );
 }
 
-export function User({ user }: { user: string }) {
+function User({ user }: { user: string }) {
   const { t } = useTranslation();
-  const { name, domain } = userName(user);
-  if (!name) return <span className="quiet">{t("recordings.nobody")}</span>;
-  return domain ? (
-    <Tooltip title={domain}>
-      <span>{name}</span>
-    </Tooltip>
-  ) : (
-    name
-  );
+  const { name } = userName(user);
+  return name || <span className="quiet">{t("recordings.nobody")}</span>;
 }
 
 export function StateBadge({ recording }: { recording: Recording }) {

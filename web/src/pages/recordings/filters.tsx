@@ -3,12 +3,14 @@ import { Button, Input, Select } from "antd";
 import { lazy, Suspense, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { sitesQuery } from "../../api/queries";
+import type { Zone } from "../../format/time";
 import { filtered, type ListSearch, PRESETS, type Preset, STATES, type State } from "./search";
 
 // The calendar is large, and most people never open it.
 const RangeField = lazy(() => import("./range-field").then((module) => ({ default: module.RangeField })));
 
 interface Props {
+  zone: Zone;
   search: ListSearch;
   maySeeSites: boolean;
   onChange: (change: Partial<ListSearch>) => void;
@@ -22,7 +24,7 @@ const PRESET_LABELS = {
   month: "recordings.rangeMonth",
 } as const satisfies Record<Preset, string>;
 
-export function Filters({ search, maySeeSites, onChange, onClear }: Props) {
+export function Filters({ zone, search, maySeeSites, onChange, onClear }: Props) {
   const { t } = useTranslation();
   const [custom, setCustom] = useState(false);
   const sites = useQuery({ ...sitesQuery, enabled: maySeeSites });
@@ -49,7 +51,12 @@ export function Filters({ search, maySeeSites, onChange, onClear }: Props) {
       />
       {showRange ? (
         <Suspense fallback={null}>
-          <RangeField from={search.from} to={search.to} onChange={(from, to) => onChange({ from, to })} />
+          <RangeField
+            zone={zone}
+            from={search.from}
+            to={search.to}
+            onChange={(from, to) => onChange({ from, to })}
+          />
         </Suspense>
       ) : null}
       <TextFilter label={t("recordings.user")} value={search.user} onChange={(user) => onChange({ user })} />

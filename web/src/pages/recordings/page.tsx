@@ -2,14 +2,16 @@ import { SettingOutlined } from "@ant-design/icons";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useLocation, useNavigate, useRouteContext, useSearch } from "@tanstack/react-router";
 import { Button, Popover, Select } from "antd";
-import { lazy, Suspense, useEffect, useState } from "react";
+import { lazy, Suspense, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { asApiError } from "../../api/problem";
 import { recordingsQuery } from "../../api/queries";
 import type { Me, RecordingPage } from "../../api/types";
-import { Command, EmptyState, ErrorState, PartialNotice, SkeletonRows } from "../../app/states";
+import { useListKeys } from "../../app/list-keys";
+import { Command, EmptyState, ErrorState, PartialNotice, SkeletonRows, StaleNotice } from "../../app/states";
 import { useStored } from "../../app/store";
 import { useTitle } from "../../app/title";
+import { useZone } from "../../app/zone";
 import { count } from "../../format/numbers";
 import { readColumns } from "./columns";
 import { Filters } from "./filters";
@@ -28,8 +30,11 @@ export function RecordingsPage() {
   const search = useSearch({ from: "/app/recordings" });
   const navigate = useNavigate({ from: "/recordings" });
   const minute = useMinute();
+  const zone = useZone();
   const list = useQuery(recordingsQuery(listQuery(search, minute)));
   const [columns, setColumns] = useStored("playhead.columns", readColumns);
+  const page = useRef<HTMLDivElement>(null);
+  useListKeys({ list: page, filters: page });
   const [compact, setCompact] = useStored("playhead.compact", (stored) => stored === true);
 
   const change = (part: Partial<ListSearch>) =>
@@ -38,7 +43,7 @@ export function RecordingsPage() {
     void navigate({ search: changed({ sort: search.sort, size: search.size }, {}), replace: true });
 
   return (
-    <div className="page recordings">
+    <div className="page recordings" ref={page}>
       <header className="page-head">
         <div>
           <h1>{t("recordings.title")}</h1>
@@ -62,6 +67,7 @@ export function RecordingsPage() {
         </Popover>
       </header>
       <Filters
+        zone={zone}
         search={search}
         maySeeSites={me.permissions.includes("view-sites")}
         onChange={change}
@@ -93,16 +99,6 @@ export function RecordingsPage() {
         <SkeletonRows rows={10} />
       )}
     </div>
-  );
-}
-
-/** The list stays while the console is away; this says that it may be out of date. */
-function StaleNotice() {
-  const { t } = useTranslation();
-  return (
-    <p className="stale" role="status">
-      {t("errors.unreachableTitle")}. {t("errors.unreachable")}
-    </p>
   );
 }
 

@@ -3,7 +3,7 @@ import { useNavigate, useRouter } from "@tanstack/react-router";
 import type { MouseEvent } from "react";
 import { useTranslation } from "react-i18next";
 import type { Recording } from "../../api/types";
-import { Cell, type Column, NUMBERS, SORT_OF } from "./columns";
+import { Cell, type Column, LONG, NUMBERS, SORT_OF, wholeText } from "./columns";
 import { DEFAULT_SORT, nextSort, type Sort } from "./search";
 
 interface Props {
@@ -52,7 +52,7 @@ export function RecordingsTable({ items, columns, compact, sort, onSort, stale }
               onMouseEnter={() => preload(recording.id)}
             >
               {columns.map((column) => (
-                <td key={column} className={NUMBERS.has(column) ? "number" : undefined}>
+                <td key={column} className={look(column)} title={wholeText(column, recording)}>
                   <Cell column={column} recording={recording} />
                 </td>
               ))}
@@ -67,11 +67,15 @@ export function RecordingsTable({ items, columns, compact, sort, onSort, stale }
   );
 }
 
+function look(column: Column): string | undefined {
+  return NUMBERS.has(column) ? "number" : LONG.has(column) ? `long column-${column}` : undefined;
+}
+
 function HeadCell({ column, sort, onSort }: { column: Column; sort: Sort; onSort: (sort: Sort) => void }) {
   const { t } = useTranslation();
   const label = t(`recordings.column.${column}`);
   const key = SORT_OF[column];
-  const number = NUMBERS.has(column) ? "number" : undefined;
+  const number = look(column);
   if (!key) {
     return (
       <th scope="col" className={number}>

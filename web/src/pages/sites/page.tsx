@@ -1,29 +1,36 @@
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { Link, useRouteContext } from "@tanstack/react-router";
-import { Alert, Button, Input, Tooltip } from "antd";
+import { useQuery } from "@tanstack/react-query";
+import { useRouteContext } from "@tanstack/react-router";
+import { Button } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { answer, api } from "../../api/client";
 import { asApiError } from "../../api/problem";
 import { sitesQuery } from "../../api/queries";
-import type { Site } from "../../api/types";
-import { Dialog } from "../../app/dialog";
-import { Field } from "../../app/field";
-import { useNotes } from "../../app/notes";
-import { EmptyState, ErrorState, SkeletonRows } from "../../app/states";
+import type { Server, Site } from "../../api/types";
+import { EmptyState, ErrorState, SkeletonRows, StaleNotice } from "../../app/states";
 import { useTitle } from "../../app/title";
-import { ago, dateTime, zone } from "../../format/time";
 import { JoinDialog } from "../hosts/join-dialog";
+import { SiteCard } from "./card";
+import { EditSite, RemoveServer, RemoveSite } from "./dialogs";
 import "./sites.css";
+
+/** What is being done to which site; one thing at a time. */
+type Doing =
+  | { what: "create" }
+  | { what: "edit" | "remove" | "connect"; site: Site }
+  | { what: "remove-server"; server: Server };
 
 export function SitesPage() {
   const { t } = useTranslation();
   useTitle(t("sites.title"));
   const { me } = useRouteContext({ from: "/app" });
   const sites = useQuery(sitesQuery);
-  const [creating, setCreating] = useState(false);
-  const [connecting, setConnecting] = useState<Site>();
+  const [doing, setDoing] = useState<Doing>();
   const mayManage = me.permissions.includes("manage-sites");
+  const create = (
+    <Button type="primary" onClick={() => setDoing({ what: "create" })}>
+      {t("sites.create")}
+    </Button>
+  );
 
   return (
     <div className="page">
@@ -32,154 +39,58 @@ export function SitesPage() {
           <h1>{t("sites.title")}</h1>
           <p className="quiet">{t("sites.about")}</p>
         </div>
-        {mayManage ? (
-          <Button type="primary" onClick={() => setCreating(true)}>
-            {t("sites.create")}
-          </Button>
-        ) : null}
+        {mayManage ? create : null}
       </header>
-      {sites.isError && !sites.data ? (
+      {sites.isError && !(sites.data && asApiError(sites.error).passing) ? (
         <ErrorState error={sites.error} onRetry={() => void sites.refetch()} />
       ) : !sites.data ? (
         <SkeletonRows rows={4} />
       ) : sites.data.items.length === 0 ? (
         <EmptyState title={t("sites.emptyTitle")}>
           <p>{t("sites.empty")}</p>
+          {mayManage ? <div className="state-actions">{create}</div> : null}
         </EmptyState>
       ) : (
-        <div className="sites">
-          {sites.data.items.map((site) => (
-            <SiteCard
-              key={site.id}
-              site={site}
-              onConnect={mayManage ? () => setConnecting(site) : undefined}
-            />
-          ))}
-        </div>
+        <>
+          {sites.isError ? <StaleNotice /> : null}
+          <div className="sites">
+            {sites.data.items.map((site) => (
+              <SiteCard
+                key={site.id}
+                site={site}
+                manage={
+                  mayManage
+                    ? {
+                        onConnect: () => setDoing({ what: "connect", site }),
+                        onEdit: () => setDoing({ what: "edit", site }),
+                        onRemove: () => setDoing({ what: "remove", site }),
+                        onRemoveServer: (server) => setDoing({ what: "remove-server", server }),
+                      }
+                    : undefined
+                }
+              />
+            ))}
+          </div>
+        </>
       )}
-      {creating ? <CreateSite onClose={() => setCreating(false)} /> : null}
-      {connecting ? (
-        <JoinDialog kind="server" site={connecting} onClose={() => setConnecting(undefined)} />
-      ) : null}
+      <Doings doing={doing} onClose={() => setDoing(undefined)} />
     </div>
   );
 }
 
-function SiteCard({ site, onConnect }: { site: Site; onConnect: (() => void) | undefined }) {
-  const { t } = useTranslation();
-  const created = new Date(site.created_at);
-  return (
-    <section className="site" aria-label={site.name} data-testid="site">
-      <header>
-        <div>
-          <h2>{site.name}</h2>
-          {site.description ? <p>{site.description}</p> : null}
-          <p className="quiet">
-            {t("sites.createdAt")}{" "}
-            <Tooltip title={zone(created)}>
-              <time dateTime={site.created_at}>{dateTime(created)}</time>
-            </Tooltip>
-            {" · "}
-            <Link to="/session-hosts" search={{ site: site.id }}>
-              {t("sites.hosts")}
-            </Link>
-          </p>
-        </div>
-        {onConnect ? <Button onClick={onConnect}>{t("sites.connect")}</Button> : null}
-      </header>
-      {site.servers.length === 0 ? (
-        <p className="quiet">{t("sites.noServers")}</p>
-      ) : (
-        <ul aria-label={t("sites.servers")}>
-          {site.servers.map((server) => (
-            <li key={server.id}>
-              <span className={server.state === "available" ? "badge badge-good" : "badge badge-bad"}>
-                {server.state === "available" ? t("sites.available") : t("sites.offline")}
-              </span>
-              <b>{server.name}</b>
-              <span className="quiet">{t("sites.version", { version: server.version })}</span>
-              {server.state === "offline" && server.last_seen ? (
-                <Tooltip
-                  title={`${dateTime(new Date(server.last_seen))} ${zone(new Date(server.last_seen))}`}
-                >
-                  <span className="quiet">
-                    {t("sites.lastSeen", { time: ago(new Date(server.last_seen), new Date()) })}
-                  </span>
-                </Tooltip>
-              ) : null}
-            </li>
-          ))}
-        </ul>
-      )}
-    </section>
-  );
-}
-
-function CreateSite({ onClose }: { onClose: () => void }) {
-  const { t } = useTranslation();
-  const notes = useNotes();
-  const client = useQueryClient();
-  const [name, setName] = useState("");
-  const [description, setDescription] = useState("");
-  const [checked, setChecked] = useState(false);
-  const create = useMutation({
-    mutationFn: () =>
-      answer(api.POST("/api/v1/sites", { body: { name: name.trim(), description: description.trim() } })),
-    onSuccess: async () => {
-      await client.invalidateQueries({ queryKey: sitesQuery.queryKey });
-      void notes.success(t("sites.created"));
-      onClose();
-    },
-  });
-  const submit = () => {
-    setChecked(true);
-    if (name.trim()) create.mutate();
-  };
-  const problem = create.error ? asApiError(create.error) : undefined;
-  return (
-    <Dialog
-      title={t("sites.create")}
-      onClose={onClose}
-      onSubmit={submit}
-      footer={
-        <>
-          <Button onClick={onClose}>{t("common.cancel")}</Button>
-          <Button type="primary" htmlType="submit" loading={create.isPending}>
-            {t("sites.create")}
-          </Button>
-        </>
-      }
-    >
-      <div className="form">
-        {problem ? (
-          <Alert
-            type="error"
-            showIcon
-            role="alert"
-            title={problem.status === 0 ? `${t("errors.unreachableTitle")}.` : problem.message}
-          />
-        ) : null}
-        <Field label={t("sites.name")} error={checked && !name.trim() ? t("sites.nameMissing") : undefined}>
-          {(props) => (
-            <Input
-              {...props}
-              maxLength={100}
-              value={name}
-              onChange={(event) => setName(event.target.value)}
-            />
-          )}
-        </Field>
-        <Field label={t("sites.description")}>
-          {(props) => (
-            <Input
-              {...props}
-              maxLength={500}
-              value={description}
-              onChange={(event) => setDescription(event.target.value)}
-            />
-          )}
-        </Field>
-      </div>
-    </Dialog>
-  );
+function Doings({ doing, onClose }: { doing: Doing | undefined; onClose: () => void }) {
+  switch (doing?.what) {
+    case "create":
+      return <EditSite site={undefined} onClose={onClose} />;
+    case "edit":
+      return <EditSite site={doing.site} onClose={onClose} />;
+    case "remove":
+      return <RemoveSite site={doing.site} onClose={onClose} />;
+    case "connect":
+      return <JoinDialog kind="server" site={doing.site} onClose={onClose} />;
+    case "remove-server":
+      return <RemoveServer server={doing.server} onClose={onClose} />;
+    case undefined:
+      return null;
+  }
 }

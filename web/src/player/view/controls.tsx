@@ -16,7 +16,8 @@ import {
 import { Button, Select, Tooltip } from "antd";
 import { type MouseEvent, type ReactNode, useEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
-import { clock, timeOfDay, zone } from "../../format/time";
+import { useZone } from "../../app/zone";
+import { clock, timeOfDay, zoneName } from "../../format/time";
 import type { Snapshot } from "../core/messages";
 import { type PlayerController, useSnapshot } from "./controller";
 import { type Action, RATES } from "./keys";
@@ -193,20 +194,25 @@ function Clock(props: {
   const { player, startMs, dayClock, onSwitch } = props;
   const { t } = useTranslation();
   const text = useRef<HTMLSpanElement>(null);
+  const zone = useZone();
   useEffect(() => {
     const write = () => {
       const { positionUs, durationUs } = player.snapshot;
-      const at = (us: number) => (dayClock ? timeOfDay(new Date(startMs + us / 1000)) : clock(us));
+      const at = (us: number) => (dayClock ? timeOfDay(new Date(startMs + us / 1000), zone) : clock(us));
       const next = `${at(positionUs)} / ${at(durationUs)}`;
       if (text.current && text.current.textContent !== next) text.current.textContent = next;
     };
     write();
     return player.subscribe(write);
-  }, [player, startMs, dayClock]);
+  }, [player, startMs, dayClock, zone]);
   const start = new Date(startMs);
   return (
     <Tooltip
-      title={dayClock ? `${t("player.clockDay")} (T) · ${zone(start)}` : `${t("player.clockRelative")} (T)`}
+      title={
+        dayClock
+          ? `${t("player.clockDay")} (T) · ${zoneName(start, zone)}`
+          : `${t("player.clockRelative")} (T)`
+      }
       getPopupContainer={inPlayer}
     >
       <Button

@@ -1,7 +1,7 @@
 import { COLOURS, type Mode } from "../../app/theme";
-import { clock, timeOfDay } from "../../format/time";
+import { clock, timeOfDay, type Zone } from "../../format/time";
 import type { Spans } from "../core/messages";
-import { ticks, type View, xOf } from "./geometry";
+import { activityIn, ticks, type View, xOf } from "./geometry";
 
 /** What the seek bar shows. Times are media time in microseconds. */
 export interface BarContent {
@@ -16,6 +16,8 @@ export interface BarContent {
   gaps: Spans;
   /** Wall clock at media time 0, milliseconds; undefined: labels count from the start. */
   startMs: number | undefined;
+  /** The zone of such labels. */
+  zone: Zone;
 }
 
 export const BAR_HEIGHT = 56;
@@ -76,10 +78,7 @@ function activity(
   for (let column = 0; column < width; column += 1) {
     const fromUs = view.fromUs + column * perPixel;
     if (fromUs >= durationUs) break;
-    const first = Math.floor(fromUs / bucketUs);
-    const last = Math.max(first, Math.ceil((fromUs + perPixel) / bucketUs) - 1);
-    let most = 0;
-    for (let at = first; at <= last; at += 1) most = Math.max(most, buckets[at] ?? 0);
+    const most = activityIn(buckets, bucketUs, fromUs, fromUs + perPixel);
     // The root keeps little activity visible beside much.
     const height = Math.round(Math.sqrt(Math.min(most, 255) / 255) * (STRIP - 4));
     if (height > 0) context.fillRect(column, STRIP - height, 1, height);
@@ -175,7 +174,8 @@ function labels(
   context.textBaseline = "bottom";
   for (const at of ticks(view, width, 96)) {
     const x = xOf(at, view, width);
-    const text = content.startMs === undefined ? clock(at) : timeOfDay(new Date(content.startMs + at / 1000));
+    const { startMs, zone } = content;
+    const text = startMs === undefined ? clock(at) : timeOfDay(new Date(startMs + at / 1000), zone);
     const half = context.measureText(text).width / 2;
     context.fillText(text, Math.min(Math.max(0, x - half), width - 2 * half), BAR_HEIGHT);
   }

@@ -1,8 +1,42 @@
 import { describe, expect, it } from "vitest";
-import { contained, following, isWhole, panned, ticks, usAt, wholeView, xOf, zoomed } from "./geometry";
+import {
+  activityIn,
+  activityWord,
+  contained,
+  following,
+  isWhole,
+  panned,
+  ticks,
+  usAt,
+  wholeView,
+  xOf,
+  zoomed,
+} from "./geometry";
 
 const S = 1_000_000;
 const HOUR = 3600 * S;
+
+describe("activity", () => {
+  it("is the highest of a stretch, and none where nothing is known", () => {
+    const buckets = [0, 10, 200, 5];
+    expect(activityIn(buckets, 100, 0, 100)).toBe(0);
+    expect(activityIn(buckets, 100, 150, 250)).toBe(200);
+    expect(activityIn(buckets, 100, 301, 302)).toBe(5);
+    expect(activityIn(buckets, 100, 1000, 2000)).toBe(0);
+    expect(activityIn([], 100, 0, 100)).toBe(0);
+    expect(activityIn(buckets, 0, 0, 100)).toBe(0);
+  });
+
+  it("is found at once when what is known does not fit the length", () => {
+    const started = performance.now();
+    for (let pixel = 0; pixel < 2000; pixel += 1) activityIn([0, 0, 0], 1, pixel * HOUR, (pixel + 1) * HOUR);
+    expect(performance.now() - started).toBeLessThan(200);
+  });
+
+  it("has words", () => {
+    expect([0, 1, 100, 255].map(activityWord)).toEqual(["none", "little", "some", "much"]);
+  });
+});
 
 describe("the seek bar's geometry", () => {
   it("finds places and times", () => {

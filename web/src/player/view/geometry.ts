@@ -67,6 +67,32 @@ export function ticks(view: View, width: number, apart: number): number[] {
   return found;
 }
 
+/**
+ * The highest activity that falls on a stretch of media time. What is asked for may reach beyond what is known, in which
+ * case there is nothing.
+ */
+export function activityIn(
+  buckets: readonly number[],
+  bucketUs: number,
+  fromUs: number,
+  toUs: number,
+): number {
+  if (bucketUs <= 0) return 0;
+  const first = Math.max(0, Math.floor(fromUs / bucketUs));
+  const last = Math.min(buckets.length - 1, Math.max(first, Math.ceil(toUs / bucketUs) - 1));
+  let most = 0;
+  for (let at = first; at <= last; at += 1) most = Math.max(most, buckets[at] ?? 0);
+  return most;
+}
+
+export type Activity = "none" | "little" | "some" | "much";
+
+/** Activity from 0 to 255 in a word. */
+export function activityWord(activity: number): Activity {
+  if (activity <= 0) return "none";
+  return activity < 48 ? "little" : activity < 144 ? "some" : "much";
+}
+
 /** The largest rectangle of the picture's shape within a box, in the middle of it. */
 export function contained(
   box: { width: number; height: number },

@@ -77,9 +77,14 @@ function Troubles({ player }: { player: PlayerController }) {
               ) + (trouble.id ? ` (${t("common.errorId")} ${trouble.id})` : "")
             }
             action={
-              stops && trouble.kind !== "broken" ? (
-                <Button size="small" onClick={() => player.send({ type: "retry" })}>
-                  {t("common.retry")}
+              stops ? (
+                <Button
+                  size="small"
+                  onClick={() =>
+                    trouble.kind === "broken" ? window.location.reload() : player.send({ type: "retry" })
+                  }
+                >
+                  {trouble.kind === "broken" ? t("player.trouble.reload") : t("common.retry")}
                 </Button>
               ) : undefined
             }

@@ -268,7 +268,7 @@ function useActions(means: Means): (action: Action) => void {
       case "screenshot":
         void saveScreenshot(
           player,
-          `${recording.host} ${recording.user} ${dateTime(new Date(recording.started_at))} ${clock(snapshot.positionUs)}`,
+          `${recording.host} ${recording.user} ${dateTime(new Date(recording.started_at), "UTC")} ${clock(snapshot.positionUs)}`,
         );
         break;
       case "copy-link":

@@ -3,12 +3,14 @@ import { type PointerEvent, useEffect, useMemo, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { Timeline } from "../../api/types";
 import { useMode } from "../../app/theme";
-import { clock, timeOfDay } from "../../format/time";
-import { spanAt } from "../core/idle";
+import { useZone } from "../../app/zone";
+import { clock } from "../../format/time";
 import type { Spans } from "../core/messages";
 import type { PlayerController } from "./controller";
 import { BAR_HEIGHT, type BarContent, drawBar } from "./draw";
 import { following, isWhole, panned, usAt, type View, wholeView, zoomed } from "./geometry";
+import { type Hover, Preview } from "./preview";
+import { Thumbs } from "./thumbs";
 
 interface Props {
   player: PlayerController;
@@ -18,15 +20,11 @@ interface Props {
   dayClock: boolean;
 }
 
-interface Hover {
-  x: number;
-  us: number;
-}
-
 /** The bar with everything that is known of a recording's course, by which one seeks. */
 export function SeekBar({ player, timeline, startMs, dayClock }: Props) {
   const { t } = useTranslation();
   const mode = useMode();
+  const zone = useZone();
   const frame = useRef<HTMLDivElement>(null);
   const canvas = useRef<HTMLCanvasElement>(null);
   const view = useRef<View>(wholeView(player.snapshot.durationUs));
@@ -40,6 +38,8 @@ export function SeekBar({ player, timeline, startMs, dayClock }: Props) {
     [timeline],
   );
   const redraw = useRef<() => void>(() => undefined);
+  const thumbs = useMemo(() => new Thumbs(player), [player]);
+  useEffect(() => thumbs.start(), [thumbs]);
 
   const setView = (next: View) => {
     view.current = next;
@@ -76,6 +76,7 @@ export function SeekBar({ player, timeline, startMs, dayClock }: Props) {
         idle: timeline?.idle ?? [],
         gaps,
         startMs: dayClock ? startMs : undefined,
+        zone,
       };
       drawBar(context, width, scale, view.current, content, mode);
       // Whoever listens gets a new value once a second, not sixty times.
@@ -103,7 +104,7 @@ export function SeekBar({ player, timeline, startMs, dayClock }: Props) {
       observer.disconnect();
       unsubscribe();
     };
-  }, [player, timeline, gaps, mode, dayClock, startMs, t]);
+  }, [player, timeline, gaps, mode, dayClock, startMs, zone, t]);
 
   // React listens to wheels passively, and this one must not scroll the page.
   useEffect(() => {
@@ -188,7 +189,16 @@ export function SeekBar({ player, timeline, startMs, dayClock }: Props) {
       >
         <canvas ref={canvas} style={{ height: BAR_HEIGHT }} aria-hidden />
       </div>
-      {hover ? <HoverClock hover={hover} timeline={timeline} startMs={startMs} dayClock={dayClock} /> : null}
+      {hover ? (
+        <Preview
+          hover={hover}
+          timeline={timeline}
+          startMs={startMs}
+          dayClock={dayClock}
+          thumbs={thumbs}
+          width={canvas.current?.clientWidth ?? 0}
+        />
+      ) : null}
       {zoomedIn ? (
         <Button
           size="small"
@@ -198,27 +208,6 @@ export function SeekBar({ player, timeline, startMs, dayClock }: Props) {
           {t("player.resetZoom")}
         </Button>
       ) : null}
-    </div>
-  );
-}
-
-interface HoverProps {
-  hover: Hover;
-  timeline: Timeline | undefined;
-  startMs: number;
-  dayClock: boolean;
-}
-
-function HoverClock({ hover, timeline, startMs, dayClock }: HoverProps) {
-  const { t } = useTranslation();
-  const gap = timeline?.gaps.find((span) => hover.us >= span.from_us && hover.us < span.to_us);
-  const idle = !gap && timeline && spanAt(timeline.idle, hover.us) !== undefined;
-  const cause = gap ? t(`player.causes.${gap.cause as "queue-full"}`, { defaultValue: gap.cause }) : "";
-  return (
-    <div className="seek-hover" style={{ left: hover.x }}>
-      {dayClock ? timeOfDay(new Date(startMs + hover.us / 1000)) : clock(hover.us, true)}
-      {gap ? <span> · {t("player.hover.gap", { cause })}</span> : null}
-      {idle ? <span> · {t("player.hover.idle")}</span> : null}
     </div>
   );
 }
