@@ -14,6 +14,7 @@ mod recorder;
 mod session;
 mod settings;
 mod spool;
+mod standing;
 mod status;
 #[cfg(test)]
 mod testing;
@@ -23,6 +24,7 @@ pub use clock::Moment;
 pub use recorder::{RecordError, Recorder, Sink};
 pub use settings::{DisplaySettings, ServerSettings, Settings, SpoolSettings, WhenFull};
 pub use spool::SpoolError;
+pub use standing::{QueueReport, QueueState, QueuedRecording, RefusedQueue};
 pub use status::{DisplayReport, Report, ServerReport, status};
 
 use control::{Control, Registry};
@@ -159,7 +161,8 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Agen
     let (drain, end) = (CancellationToken::new(), CancellationToken::new());
     let keeper = {
         let (status, path, end) = (Arc::clone(&status), settings.data.join(status::FILE), end.clone());
-        tokio::spawn(async move { status.keep(path, end).await })
+        let spool = Arc::clone(&spool);
+        tokio::spawn(async move { status.keep(path, spool, end).await })
     };
     let tidying = tokio::spawn(tidy(end.clone()));
     let shared = Shared { spool, registry, status, host: host.name, system: system() };

@@ -1,13 +1,17 @@
 //! What an agent does and what troubles it, in a file for people and scripts.
 
-use crate::{AgentError, spool::SpoolError};
+use crate::{
+    AgentError,
+    spool::{Spool, SpoolError},
+    standing::QueueReport,
+};
 use playhead_model::{RecordingId, WallTime};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 use tokio::sync::Notify;
@@ -15,6 +19,8 @@ use tokio_util::sync::CancellationToken;
 
 /// The file is written at most this often.
 const INTERVAL: Duration = Duration::from_secs(2);
+/// The queue is looked at this often.
+const LOOK: Duration = Duration::from_secs(10);
 
 /// Name of the file, below the data folder.
 pub(crate) const FILE: &str = "status.json";
@@ -28,6 +34,9 @@ pub struct Report {
     pub server: ServerReport,
     /// Each display by its name.
     pub displays: BTreeMap<String, DisplayReport>,
+    /// The queue on disk.
+    #[serde(default)]
+    pub queue: QueueReport,
     /// When this was written.
     pub at: WallTime,
     /// Bytes that wait on disk, as of the reading of this report.
@@ -70,6 +79,7 @@ impl Default for Status {
             version: crate::VERSION.into(),
             server: ServerReport::default(),
             displays: BTreeMap::new(),
+            queue: QueueReport::default(),
             at: crate::clock::Now::read().wall,
             queue_bytes: 0,
             running: true,
@@ -98,24 +108,35 @@ impl Status {
         }
     }
 
-    /// Writes the file whenever something changed, until `stop`, and once more then.
-    pub(crate) async fn keep(&self, path: PathBuf, stop: CancellationToken) {
+    /// Writes the file whenever something changed, the queue included, until `stop`, and once more then.
+    pub(crate) async fn keep(&self, path: PathBuf, spool: Arc<Spool>, stop: CancellationToken) {
+        let mut written: Option<Report> = None;
         loop {
-            let stopping = tokio::select! {
-                () = self.changed.notified() => false,
-                () = stop.cancelled() => true,
-            };
-            let report = Report { at: crate::clock::Now::read().wall, ..self.lock().clone() };
-            let target = path.clone();
-            let written = tokio::task::spawn_blocking(move || write(&target, &report)).await;
-            if let Ok(Err(error)) = written {
-                tracing::warn!(%error, "cannot write the status");
+            let queue = Arc::clone(&spool);
+            if let Ok(queue) = tokio::task::spawn_blocking(move || QueueReport::of(&queue)).await {
+                self.lock().queue = queue;
+            }
+            let stopping = stop.is_cancelled();
+            let report = self.lock().clone();
+            if stopping || written.as_ref() != Some(&report) {
+                let (target, now) = (path.clone(), crate::clock::Now::read().wall);
+                let dated = Report { at: now, ..report.clone() };
+                let done = tokio::task::spawn_blocking(move || write(&target, &dated)).await;
+                if let Ok(Err(error)) = done {
+                    tracing::warn!(%error, "cannot write the status");
+                }
+                written = Some(report);
             }
             if stopping {
                 return;
             }
             tokio::select! {
                 () = tokio::time::sleep(INTERVAL) => {}
+                () = stop.cancelled() => continue,
+            }
+            tokio::select! {
+                () = self.changed.notified() => {}
+                () = tokio::time::sleep(LOOK - INTERVAL) => {}
                 () = stop.cancelled() => {}
             }
         }
@@ -152,7 +173,7 @@ pub fn status(data: &Path) -> Result<Report, AgentError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
+    use crate::settings::SpoolSettings;
 
     #[tokio::test]
     async fn the_file_says_what_changed_last() {
@@ -160,7 +181,8 @@ mod tests {
         let (status, stop) = (Arc::new(Status::default()), CancellationToken::new());
         let keeping = {
             let (status, stop, path) = (Arc::clone(&status), stop.clone(), folder.path().join(FILE));
-            tokio::spawn(async move { status.keep(path, stop).await })
+            let spool = Spool::open(&folder.path().join("spool"), SpoolSettings::default()).unwrap();
+            tokio::spawn(async move { status.keep(path, Arc::new(spool), stop).await })
         };
         status.server(|server| server.connected = true);
         status.display(":7", DisplayReport { error: Some("gone".into()), ..Default::default() });
@@ -169,6 +191,7 @@ mod tests {
         let report = super::status(folder.path()).unwrap();
         assert_eq!(report.displays[":7"].error.as_deref(), Some("gone"));
         assert!(!report.running && !report.server.connected, "no agent holds the folder");
+        assert_eq!(report.queue.quota_bytes, SpoolSettings::default().quota_bytes);
         assert!(super::status(&folder.path().join("none")).is_err());
     }
 }

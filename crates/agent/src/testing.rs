@@ -116,8 +116,10 @@ pub(crate) fn fragments(info: &RecordingInfo, segments: u64, each: u64) -> Vec<F
 
 /// The same by a recorder that begins at a later time.
 pub(crate) fn fragments_of(mut recorder: Recorder, from_us: u64, segments: u64, each: u64) -> Vec<Fragment> {
-    let (mut kept, mut canvas) = (Kept::new(), Canvas::new(32, 16));
+    let mut kept = Kept::new();
     for segment in 0..segments {
+        // Another size makes every anchor one of its own.
+        let mut canvas = Canvas::new(32 + segment as u32, 16);
         for number in 0..each {
             let now = at(from_us + segment * 61_000_000 + number * 2_000_000);
             canvas.dot((segment * each + number) as u32);

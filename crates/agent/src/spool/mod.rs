@@ -13,7 +13,7 @@ mod refused;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use queue::{Queue, Started};
+pub(crate) use queue::{Queue, Started, Waiting};
 pub(crate) use refused::Refused;
 
 use crate::settings::{SpoolSettings, WhenFull};
@@ -131,21 +131,28 @@ fn is_no_room(error: &io::Error) -> bool {
     matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge)
 }
 
-/// Bytes used by all queues together.
+/// What all queues count together.
 #[derive(Debug, Default)]
-pub(crate) struct Usage(AtomicU64);
+pub(crate) struct Usage {
+    bytes: AtomicU64,
+    gaps: AtomicU64,
+}
 
 impl Usage {
     fn add(&self, bytes: u64) {
-        self.0.fetch_add(bytes, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
     fn remove(&self, bytes: u64) {
-        self.0.fetch_sub(bytes, Ordering::Relaxed);
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+        self.bytes.load(Ordering::Relaxed)
+    }
+
+    fn count_gap(&self, is_new: bool) {
+        self.gaps.fetch_add(u64::from(is_new), Ordering::Relaxed);
     }
 }
 
@@ -159,8 +166,7 @@ pub(crate) struct Spool {
     aside: Aside,
     /// There was no room when it was last needed.
     full: AtomicBool,
-    /// Gaps that were declared, and recordings that were let go of whole, since the start.
-    gaps: AtomicU64,
+    /// Recordings that were let go of whole since the start.
     let_go: AtomicU64,
     queues: Mutex<HashMap<RecordingId, Arc<Queue>>>,
     /// Something was put in, or a queue came or went.
@@ -233,7 +239,6 @@ impl Spool {
             usage,
             aside,
             full: AtomicBool::new(false),
-            gaps: AtomicU64::new(0),
             let_go: AtomicU64::new(0),
             queues: Mutex::new(queues),
             changed: Notify::new(),
@@ -290,8 +295,6 @@ impl Spool {
         if let Err(error) = &appended {
             self.full.fetch_or(error.is_full(), Ordering::Relaxed);
             queue.set_trouble(Some(error.to_string()));
-        } else if fragment.head.flags.gap_before {
-            self.gaps.fetch_add(1, Ordering::Relaxed);
         }
         self.changed.notify_one();
         appended
@@ -338,8 +341,7 @@ impl Spool {
             self.remove(ended.id())?;
             return Ok(true);
         }
-        let seq = fragment.head.seq;
-        let dropped = fragment.head.flags.first_of_segment && queue.drop_all_before(seq)?;
+        let dropped = fragment.head.flags.first_of_segment && queue.drop_all_before(&fragment.head)?;
         if dropped {
             tracing::error!(recording = %queue.id(), quota = self.quota(),
                 "the queue is full: let go of all of the recording that was queued; see why the server does not take it");
@@ -377,7 +379,7 @@ impl Spool {
             free,
             least_free: least,
             full: self.full.load(Ordering::Relaxed) && !self.has_room(),
-            gaps: self.gaps.load(Ordering::Relaxed),
+            gaps: self.usage.gaps.load(Ordering::Relaxed),
             let_go: self.let_go.load(Ordering::Relaxed),
             refused,
             refused_deleted,

@@ -104,6 +104,7 @@ impl Queue {
             write_json(&folder.join(BREAKS), &Breaks::after_loss(cause))?;
         }
         write_json(&folder.join(INFO), &started)?;
+        usage.count_gap(lost.is_some());
         let breaks = lost.map(Breaks::after_loss).unwrap_or_default();
         Ok(Self::with(folder, started, usage, breaks))
     }
@@ -306,6 +307,7 @@ impl Queue {
         let before = state.files.back().map_or(0, |file| file.length);
         let grown = state.append(fragment)?;
         if fragment.head.flags.gap_before {
+            self.usage.count_gap(true);
             state.last_gap = declared(fragment).or(state.last_gap.take());
         }
         self.usage.add(grown);
@@ -336,21 +338,21 @@ impl Queue {
         let mut state = self.lock();
         let starts = |file: &Piece| file.entries.first().is_some_and(Entry::is_first_of_segment);
         let Some(keep) = state.files.iter().skip(1).position(starts) else { return Ok(false) };
-        let first = state.files[keep + 1].entries[0].seq;
-        state.note_dropped(first)?;
+        let Entry { seq: first, start_us, .. } = state.files[keep + 1].entries[0];
+        self.usage.count_gap(state.note_dropped(first, start_us)?);
         for _ in 0..=keep {
             self.usage.remove(state.delete_front()?);
         }
         Ok(true)
     }
 
-    /// Lets go of everything before the fragment `seq`, which comes next and begins a segment. Returns whether there was anything.
-    pub(super) fn drop_all_before(&self, seq: u64) -> Result<bool, SpoolError> {
+    /// Lets go of everything before a fragment, which comes next and begins a segment. Returns whether there was anything.
+    pub(super) fn drop_all_before(&self, next: &FragmentHead) -> Result<bool, SpoolError> {
         let mut state = self.lock();
-        if state.files.is_empty() || state.next_seq != Some(seq) {
+        if state.files.is_empty() || state.next_seq != Some(next.seq) {
             return Ok(false);
         }
-        state.note_dropped(seq)?;
+        self.usage.count_gap(state.note_dropped(next.seq, next.start_us)?);
         state.writer = None;
         while !state.files.is_empty() {
             self.usage.remove(state.delete_front()?);
@@ -416,14 +418,21 @@ impl State {
         self.files.drain(..).map(|file| file.length).sum()
     }
 
-    /// Writes down that everything before `first` is let go of for lack of room. Before it is done: a crash in between
-    /// deletes the files at the next start.
-    fn note_dropped(&mut self, first: u64) -> Result<(), SpoolError> {
+    /// Writes down that everything before `first`, which starts at `to_us`, is let go of for lack of room. Before it is done: a crash
+    /// in between deletes the files at the next start. Returns whether that is a new gap, and not an old one that grows.
+    fn note_dropped(&mut self, first: u64, to_us: u64) -> Result<bool, SpoolError> {
+        let oldest = self.files.iter().find_map(|file| file.entries.first());
+        let from_us = oldest.map_or(to_us, |entry| entry.start_us);
         let mut breaks = self.breaks.clone();
         breaks.drop_before(first, GapCause::QueueFull);
         write_json(&self.folder.join(BREAKS), &breaks)?;
         self.breaks = breaks;
-        Ok(())
+        let before =
+            self.last_gap.take().filter(|gap| gap.cause == GapCause::QueueFull && gap.to_us >= from_us);
+        let is_new = before.is_none();
+        let from_us = before.map_or(from_us, |gap| gap.from_us.min(from_us));
+        self.last_gap = Some(Gap { from_us, to_us, cause: GapCause::QueueFull });
+        Ok(is_new)
     }
 
     fn append(&mut self, fragment: &Fragment) -> Result<u64, SpoolError> {

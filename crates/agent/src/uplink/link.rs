@@ -4,7 +4,7 @@ use super::{
     Shared,
     lane::{Lane, LaneError, Phase, Ready},
 };
-use crate::spool::Queue;
+use crate::{spool::Queue, standing::QueueReport};
 use bytes::{Bytes, BytesMut};
 use playhead_model::{RecordingId, RecordingSettings};
 use playhead_net::Upgraded;
@@ -39,6 +39,9 @@ const GREETING: Duration = Duration::from_secs(15);
 const LATER: Duration = Duration::from_secs(5);
 /// How long what is queued may still be sent once the agent stops.
 const DRAIN: Duration = Duration::from_secs(5);
+/// The server is told of the queue at most this often, and of what changes all the time at this interval.
+const TELL_SOON: Duration = Duration::from_secs(2);
+const TELL: Duration = Duration::from_secs(30);
 /// Frames that wait for the one being written. Each may hold a large fragment.
 const FRAMES: usize = 1;
 
@@ -90,6 +93,8 @@ pub(super) async fn talk(
         silence: Duration::from_secs(30),
         heard_at: now,
         said_at: now,
+        told: None,
+        untold: false,
     };
     let mut writer = Writer(tokio::spawn(write(writer, writing)));
     let ended = link.run(drain, &mut writer.0).await;
@@ -149,6 +154,10 @@ struct Link<'a> {
     silence: Duration,
     heard_at: Instant,
     said_at: Instant,
+    /// What the server was told of the queue last, and when.
+    told: Option<(QueueReport, Instant)>,
+    /// Something was queued since.
+    untold: bool,
 }
 
 impl Link<'_> {
@@ -160,6 +169,7 @@ impl Link<'_> {
         self.greet().await?;
         self.shared.connected();
         self.refresh().await?;
+        self.tell_queue().await?;
         let mut end: Option<Instant> = None;
         loop {
             self.prepare().await?;
@@ -174,6 +184,8 @@ impl Link<'_> {
             });
             let again = again.min();
             let (said_at, heard_at) = (self.said_at, self.heard_at);
+            let pause = if self.untold { TELL_SOON } else { TELL };
+            let tell = self.told.as_ref().map_or(said_at, |(_, at)| *at) + pause;
             let frames = self.frames.clone();
             tokio::select! {
                 message = self.reader.next() => {
@@ -187,7 +199,11 @@ impl Link<'_> {
                     permit.send(frame.freeze());
                     self.said_at = Instant::now();
                 }
-                () = self.shared.spool.changed() => self.refresh().await?,
+                () = self.shared.spool.changed() => {
+                    self.refresh().await?;
+                    self.tell_queue().await?;
+                }
+                () = sleep_until(tell) => self.tell_queue().await?,
                 () = sleep_until(said_at + HEARTBEAT) => {
                     self.said_at = Instant::now();
                     if !has_more {
@@ -262,6 +278,28 @@ impl Link<'_> {
             }
         }
         self.open_closed();
+        Ok(())
+    }
+
+    /// Tells the server how the queue stands, if that is news.
+    async fn tell_queue(&mut self) -> Result<(), LinkError> {
+        let now = Instant::now();
+        self.untold = self.told.as_ref().is_some_and(|(_, at)| now < *at + TELL_SOON);
+        if self.untold {
+            return Ok(());
+        }
+        let spool = Arc::clone(&self.shared.spool);
+        let report = tokio::task::spawn_blocking(move || QueueReport::of(&spool)).await?;
+        let is_news = match &self.told {
+            None => true,
+            Some((before, at)) => report.is_news_after(before) || (now >= *at + TELL && report != *before),
+        };
+        if is_news {
+            self.out.push_back(report.message(crate::clock::Now::read().wall).into());
+            self.told = Some((report, now));
+        } else if let Some((_, at)) = self.told.as_mut().filter(|(_, at)| now >= *at + TELL) {
+            *at = now;
+        }
         Ok(())
     }
 

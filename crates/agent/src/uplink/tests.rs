@@ -532,6 +532,7 @@ async fn a_queue_that_cannot_be_read_is_set_aside_and_the_others_go_on() {
     let drain = CancellationToken::new();
     let running = tokio::spawn(stage.uplink().run(drain.clone()));
     until("the other recording", || stage.site.count(two.id()) == 6).await;
+    assert!(stage.site.told().queue.as_ref().is_some_and(|queue| queue.when_full == "pause"));
     until("the display to go on", || control.take().renew.is_some_and(|renew| renew.same)).await;
     assert_eq!(stage.site.count(one.id()), 0);
     assert!(stage.spool.standing().refused[0].why.contains("damaged"));
