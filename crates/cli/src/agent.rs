@@ -2,45 +2,75 @@
 
 use crate::{data::default_folder, stop};
 use anyhow::Context as _;
-use playhead_agent::{DisplaySettings, Report, Settings, WhenFull};
+use playhead_agent::{DisplaySettings, QueueReport, QueueState, QueuedRecording, Report, Settings, WhenFull};
+use playhead_model::WallTime;
 use std::{
-    io::{self, Write as _},
-    path::PathBuf,
+    io::{self, Write},
+    path::{Path, PathBuf},
 };
 
 /// Record displays of this machine and send the recordings to the site
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Args {
-    /// Settings file; flags go before what stands in it
-    #[arg(long, value_name = "FILE")]
-    settings: Option<PathBuf>,
+    #[command(subcommand)]
+    what: Option<What>,
+    #[command(flatten)]
+    place: Place,
     /// Display to record, such as :10; may be repeated
     #[arg(long = "display", value_name = "DISPLAY")]
     displays: Vec<String>,
     /// Join token for an agent, from the console. Needed at the first start only
     #[arg(long, value_name = "TOKEN", env = "PLAYHEAD_JOIN", hide_env_values = true)]
     join: Option<String>,
-    /// Folder for key, identity and queue [default: playhead/agent in the user's data folder, or as in the settings file]
-    #[arg(long, value_name = "FOLDER", env = "PLAYHEAD_DATA")]
-    data: Option<PathBuf>,
     /// Name of this machine in recordings [default: its host name]
     #[arg(long, value_name = "NAME")]
     host: Option<String>,
     /// MiB that may wait on disk while the server cannot be reached [default: 1024]
     #[arg(long, value_name = "MIB")]
     quota_mib: Option<u64>,
-    /// What to do when they are used up: pause or keep-newest [default: pause]
+    /// MiB of the disk that stay free whatever the quota says [default: 256, or 2 % of a small disk]
+    #[arg(long, value_name = "MIB")]
+    least_free_mib: Option<u64>,
+    /// What to do when there is no room by either measure: pause, keep-newest or stop-session [default: pause]
     #[arg(long, value_name = "WHAT")]
     when_full: Option<WhenFull>,
-    /// Say what the agent with this data folder does, and record nothing
+    /// With --when-full stop-session: command for the shell that ends the session
+    #[arg(long, value_name = "COMMAND")]
+    stop_command: Option<String>,
+    /// MiB of queues that were set aside and are kept for the administrator [default: 256]
+    #[arg(long, value_name = "MIB")]
+    refused_quota_mib: Option<u64>,
+}
+
+/// Where the agent's settings and data are.
+#[derive(Debug, clap::Args)]
+struct Place {
+    /// Settings file; flags go before what stands in it
+    #[arg(long, value_name = "FILE")]
+    settings: Option<PathBuf>,
+    /// Folder for key, identity and queue [default: playhead/agent in the user's data folder, or as in the settings file]
+    #[arg(long, value_name = "FOLDER", env = "PLAYHEAD_DATA")]
+    data: Option<PathBuf>,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// Say what the agent does, what waits in its queue, and what troubles it
+    Status(StatusArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct StatusArgs {
+    #[command(flatten)]
+    place: Place,
+    /// For scripts: JSON
     #[arg(long)]
-    status: bool,
-    /// With --status: for scripts, as JSON
-    #[arg(long, requires = "status")]
     json: bool,
 }
 
-impl Args {
+impl Place {
+    /// What the file says, if there is one, and the data folder.
     fn settings(self) -> anyhow::Result<Settings> {
         let mut settings = match &self.settings {
             Some(path) => Settings::load(path)?,
@@ -51,6 +81,13 @@ impl Args {
         } else if self.settings.is_none() {
             settings.data = default_folder("agent")?;
         }
+        Ok(settings)
+    }
+}
+
+impl Args {
+    fn settings(self) -> anyhow::Result<Settings> {
+        let mut settings = self.place.settings()?;
         if !self.displays.is_empty() {
             // A display of the file keeps what the file says of it.
             let known = std::mem::take(&mut settings.displays);
@@ -68,7 +105,19 @@ impl Args {
         if let Some(mib) = self.quota_mib {
             settings.spool.quota_bytes = mib.saturating_mul(1 << 20);
         }
-        settings.spool.when_full = self.when_full.unwrap_or(settings.spool.when_full);
+        let spool = &mut settings.spool;
+        if let Some(mib) = self.least_free_mib {
+            spool.least_free_bytes = mib.saturating_mul(1 << 20);
+        }
+        if let Some(mib) = self.refused_quota_mib {
+            spool.refused_quota_bytes = mib.saturating_mul(1 << 20);
+        }
+        if let Some(when_full) = self.when_full {
+            spool.when_full = when_full;
+            // The file's is for what the file says.
+            spool.stop_command.take_if(|_| when_full != WhenFull::StopSession);
+        }
+        spool.stop_command = self.stop_command.or(spool.stop_command.take());
         Ok(settings)
     }
 }
@@ -77,25 +126,26 @@ impl Args {
 ///
 /// # Errors
 /// It cannot start, or the site refuses it.
-pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
-    let (status, json) = (args.status, args.json);
-    let settings = args.settings()?;
-    if status {
-        let report = playhead_agent::status(&settings.data)
-            .with_context(|| format!("no agent ever ran with its data in {}", settings.data.display()))?;
-        return say(&report, json);
+pub(crate) async fn run(mut args: Args) -> anyhow::Result<()> {
+    if let Some(What::Status(status)) = args.what.take() {
+        let data = status.place.settings()?.data;
+        let report = playhead_agent::status(&data)
+            .with_context(|| format!("no agent ever ran with its data in {}", data.display()))?;
+        let mut out = io::stdout().lock();
+        if status.json {
+            writeln!(out, "{}", serde_json::to_string(&report)?)?;
+        } else {
+            say(&report, &data, &mut out)?;
+        }
+        return Ok(());
     }
+    let settings = args.settings()?;
     let stop = stop::on_signal()?;
     Ok(playhead_agent::run(settings, stop).await?)
 }
 
-fn say(report: &Report, json: bool) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    if json {
-        writeln!(out, "{}", serde_json::to_string(report)?)?;
-        return Ok(());
-    }
-    let Report { server, running, displays, queue_bytes, at, .. } = report;
+fn say(report: &Report, data: &Path, out: &mut impl Write) -> io::Result<()> {
+    let Report { server, running, displays, queue, queue_bytes, at, .. } = report;
     let state = match (running, server.connected) {
         (true, true) => "connected",
         (true, false) => "running, not connected",
@@ -106,11 +156,83 @@ fn say(report: &Report, json: bool) -> anyhow::Result<()> {
     if let Some(error) = &server.error {
         writeln!(out, "           {error}")?;
     }
-    writeln!(out, "Queue      {queue_bytes} bytes")?;
     for (name, display) in displays {
         let recording = display.recording.map_or_else(|| "not recorded".into(), |id| id.to_string());
         writeln!(out, "Display    {name} {recording}")?;
         if let Some(error) = &display.error {
+            writeln!(out, "           {error}")?;
+        }
+    }
+    writeln!(out, "Queue      {queue_bytes} bytes on disk, {} allowed", queue.quota_bytes)?;
+    say_queue(queue, *at, out)?;
+    for refused in &queue.refused {
+        writeln!(out, "Set aside  {} ({} bytes, {})", refused.folder, refused.bytes, refused.since)?;
+        writeln!(out, "           {}", refused.why)?;
+    }
+    if !queue.refused.is_empty() {
+        let spool = data.join("spool");
+        writeln!(
+            out,
+            "           nothing needs these any more: delete their folders in {} to free {} bytes",
+            spool.display(),
+            queue.refused_bytes
+        )?;
+    }
+    if queue.refused_deleted > 0 {
+        let QueueReport { refused_deleted, refused_deleted_bytes, .. } = queue;
+        writeln!(
+            out,
+            "           {refused_deleted} older ones of {refused_deleted_bytes} bytes were deleted for lack of room"
+        )?;
+    }
+    Ok(())
+}
+
+/// What waits, and how much room there is.
+fn say_queue(queue: &QueueReport, at: WallTime, out: &mut impl Write) -> io::Result<()> {
+    let state = match queue.state {
+        QueueState::Ok => "there is room",
+        QueueState::Paused => "NO ROOM: nothing is recorded",
+        QueueState::LettingGo => "NO ROOM: the oldest is let go of",
+        QueueState::Stopping => "NO ROOM: sessions are stopped",
+    };
+    let age = |oldest: Option<WallTime>| match oldest {
+        Some(oldest) => {
+            format!(", the oldest {} s old", (at.as_micros() - oldest.as_micros()).max(0) / 1_000_000)
+        }
+        None => String::new(),
+    };
+    let QueueReport { waiting_fragments, waiting_bytes, free_bytes, least_free_bytes, .. } = queue;
+    writeln!(out, "           {state}; when there is none: {}", queue.when_full.as_str())?;
+    writeln!(out, "           about {free_bytes} bytes free on the disk, {least_free_bytes} stay free")?;
+    writeln!(
+        out,
+        "           {waiting_fragments} fragments of {waiting_bytes} bytes wait{}",
+        age(queue.oldest)
+    )?;
+    if queue.gaps > 0 || queue.lost_recordings > 0 {
+        writeln!(
+            out,
+            "           since the start {} gaps, {} recordings let go of whole",
+            queue.gaps, queue.lost_recordings
+        )?;
+    }
+    for recording in &queue.recordings {
+        let QueuedRecording { fragments, bytes, display, .. } = recording;
+        let ended = if recording.ended { ", ended" } else { "" };
+        writeln!(out, "Recording  {} of {display}{ended}", recording.recording)?;
+        writeln!(out, "           {fragments} fragments of {bytes} bytes wait{}", age(recording.oldest))?;
+        if let Some(gap) = &recording.last_gap {
+            let seconds = gap.to_us.saturating_sub(gap.from_us) / 1_000_000;
+            writeln!(
+                out,
+                "           last gap: {} s at {} s ({})",
+                seconds,
+                gap.from_us / 1_000_000,
+                gap.cause
+            )?;
+        }
+        if let Some(error) = &recording.error {
             writeln!(out, "           {error}")?;
         }
     }
@@ -137,7 +259,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("agent.toml");
         let text = "data = \"/x\"\nhost = \"pc1\"\ndisplays = [{ display = \":3\", user = \"anna\" }, \":4\"]\n\
-                    [spool]\nquota_bytes = 100000000\nwhen_full = \"keep-newest\"\n";
+                    [spool]\nquota_bytes = 100000000\nwhen_full = \"keep-newest\"\nleast_free_bytes = 7\n";
         std::fs::write(&path, text).unwrap();
         let path = path.to_str().unwrap();
         let plain = settings(&["--settings", path]).unwrap();
@@ -149,7 +271,47 @@ mod tests {
         assert_eq!(flagged.displays[0].user.as_deref(), Some("anna"));
         assert_eq!(flagged.displays[1], DisplaySettings::new(":9"));
         assert_eq!((flagged.spool.quota_bytes, flagged.host.as_deref()), (200 << 20, Some("pc2")));
-        assert_eq!(flagged.spool.when_full, WhenFull::KeepNewest);
+        assert_eq!((flagged.spool.when_full, flagged.spool.least_free_bytes), (WhenFull::KeepNewest, 7));
+        let stop = [
+            "--settings",
+            path,
+            "--when-full",
+            "stop-session",
+            "--stop-command",
+            "exit",
+            "--least-free-mib",
+            "3",
+        ];
+        let stop = settings(&stop).unwrap();
+        assert_eq!((stop.spool.when_full, stop.spool.least_free_bytes), (WhenFull::StopSession, 3 << 20));
+        assert_eq!(stop.spool.stop_command.as_deref(), Some("exit"));
+    }
+
+    #[test]
+    fn the_state_names_what_is_wrong_and_how_to_free_room() {
+        let refused = serde_json::json!({ "folder": "x.refused", "bytes": 9, "since": "2026-01-01T00:00:00Z", "why": "not ours" });
+        let recording = serde_json::json!({ "recording": "01890000-0000-7000-8000-000000000001", "display": ":3", "ended": false,
+            "fragments": 4, "bytes": 55, "oldest": "2026-01-01T00:00:10Z", "error": "no server",
+            "last_gap": { "from_us": 1_000_000, "to_us": 4_000_000, "cause": "queue-full" } });
+        let report = serde_json::json!({ "version": "0", "server": { "url": null, "connected": false, "error": null },
+            "displays": {}, "at": "2026-01-01T00:01:00Z", "running": true, "queue_bytes": 64,
+            "queue": { "state": "paused", "when_full": "pause", "quota_bytes": 60, "waiting_fragments": 4, "refused": [refused],
+                "refused_bytes": 9, "refused_deleted": 2, "recordings": [recording] } });
+        let mut out = Vec::new();
+        say(&serde_json::from_value(report).unwrap(), Path::new("/d"), &mut out).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        for part in [
+            "64 bytes on disk, 60 allowed",
+            "NO ROOM",
+            "the oldest 50 s old",
+            "no server",
+            "3 s at 1 s (queue-full)",
+            "x.refused",
+            "/d/spool to free 9",
+            "2 older",
+        ] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
     }
 
     #[test]
@@ -157,5 +319,9 @@ mod tests {
         assert!(settings(&["--when-full", "panic"]).is_err());
         assert!(settings(&["--settings", "/none/agent.toml"]).is_err());
         assert!(settings(&["--json"]).is_err());
+        assert!(settings(&["--display", ":1", "status"]).is_err());
+        let line = Line::try_parse_from(["playhead", "status", "--data", "/d", "--json"]).unwrap();
+        let Some(What::Status(StatusArgs { place, json: true })) = line.args.what else { panic!() };
+        assert_eq!(place.settings().unwrap().data, PathBuf::from("/d"));
     }
 }
