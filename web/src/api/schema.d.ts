@@ -500,6 +500,72 @@ export interface components {
             /** @description Version of the console. */
             version: string;
         };
+        /** @description What waits on a session host until a recording server has it. */
+        HostQueue: {
+            /**
+             * Format: date-time
+             * @description When the agent said so: again when anything has changed.
+             */
+            at: string;
+            /** @description What is wrong, for people. */
+            error: string | null;
+            /**
+             * Format: int64
+             * @description Bytes free on the disk.
+             */
+            free_bytes: number;
+            /**
+             * Format: int64
+             * @description Gaps in recordings since the agent started.
+             */
+            gaps: number;
+            /** @description Cause of the newest gap. */
+            last_gap: string | null;
+            /**
+             * Format: int64
+             * @description With fewer than these nothing is queued.
+             */
+            least_free_bytes: number;
+            /**
+             * Format: int64
+             * @description Recordings that were let go of whole, for lack of room, since the agent started.
+             */
+            lost_recordings: number;
+            /**
+             * Format: int64
+             * @description Age of the oldest of them at the time `at`.
+             */
+            oldest_seconds: number;
+            /**
+             * Format: int64
+             * @description The most bytes there may be.
+             */
+            quota_bytes: number;
+            /**
+             * Format: int64
+             * @description Queues that were set aside: damaged, or not taken by the server.
+             */
+            refused: number;
+            /**
+             * Format: int64
+             * @description Bytes of these.
+             */
+            refused_bytes: number;
+            /** @description `ok`, or `full` when there is no room and what `when_full` says is done. */
+            state: string;
+            /**
+             * Format: int64
+             * @description Bytes that no server has durably.
+             */
+            waiting_bytes: number;
+            /**
+             * Format: int64
+             * @description Fragments that no server has durably.
+             */
+            waiting_fragments: number;
+            /** @description What is done when there is no room: `pause`, `keep-newest` or `stop-session`. */
+            when_full: string;
+        };
         /**
          * @description Kinds of join tokens, as the document describes them.
          * @enum {string}
@@ -841,6 +907,7 @@ export interface components {
              * @description Live recordings.
              */
             live_recordings: number;
+            queue: components["schemas"]["HostQueue"] | null;
             /** @description The site it belongs to. */
             site: components["schemas"]["SiteRef"];
             /** @description `active` while its agent is connected, otherwise `inactive`. */
