@@ -15,9 +15,17 @@ use playhead_screen::{EncodeError, Encoder, EncoderConfig, PacketKind, Picture, 
 const LEVEL: i32 = 1;
 /// A fragment that has grown to this is closed at once: a seek fetches whole fragments, and a second of a film would be more
 /// than all the rest of what it fetches.
-const MOST_UNCOMPRESSED: usize = 192 << 10;
-/// A key frame comes early when what must be read after the one before has grown to this, whatever a key frame costs.
-const LEAST_BEFORE_KEY: u64 = 128 << 10;
+const MOST_UNCOMPRESSED: usize = 96 << 10;
+/// A key frame comes early when it and what must be read after it have grown to this: what a seek fetches besides the anchor.
+const MOST_AFTER_ANCHOR: u64 = 288 << 10;
+/// But not before this much follows it, nor before half of what it costs: key frames would be most of the recording.
+const LEAST_BEFORE_KEY: u64 = 96 << 10;
+/// A segment goes on with the anchor of the one before while key frames cost at most this share of it.
+const REPEAT_PERCENT: u64 = 50;
+/// A new anchor has helped when its smallest key frame costs at most this share of what the smallest on the one before did.
+const HELPED_PERCENT: u64 = 75;
+/// Anchors that do not help are made ever more rarely, down to one for this many times their own bytes in key frames.
+const MOST_PATIENCE: u64 = 32;
 /// Between two pictures at most this counts as activity.
 const MOST_ACTIVITY_US: u64 = 1_000_000;
 
@@ -64,6 +72,60 @@ struct SinceKey {
     picture_at: Option<u64>,
 }
 
+/// What has been paid for key frames that rest on the newest anchor. The desktop moves away from it: once they have cost as much
+/// as another anchor, another is made; if it makes them no smaller, the next has to wait twice as long.
+#[derive(Debug, Clone, Copy)]
+struct AnchorUse {
+    /// Bytes of its fragment, compressed.
+    bytes: u64,
+    /// All bytes of key frames that rest on it.
+    spent: u64,
+    /// The smallest of them.
+    least_key: Option<u64>,
+    /// The smallest on the anchor before.
+    least_before: Option<u64>,
+    /// How many times its own bytes may be spent.
+    patience: u64,
+}
+
+impl Default for AnchorUse {
+    fn default() -> Self {
+        Self { bytes: 0, spent: 0, least_key: None, least_before: None, patience: 1 }
+    }
+}
+
+impl AnchorUse {
+    /// For the anchor that follows this one.
+    fn next(self) -> Self {
+        let helped = match (self.least_key, self.least_before) {
+            (Some(least), Some(before)) => least * 100 <= before * HELPED_PERCENT,
+            _ => true,
+        };
+        let patience = if helped { 1 } else { (self.patience * 2).min(MOST_PATIENCE) };
+        Self { least_before: self.least_key, patience, ..Self::default() }
+    }
+
+    /// Counts a key frame of so many bytes.
+    fn count_key(&mut self, bytes: u64) {
+        self.spent += bytes;
+        self.least_key = Some(self.least_key.map_or(bytes, |least| least.min(bytes)));
+    }
+
+    fn is_outlived(&self) -> bool {
+        self.spent > self.bytes * self.patience
+    }
+}
+
+/// What the next picture becomes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Next {
+    Delta,
+    Key,
+    Anchor,
+    /// A new segment with the same anchor, and a key frame on it.
+    Repeated,
+}
+
 /// The fragment being filled.
 #[derive(Debug, Clone, Copy)]
 struct Filling {
@@ -91,6 +153,7 @@ pub struct Recorder {
     segment_start_us: u64,
     segment_bytes: u64,
     since_key: SinceKey,
+    anchor: AnchorUse,
     filling: Option<Filling>,
     size: (u32, u32),
     pointer: Pointer,
@@ -113,6 +176,7 @@ impl Recorder {
             segment_start_us: 0,
             segment_bytes: 0,
             since_key: SinceKey::default(),
+            anchor: AnchorUse::default(),
             filling: None,
             size: (0, 0),
             pointer: Pointer::default(),
@@ -187,10 +251,18 @@ impl Recorder {
         damage: &[Rect],
         sink: &mut S,
     ) -> Result<(), S::Error> {
-        let want = self.want(at, picture);
-        if want != Want::Delta {
+        let next = self.next(at, picture);
+        if next != Next::Delta {
             self.close(at, sink)?;
         }
+        if next == Next::Repeated {
+            self.repeat_anchor(at, sink)?;
+        }
+        let want = match next {
+            Next::Delta => Want::Delta,
+            Next::Key | Next::Repeated => Want::Key,
+            Next::Anchor => Want::Anchor,
+        };
         let start = self.builder.uncompressed_len();
         if self.fresh {
             self.begin_segment(at)?;
@@ -223,6 +295,7 @@ impl Recorder {
         }
         if encoded.kind == PacketKind::Anchor {
             self.fresh = false;
+            self.anchor = self.anchor.next();
             // Alone in its fragment: whoever fetches the anchor fetches nothing else.
             return self.close(at, sink);
         }
@@ -298,15 +371,39 @@ impl Recorder {
                 || age >= u64::from(self.settings.rollover_seconds) * 1_000_000)
     }
 
-    fn want(&mut self, at: Moment, picture: &Picture<'_>) -> Want {
-        self.fresh |= self.is_segment_full(at);
+    fn next(&mut self, at: Moment, picture: &Picture<'_>) -> Next {
         if self.fresh || (picture.width, picture.height) != self.size {
-            return Want::Anchor;
+            self.fresh |= self.is_segment_full(at);
+            return Next::Anchor;
         }
+        let outlived = self.anchor.is_outlived();
         let SinceKey { activity_us, bytes, key_bytes, .. } = self.since_key;
-        let due = activity_us >= u64::from(self.settings.key_frame_seconds) * 1_000_000
-            || bytes >= LEAST_BEFORE_KEY.max(key_bytes);
-        if due { Want::Key } else { Want::Delta }
+        if self.is_segment_full(at) {
+            self.fresh = true;
+            let worth = !outlived && key_bytes * 100 <= self.anchor.bytes * REPEAT_PERCENT;
+            return if worth { Next::Repeated } else { Next::Anchor };
+        }
+        let most = MOST_AFTER_ANCHOR.saturating_sub(key_bytes).max(key_bytes / 2).max(LEAST_BEFORE_KEY);
+        let due = activity_us >= u64::from(self.settings.key_frame_seconds) * 1_000_000 || bytes >= most;
+        match (due, outlived) {
+            (false, _) => Next::Delta,
+            (true, false) => Next::Key,
+            (true, true) => Next::Anchor,
+        }
+    }
+
+    /// Begins a segment with the anchor of the one before, alone in its fragment.
+    fn repeat_anchor<S: Sink>(&mut self, at: Moment, sink: &mut S) -> Result<(), S::Error> {
+        self.begin_segment(at)?;
+        let encoder = &mut self.encoder;
+        self.builder.push_with(Channel::Screen, at.media_us, at.wall_us, |out| {
+            Ok::<_, RecordError>(encoder.repeat_anchor(out).is_some())
+        })?;
+        let filling = self.begin(at);
+        filling.flags = Flags { key_frame: true, anchor: true, repeated: true, ..filling.flags };
+        self.push_pointer(at)?;
+        self.fresh = false;
+        self.close(at, sink)
     }
 
     fn count_activity(&mut self, at: Moment) {
@@ -370,8 +467,11 @@ impl Recorder {
         self.segment_bytes += length;
         // Its share of the fragment tells what a key frame costs. What one after an anchor costs is not known yet.
         let share = filling.key_packet as u64 * length / (uncompressed as u64).max(1);
-        if head.flags.key_frame && !head.flags.anchor {
+        if head.flags.anchor {
+            self.anchor.bytes = length;
+        } else if head.flags.key_frame {
             self.since_key.key_bytes = share;
+            self.anchor.count_key(share);
         }
         self.since_key.bytes += length - share.min(length);
         Ok(())
@@ -386,7 +486,7 @@ impl Recorder {
             (Some(newest), false) => newest.segment,
         };
         let anchor_seq = match &self.newest {
-            Some(newest) if !flags.anchor => newest.anchor_seq,
+            Some(newest) if !flags.anchor || flags.repeated => newest.anchor_seq,
             _ => seq,
         };
         let start_us = filling.start.media_us.max(self.newest.map_or(0, |newest| newest.end_us));

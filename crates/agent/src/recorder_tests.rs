@@ -95,6 +95,7 @@ fn the_anchor_stands_alone_with_the_pointer_and_nothing_makes_nothing() {
 fn key_frames_come_after_activity_and_not_after_time() {
     let settings = RecordingSettings { key_frame_seconds: 2, ..Default::default() };
     let (mut recorder, mut kept, mut canvas) = (recorder(settings), Kept::new(), Canvas::new(64, 64));
+    canvas.noise();
     let mut now = 0;
     // Ten pictures a second for five seconds, an hour apart from five more.
     for round in 0..2 {
@@ -116,6 +117,81 @@ fn key_frames_come_after_activity_and_not_after_time() {
         .collect();
     assert!((3..=5).contains(&keys.len()), "{keys:?}");
     assert!(play(&kept.fragments).pixels() == canvas.pixels());
+}
+
+#[test]
+fn a_segment_repeats_the_anchor_while_the_desktop_looks_like_it() {
+    let settings = RecordingSettings { rollover_seconds: 60, ..Default::default() };
+    let (mut recorder, mut kept, mut canvas) = (recorder(settings), Kept::new(), Canvas::new(128, 96));
+    canvas.noise();
+    let mut now = 0;
+    let mut work = |canvas: &mut Canvas, recorder: &mut Recorder, kept: &mut Kept, pictures: u32| {
+        for number in 0..pictures {
+            canvas.dot(number);
+            recorder.picture(at(now), &canvas.picture(), &[canvas.whole()], kept).unwrap();
+            recorder.tick(at(now + 400_000), kept).unwrap();
+            now += 500_000;
+        }
+    };
+    work(&mut canvas, &mut recorder, &mut kept, 300);
+    let anchors = |kept: &Kept| -> Vec<FragmentHead> {
+        kept.fragments.iter().map(|fragment| fragment.head).filter(|head| head.flags.anchor).collect()
+    };
+    let begun = anchors(&kept);
+    assert_eq!(begun.len(), 3);
+    for (head, segment) in begun.iter().zip(0..) {
+        assert_eq!((head.flags.first_of_segment, head.segment), (true, segment));
+        assert_eq!((head.flags.repeated, head.anchor_seq), (segment > 0, 0));
+        let next = kept.fragments[head.seq as usize + 1].head;
+        if segment > 0 {
+            assert_eq!(next.flags, Flags { key_frame: true, ..Flags::default() });
+            assert_eq!(
+                (head.start_us, head.end_us, next.start_us),
+                (next.start_us, head.start_us, head.end_us)
+            );
+        }
+    }
+    // Byte for byte the same packet.
+    let packets: Vec<Vec<u8>> = begun
+        .iter()
+        .map(|head| {
+            let open = open_fragment(&kept.fragments[head.seq as usize].bytes).unwrap();
+            let packet = open.messages().map(Result::unwrap).find(|message| message.channel == 3).unwrap();
+            packet.data.to_vec()
+        })
+        .collect();
+    assert!(packets[0] == packets[1] && packets[0] == packets[2]);
+
+    // Another desktop: its first key frame would cost too much and becomes an anchor, which the next segment repeats.
+    canvas.noise();
+    work(&mut canvas, &mut recorder, &mut kept, 130);
+    let newest = anchors(&kept).pop().unwrap();
+    let own = anchors(&kept).into_iter().rfind(|head| !head.flags.repeated).unwrap();
+    assert!(own.seq > 0 && newest.flags.repeated && newest.anchor_seq == own.seq, "{newest:?} {own:?}");
+    recorder.finish(at(1_000_000_000), EndReason::SessionEnded, &mut kept).unwrap();
+    assert!(play(&kept.fragments).pixels() == canvas.pixels());
+}
+
+#[test]
+fn an_anchor_that_key_frames_have_outgrown_is_replaced_but_not_again_and_again() {
+    let settings = RecordingSettings { key_frame_seconds: 1, ..Default::default() };
+    let (mut recorder, mut kept, mut canvas) = (recorder(settings), Kept::new(), Canvas::new(256, 256));
+    canvas.noise();
+    let quarter = canvas.data.len() / 4;
+    for number in 0..400 {
+        // A film in the upper quarter: no anchor makes its key frames smaller.
+        let below = canvas.data[quarter..].to_vec();
+        canvas.noise();
+        canvas.data[quarter..].copy_from_slice(&below);
+        let now = at(number * 500_000);
+        recorder.picture(now, &canvas.picture(), &[canvas.whole()], &mut kept).unwrap();
+    }
+    let count =
+        |is: fn(&Flags) -> bool| kept.fragments.iter().filter(|fragment| is(&fragment.head.flags)).count();
+    let (anchors, keys) = (count(|flags| flags.anchor), count(|flags| flags.key_frame && !flags.anchor));
+    assert!((3..=12).contains(&anchors), "{anchors} anchors");
+    assert!(keys > anchors * 5, "{keys} key frames on {anchors} anchors");
+    play(&kept.fragments);
 }
 
 #[test]

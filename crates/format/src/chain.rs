@@ -184,7 +184,7 @@ impl Chain {
             return Err(ChainError::Segment { seq, expected, actual: head.segment, first });
         }
         match before.anchor_seq {
-            Some(expected) if !head.flags.anchor && head.anchor_seq != expected => {
+            Some(expected) if (!head.flags.anchor || head.flags.repeated) && head.anchor_seq != expected => {
                 Err(ChainError::Anchor { seq, expected, actual: head.anchor_seq })
             }
             _ => Ok(()),
@@ -194,6 +194,11 @@ impl Chain {
     /// Hash of the last fragment accepted, which the next must name.
     pub const fn head(&self) -> Hash {
         self.head
+    }
+
+    /// The fragment whose anchor the last one accepted rests on; `None` when it is not known.
+    pub fn anchor_seq(&self) -> Option<u64> {
+        self.before.and_then(|before| before.anchor_seq)
     }
 
     /// Number that comes next.

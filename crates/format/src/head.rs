@@ -22,9 +22,16 @@ pub struct Flags {
     pub last: bool,
     /// A gap before it is declared in its meta messages.
     pub gap_before: bool,
+    /// Its anchor is that of an earlier fragment, `anchor_seq`, once more: whoever holds that one needs not read it.
+    pub repeated: bool,
 }
 
 impl Flags {
+    /// Whether playing can begin with the fragment's picture.
+    pub const fn is_entrance(self) -> bool {
+        self.key_frame && !self.repeated
+    }
+
     /// The flags as the byte that stands in files.
     pub const fn bits(self) -> u8 {
         (self.key_frame as u8)
@@ -32,6 +39,7 @@ impl Flags {
             | (self.first_of_segment as u8) << 2
             | (self.last as u8) << 3
             | (self.gap_before as u8) << 4
+            | (self.repeated as u8) << 5
     }
 
     /// Takes the flags from that byte; bits that this version does not know are dropped.
@@ -42,6 +50,7 @@ impl Flags {
             first_of_segment: bits & 4 != 0,
             last: bits & 8 != 0,
             gap_before: bits & 16 != 0,
+            repeated: bits & 32 != 0,
         }
     }
 }
@@ -159,7 +168,11 @@ impl FragmentHead {
             ),
             (!flags.anchor || flags.key_frame, "an anchor must be a key frame"),
             (!flags.first_of_segment || flags.anchor, "the first fragment of a segment must be an anchor"),
-            (anchor_seq <= seq && (anchor_seq == seq) == flags.anchor, "the anchor's number does not fit"),
+            (
+                anchor_seq <= seq && (anchor_seq == seq) == (flags.anchor && !flags.repeated),
+                "the anchor's number does not fit",
+            ),
+            (!flags.repeated || flags.anchor, "only an anchor can be repeated"),
             ((seq != 0) || (flags.first_of_segment && segment == 0), "number 0 must open segment 0"),
         ];
         match rules.into_iter().find(|(holds, _)| !holds) {
@@ -216,7 +229,7 @@ pub(crate) mod tests {
         bytes.extend([1, 2, 3]);
         assert_eq!(FragmentHead::parse(&bytes).unwrap_err().kind(), "invalid");
         bytes[0] = 2;
-        bytes[1] |= 0xe0;
+        bytes[1] |= 0xc0;
         assert_eq!(FragmentHead::parse(&bytes).unwrap(), sample());
         bytes[0] = 0;
         assert!(FragmentHead::parse(&bytes).is_err());
@@ -243,7 +256,7 @@ pub(crate) mod tests {
 
     #[test]
     fn flags_go_both_ways() {
-        for bits in 0..32 {
+        for bits in 0..64 {
             assert_eq!(Flags::from_bits(bits).bits(), bits);
         }
     }

@@ -120,11 +120,11 @@ impl SegmentIndex {
     }
 
     /// Position of the newest key frame at or before the media time, where playing from that time must begin; of the
-    /// first entry when the time lies before it. `None` without entries.
+    /// first entry when the time lies before it. A repeated anchor shows no picture of its own and is none. `None` without entries.
     pub fn key_frame_at(&self, media_us: u64) -> Option<usize> {
         let after = self.entries.partition_point(|entry| entry.start_us <= media_us);
         let before = self.entries.get(..after).unwrap_or_default();
-        let key = before.iter().rposition(|entry| entry.flags.key_frame);
+        let key = before.iter().rposition(|entry| entry.flags.is_entrance());
         key.or(if self.entries.is_empty() { None } else { Some(0) })
     }
 

@@ -35,6 +35,8 @@ pub struct ScannedFragment {
     pub uncompressed: u64,
     /// Whether fragments that could not be read stand between the one before it and it.
     pub after_damage: bool,
+    /// BLAKE3 of the anchor's packet, if it has an anchor.
+    pub anchor: Option<Hash>,
 }
 
 /// What was found in a file.
@@ -302,6 +304,8 @@ impl<R: Read + Seek> Scanner<R> {
     }
 
     fn fragment(&mut self, offset: u64, length: u64, fragment: &OpenFragment) {
+        let flags = fragment.head().flags;
+        let (mut anchor, mut has_gap) = (None, false);
         // The fragment was checked as a whole, so none of its messages is left out here.
         for message in fragment.messages().flatten() {
             let channel = self.scan.channels.entry(message.channel).or_default();
@@ -311,12 +315,28 @@ impl<R: Read + Seek> Scanner<R> {
                 match MetaMessage::parse(message.data) {
                     MetaMessage::Recording { info } => self.scan.info = self.scan.info.take().or(Some(info)),
                     MetaMessage::Gap { from_us, to_us, cause } => {
+                        has_gap = true;
                         self.scan.gaps.push(Gap { from_us, to_us, cause });
                     }
                     MetaMessage::End { at_us, reason } => self.scan.end = Some((at_us, reason)),
                     MetaMessage::Unknown => {}
                 }
+            } else if message.channel == Channel::Screen.id() && flags.anchor && anchor.is_none() {
+                anchor = Some(Hash::of(message.data));
             }
+        }
+        if has_gap != flags.gap_before {
+            let text = match has_gap {
+                true => "a gap is declared that the fragment's flags do not tell of",
+                false => "the fragment's flags tell of a gap that is not declared",
+            };
+            self.scan.problems.push(Problem {
+                kind: ProblemKind::GapMismatch,
+                file: None,
+                offset: Some(offset),
+                seq: Some(fragment.head().seq),
+                text: text.into(),
+            });
         }
         self.scan.fragments.push(ScannedFragment {
             head: *fragment.head(),
@@ -325,6 +345,7 @@ impl<R: Read + Seek> Scanner<R> {
             length,
             uncompressed: fragment.records().len() as u64,
             after_damage: std::mem::take(&mut self.after_damage),
+            anchor,
         });
     }
 

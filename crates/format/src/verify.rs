@@ -61,6 +61,10 @@ pub enum ProblemKind {
     Foreign,
     /// Times, segments or anchors do not follow.
     OutOfOrder,
+    /// An anchor that is said to repeat another is a different one.
+    AnchorMismatch,
+    /// What the flags say of a gap and what is declared differ.
+    GapMismatch,
 }
 
 impl ProblemKind {
@@ -217,12 +221,14 @@ struct Judge {
     chain: Chain,
     /// Whether the chain knows the hash before the next fragment.
     started: bool,
+    /// The newest anchor: the fragment that had it first, and the hash of its packet.
+    anchor: Option<(u64, Hash)>,
     problems: Vec<Problem>,
 }
 
 impl Judge {
     fn new(id: RecordingId) -> Self {
-        Self { id, chain: Chain::new(id), started: false, problems: Vec::new() }
+        Self { id, chain: Chain::new(id), started: false, anchor: None, problems: Vec::new() }
     }
 
     fn judge(mut self, mut files: Vec<(String, SegmentScan)>) -> RecordingReport {
@@ -241,6 +247,7 @@ impl Judge {
 
     fn take(&mut self, file: &str, fragment: &ScannedFragment) {
         let head = &fragment.head;
+        self.compare_anchor(file, fragment);
         if !self.started {
             self.started = true;
             // What stands before the first fragment that is there cannot be known unless it is the very first.
@@ -269,6 +276,22 @@ impl Judge {
         // Go on from here, so that one break is reported once; but neither from another recording nor back again.
         if !matches!(error, ChainError::Recording { .. } | ChainError::Repeated { .. }) {
             self.chain = Chain::after(head, fragment.hash);
+        }
+    }
+
+    /// A repeated anchor must be the one it repeats, for players that hold that one do not read it.
+    fn compare_anchor(&mut self, file: &str, fragment: &ScannedFragment) {
+        let head = &fragment.head;
+        let Some(actual) = fragment.anchor.filter(|_| head.recording == self.id) else { return };
+        let newest = self.anchor.replace((head.anchor_seq, actual));
+        if let Some((_, expected)) = newest.filter(|(seq, _)| head.flags.repeated && *seq == head.anchor_seq)
+            && expected != actual
+        {
+            let text = format!(
+                "fragment {} repeats the anchor of fragment {} as one with hash {actual}, expected {expected}",
+                head.seq, head.anchor_seq
+            );
+            self.problem(ProblemKind::AnchorMismatch, file, fragment, text);
         }
     }
 

@@ -4,8 +4,9 @@
 mod support;
 
 use playhead_format::{
-    Chain, Channel, Closing, Ending, Fragment, FragmentBuilder, ProblemKind, RecordSplitter, RecordingReport,
-    Report, SegmentReader, SegmentWriter, Status, StreamState, genesis, open_fragment, recompress, verify,
+    Chain, Channel, Closing, Ending, Flags, Fragment, FragmentBuilder, ProblemKind, RecordSplitter,
+    RecordingReport, Report, SegmentReader, SegmentWriter, Status, StreamState, genesis, open_fragment,
+    recompress, verify,
 };
 use playhead_model::RecordingId;
 use std::io::Cursor;
@@ -157,6 +158,41 @@ fn missing_segments_are_noticed() {
     assert_eq!(of(&[1]), (Status::Incomplete, vec![ProblemKind::NoBeginning, ProblemKind::NoEnd]));
     assert_eq!(of(&[0, 2]), (Status::Damaged, vec![ProblemKind::Missing]));
     assert_eq!(of(&[0, 1, 1, 2]).0, Status::Damaged);
+}
+
+/// Two segments, the second beginning with `what` as the anchor of the first once more.
+fn with_repeated_anchor(what: &[u8]) -> [Vec<u8>; 2] {
+    let mut maker = Maker::new(RECORDING);
+    let again = Flags { repeated: true, ..plans()[0].flags };
+    let first = maker.make(plans()[0]);
+    let repeated = maker.make_with(Plan { flags: again, segment: 1, anchor_seq: 0 }, what);
+    let last =
+        maker.make(Plan { flags: Flags { key_frame: true, ..plans()[9].flags }, segment: 1, anchor_seq: 0 });
+    [file(&[first]), file(&[repeated, last])]
+}
+
+#[test]
+fn a_repeated_anchor_must_be_the_one_it_repeats() {
+    let same = with_repeated_anchor(&0u64.to_le_bytes().repeat(20));
+    assert_eq!(verdict(same.iter().map(Vec::as_slice)), (Status::Intact, vec![]));
+    let other = with_repeated_anchor(&1u64.to_le_bytes().repeat(20));
+    assert_eq!(
+        verdict(other.iter().map(Vec::as_slice)),
+        (Status::Damaged, vec![ProblemKind::AnchorMismatch])
+    );
+}
+
+#[test]
+fn a_gap_is_told_by_flag_and_message_alike() {
+    for (flag, message) in [(true, false), (false, true)] {
+        let mut maker = Maker::new(RECORDING);
+        let first = maker.make(plans()[0]);
+        maker.declare = Some(message);
+        let flags = Flags { gap_before: flag, ..plans()[9].flags };
+        let last = maker.make(Plan { flags, segment: 0, anchor_seq: 0 });
+        let expected = (Status::Damaged, vec![ProblemKind::GapMismatch]);
+        assert_eq!(verdict([&file(&[first, last])[..]]), expected, "flag {flag}, message {message}");
+    }
 }
 
 #[test]

@@ -277,8 +277,8 @@ impl Player {
 
     /// Decodes a fragment's anchor and nothing else.
     fn take_anchor(&mut self, fragment: &OpenFragment) -> Result<(), PlayError> {
-        let seq = fragment.head().seq;
-        if self.anchor_seq == Some(seq) {
+        let FragmentHead { seq, anchor_seq, .. } = *fragment.head();
+        if self.anchor_seq == Some(anchor_seq) {
             return Ok(());
         }
         for message in fragment.messages() {
@@ -290,7 +290,7 @@ impl Player {
                 }
                 self.anchor_seq = None;
                 self.decoder.decode(message.data).map_err(|error| PlayError::Decode { seq, error })?;
-                self.anchor_seq = Some(seq);
+                self.anchor_seq = Some(anchor_seq);
                 break;
             }
         }
@@ -327,17 +327,25 @@ impl Player {
         let allowed = match actual {
             PacketKind::Anchor => head.flags.anchor,
             PacketKind::Key => head.flags.key_frame && !head.flags.anchor,
-            PacketKind::Delta => true,
+            PacketKind::Delta => !head.flags.repeated,
         };
         if !allowed {
             return Err(PlayError::Kind { seq, expected: PacketKind::Delta, actual });
+        }
+        let repeated = actual == PacketKind::Anchor && head.flags.repeated;
+        if repeated && self.anchor_seq == Some(head.anchor_seq) {
+            return Ok(());
         }
         if actual == PacketKind::Anchor {
             self.anchor_seq = None;
         }
         let changed = self.decoder.decode(packet).map_err(refuse)?.to_vec();
         if actual == PacketKind::Anchor {
-            self.anchor_seq = Some(seq);
+            self.anchor_seq = Some(head.anchor_seq);
+        }
+        // What a repeated anchor shows is long past; the key frame after it shows the picture.
+        if repeated {
+            return Ok(());
         }
         self.shown = true;
         self.canvas.note(self.decoder.width(), self.decoder.height(), &changed);

@@ -9,7 +9,7 @@ use prost::Message as _;
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct FromAgent {
     /// Exactly one kind; none when a newer agent says something this version does not know.
-    #[prost(oneof = "from_agent::Kind", tags = "1, 2, 3, 4")]
+    #[prost(oneof = "from_agent::Kind", tags = "1, 2, 3, 4, 5")]
     pub kind: Option<from_agent::Kind>,
 }
 
@@ -202,6 +202,9 @@ pub struct Opened {
     /// The recording has ended; nothing more is taken for it.
     #[prost(bool, tag = "7")]
     pub finished: bool,
+    /// The fragment whose anchor the last durable one rests on; absent when the server does not know it.
+    #[prost(uint64, optional, tag = "8")]
+    pub anchor_seq: Option<u64>,
 }
 
 /// All fragments before `next_seq` are durable: the agent may forget them.

@@ -129,7 +129,13 @@ impl Lane {
                 )
             }
         };
-        let position = Position { next: opened.next_seq, hash, segment, end_us: opened.end_us };
+        let position = Position {
+            next: opened.next_seq,
+            hash,
+            segment,
+            end_us: opened.end_us,
+            anchor: opened.anchor_seq,
+        };
         self.before = Some(Before::Position(position));
         self.phase = Phase::Open;
         self.queue.forget_before(opened.next_seq)?;

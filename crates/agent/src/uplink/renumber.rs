@@ -19,17 +19,26 @@ pub(super) struct Position {
     pub(super) segment: Option<u32>,
     /// Media time at which it ends.
     pub(super) end_us: u64,
+    /// Number under which the anchor it rests on was sent, where that is known.
+    pub(super) anchor: Option<u64>,
 }
 
 impl Position {
     /// The place after a fragment.
     pub(super) fn after(head: &FragmentHead, hash: Hash) -> Self {
-        Self { next: head.seq + 1, hash, segment: Some(head.segment), end_us: head.end_us }
+        Self {
+            next: head.seq + 1,
+            hash,
+            segment: Some(head.segment),
+            end_us: head.end_us,
+            anchor: Some(head.anchor_seq),
+        }
     }
 }
 
-/// Makes the fragment that goes to `position` out of a recorded one. `anchor` is the number under which its anchor was sent;
-/// `hole` says why something is missing right before it.
+/// Makes the fragment that goes to `position` out of a recorded one. `anchor` is the number under which its anchor was sent,
+/// should the position not tell; `hole` says why something is missing right before it. A repeated anchor becomes one of its own: what
+/// it repeats may be missing.
 ///
 /// # Errors
 /// What was recorded is no fragment.
@@ -51,11 +60,12 @@ pub(super) fn renumber(
         flags: Flags {
             first_of_segment: begins,
             gap_before: old.flags.gap_before || hole.is_some(),
+            repeated: false,
             ..old.flags
         },
         segment,
         seq: position.next,
-        anchor_seq: if old.flags.anchor { position.next } else { anchor },
+        anchor_seq: if old.flags.anchor { position.next } else { position.anchor.unwrap_or(anchor) },
         previous: position.hash,
         ..old
     };
@@ -127,7 +137,7 @@ mod tests {
         let info = info(4);
         let recorded = fragments(&info, 2, 2);
         let start = Chain::new(info.id);
-        let position = Position { next: 0, hash: start.head(), segment: None, end_us: 0 };
+        let position = Position { next: 0, hash: start.head(), segment: None, end_us: 0, anchor: None };
         let sent = renumber(&recorded[2].bytes, &position, 0, Some(GapCause::QueueFull), &info).unwrap();
         assert_eq!((sent.head.seq, sent.head.segment), (0, 0));
         let mut chain = start;

@@ -160,6 +160,7 @@ fn answers(site: &Site, intake: &mut Intake, event: Event, taken: &mut u32) -> V
                 end_us: held.end.1,
                 settings: serde_json::to_string(&settings).unwrap(),
                 finished,
+                anchor_seq: held.chain.anchor_seq(),
             };
             vec![opened.into(), Watch { recording: bytes(info.id), watched: true }.into()]
         }

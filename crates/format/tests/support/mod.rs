@@ -22,16 +22,29 @@ pub(crate) struct Maker {
     pub(crate) recording: RecordingId,
     pub(crate) previous: Hash,
     pub(crate) seq: u64,
+    /// Whether a gap is declared in the next fragment, if not as its flags say.
+    pub(crate) declare: Option<bool>,
     builder: FragmentBuilder,
 }
 
 impl Maker {
     pub(crate) fn new(recording: RecordingId) -> Self {
-        Self { recording, previous: genesis(recording), seq: 0, builder: FragmentBuilder::new() }
+        Self {
+            recording,
+            previous: genesis(recording),
+            seq: 0,
+            declare: None,
+            builder: FragmentBuilder::new(),
+        }
     }
 
     /// Makes the next fragment: a second of 0.7 s, starting at its number in seconds.
     pub(crate) fn make(&mut self, plan: Plan) -> Fragment {
+        self.make_with(plan, &self.seq.to_le_bytes().repeat(20))
+    }
+
+    /// The same with this in place of a screen packet.
+    pub(crate) fn make_with(&mut self, plan: Plan, packet: &[u8]) -> Fragment {
         let Plan { flags, segment, anchor_seq } = plan;
         let start_us = self.seq * 1_000_000;
         let wall_us = WALL_US + start_us;
@@ -41,11 +54,11 @@ impl Maker {
         if flags.first_of_segment {
             push(Channel::Meta, 0, &MetaMessage::Recording { info: info(self.recording) }.encode());
         }
-        if flags.gap_before {
+        if self.declare.take().unwrap_or(flags.gap_before) {
             let gap = Gap { from_us: start_us - 300_000, to_us: start_us, cause: GapCause::QueueFull };
             push(Channel::Meta, 0, &MetaMessage::from(gap).encode());
         }
-        push(Channel::Screen, 0, &self.seq.to_le_bytes().repeat(20));
+        push(Channel::Screen, 0, packet);
         push(Channel::Cursor, 200_000, &[0, 1, 0, 0, 0, 2, 0, 0, 0, 1]);
         if flags.last {
             let end = MetaMessage::End { at_us: start_us + 700_000, reason: EndReason::SessionEnded };
@@ -100,6 +113,7 @@ pub(crate) fn plans() -> Vec<Plan> {
                     first_of_segment: first,
                     last: seq == 9,
                     gap_before: seq == 6,
+                    repeated: false,
                 },
                 segment: (seq / 4) as u32,
                 anchor_seq: seq / 4 * 4,

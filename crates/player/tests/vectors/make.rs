@@ -67,6 +67,8 @@ fn picture(width: u32, height: u32, moment: u32) -> Vec<u8> {
 struct Plan {
     want: Option<Want>,
     rollover: bool,
+    /// The anchor before once more, alone.
+    repeat: bool,
     size: (u32, u32),
     /// Media time without a picture before it.
     gap_us: u64,
@@ -117,6 +119,14 @@ impl Maker {
         }
         let mut kinds = Vec::new();
         let mut changed = 0;
+        if plan.repeat {
+            let (at_us, encoder) = (self.now_us, &mut self.encoder);
+            let again = |out: &mut Vec<u8>| {
+                encoder.repeat_anchor(out).unwrap();
+                Ok::<_, playhead_format::FormatError>(true)
+            };
+            self.builder.push_with(Channel::Screen, at_us, WALL_US + at_us, again).unwrap();
+        }
         if let Some(want) = plan.want {
             changed += self.screen(plan.size, want, 0, &mut kinds);
             self.cursor(0, &shape());
@@ -130,7 +140,7 @@ impl Maker {
                 &CursorMessage::Place { x: self.moment as i32 * 4, y: -2, visible: true },
             );
         }
-        self.now_us = start_us + 900_000;
+        self.now_us = start_us + if plan.repeat { 0 } else { 900_000 };
         if plan.last {
             let end = MetaMessage::End { at_us: self.now_us, reason: EndReason::SessionEnded };
             self.builder.push(Channel::Meta, self.now_us, WALL_US + self.now_us, &end.encode()).unwrap();
@@ -143,8 +153,9 @@ impl Maker {
         }
         let head = FragmentHead {
             flags: Flags {
-                key_frame: plan.want.is_some(),
-                anchor,
+                key_frame: plan.want.is_some() || plan.repeat,
+                anchor: anchor || plan.repeat,
+                repeated: plan.repeat,
                 first_of_segment: first,
                 last: plan.last,
                 gap_before: plan.gap_us > 0,
@@ -165,7 +176,9 @@ impl Maker {
         let fragment = self.builder.finish(head, 3).unwrap();
         self.previous = fragment.hash;
         self.seq += 1;
-        self.now_us = (self.now_us / SECOND + 1) * SECOND;
+        if !plan.repeat {
+            self.now_us = (self.now_us / SECOND + 1) * SECOND;
+        }
         fragment
     }
 
@@ -227,28 +240,25 @@ fn info(id: RecordingId) -> RecordingInfo {
 }
 
 /// Eight fragments: an anchor, changes, a key frame, quiet, an anchor of another size, a key frame after a gap, the end.
-/// With rollovers before fragments 3 and 6.
+/// With rollovers before fragments 3 and 6: the first with the same anchor, which is a fragment more, the second with another.
 fn recording(id: RecordingId, rollovers: bool) -> Vec<Fragment> {
     let (large, small) = ((64, 40), (49, 31));
     let base = Plan { size: large, active: true, ..Plan::default() };
-    let turn = |want, size| Plan {
-        want: Some(if rollovers { Want::Anchor } else { want }),
-        rollover: rollovers,
-        size,
-        ..base
-    };
+    let again = Plan { repeat: true, rollover: true, active: false, ..base };
+    let after_gap = if rollovers { Want::Anchor } else { Want::Key };
     let plans = [
-        Plan { want: Some(Want::Anchor), ..base },
-        base,
-        base,
-        turn(Want::Key, large),
-        Plan { active: false, ..base },
-        Plan { want: Some(Want::Anchor), size: small, ..base },
-        Plan { gap_us: SECOND / 2, ..turn(Want::Key, small) },
-        Plan { size: small, last: true, ..base },
+        Some(Plan { want: Some(Want::Anchor), ..base }),
+        Some(base),
+        Some(base),
+        rollovers.then_some(again),
+        Some(Plan { want: Some(Want::Key), ..base }),
+        Some(Plan { active: false, ..base }),
+        Some(Plan { want: Some(Want::Anchor), size: small, ..base }),
+        Some(Plan { gap_us: SECOND / 2, want: Some(after_gap), rollover: rollovers, size: small, ..base }),
+        Some(Plan { size: small, last: true, ..base }),
     ];
     let mut maker = Maker::new(id);
-    plans.into_iter().map(|plan| maker.make(plan)).collect()
+    plans.into_iter().flatten().map(|plan| maker.make(plan)).collect()
 }
 
 fn finished(fragments: &[Fragment], lost: bool) -> Vec<u8> {
@@ -297,7 +307,7 @@ fn later(fragment: &Fragment, previous: Hash) -> Vec<u8> {
     head.previous = previous;
     let mut longer = head.encode().to_vec();
     longer[0] = 2;
-    longer[1] |= 0x20;
+    longer[1] |= 0x40;
     longer.extend(b"more of it");
     let mut records = message(1, head.start_us, &longer);
     let known: Vec<_> = open.messages().skip(1).map(Result::unwrap).collect();
@@ -467,11 +477,15 @@ fn all() -> (Vec<Vector>, Files) {
 
     let segments = recording(RECORDING, true);
     let names: Vec<String> = (0..3).map(|number| format!("segments-{number}.mcap")).collect();
-    for (name, fragments) in names.iter().zip([&segments[..3], &segments[3..6], &segments[6..]]) {
+    for (name, fragments) in names.iter().zip([&segments[..3], &segments[3..7], &segments[7..]]) {
         files.insert(name.clone(), finished(fragments, false));
     }
     for (name, about, numbers) in [
-        ("segments", "a recording in three segments", &[0, 1, 2][..]),
+        (
+            "segments",
+            "a recording in three segments, the second with the anchor of the first",
+            &[0, 1, 2][..],
+        ),
         ("segments-no-first", "the first of three segments is missing", &[1, 2]),
         ("segments-no-middle", "the second of three segments is missing", &[0, 2]),
         ("segments-no-last", "the last of three segments is missing", &[0, 1]),

@@ -19,7 +19,7 @@ use moves::Finder;
 use symbols::Symbols;
 
 /// A key larger than this share of the last anchor becomes an anchor itself.
-const KEY_PERCENT: u64 = 70;
+const KEY_PERCENT: u64 = 30;
 
 /// Settings of an encoder.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -214,6 +214,16 @@ impl Encoder {
             }
         };
         Ok(Some(Encoded { kind, changed_pixels }))
+    }
+
+    /// Appends the last anchor's packet once more, byte for byte, and takes its picture as the one before: whoever holds that
+    /// anchor can pass over this packet. A key has to follow. `None`, and nothing appended, when there is no anchor.
+    pub fn repeat_anchor(&mut self, out: &mut Vec<u8>) -> Option<()> {
+        let state = self.state.as_mut()?;
+        let stride = state.pending.grid.width * 4;
+        let picture = std::mem::take(&mut state.anchor);
+        self.anchor(View { data: &picture, stride }, out);
+        Some(())
     }
 
     fn anchor(&mut self, new: View<'_>, out: &mut Vec<u8>) {

@@ -298,6 +298,7 @@ impl Connection {
             segment,
             end_us,
             finished,
+            anchor_seq: live.chain().anchor_seq(),
             ..self.opened(id).await?
         });
         if !finished {

@@ -85,8 +85,8 @@ impl Source {
         Ok(Place::Stored { position: position(&index), segment: Arc::new(segment), index })
     }
 
-    /// The key frame where playing from `at_us` begins.
-    pub(crate) async fn key_frame(&self, at_us: u64) -> Result<IndexEntry, PlaybackError> {
+    /// The key frame where playing from `at_us` begins, and the nearest fragment before it that has its anchor.
+    pub(crate) async fn key_frame(&self, at_us: u64) -> Result<(IndexEntry, u64), PlaybackError> {
         let held = self.live.as_ref().map(|live| live.entries()).unwrap_or_default();
         let segments = self.core.store.segments(self.recording).await?;
         let first = segments
@@ -101,21 +101,24 @@ impl Source {
         }
         // Every segment begins with a key frame, so the segment that has begun by then has one.
         let in_journal = held.iter().rev().skip_while(|(_, entry)| entry.start_us > at_us);
-        if let Some((_, entry)) = in_journal.clone().find(|(_, entry)| entry.flags.key_frame)
+        if let Some((_, entry)) = in_journal.clone().find(|(_, entry)| entry.flags.is_entrance())
             && !segments.iter().any(|segment| segment.next_seq > entry.seq)
         {
-            return Ok(*entry);
+            let entries = held.iter().map(|(_, entry)| entry);
+            return Ok((*entry, anchor_of(entry, entries)));
         }
-        let begun = segments.partition_point(|segment| segment.start_us <= at_us).saturating_sub(1);
-        if let Some(segment) = segments.get(begun) {
+        let begun = segments.partition_point(|segment| segment.start_us <= at_us).max(1);
+        for segment in segments.iter().take(begun).rev() {
             let index = self.core.indexes.get(&self.core.storage, segment).await?;
             let position = index.key_frame_at(at_us);
-            if let Some(entry) = position.and_then(|position| index.entries.get(position)) {
-                return Ok(*entry);
+            let found = position.and_then(|position| index.entries.get(position));
+            // A segment may have been left right after its repeated anchor: the picture then is still that of the one before.
+            if let Some(entry) = found.filter(|entry| entry.flags.is_entrance()) {
+                return Ok((*entry, anchor_of(entry, index.entries.iter())));
             }
         }
         // Before the first thing there is: begin with that.
-        held.first().map(|(_, entry)| *entry).ok_or(PlaybackError::Empty)
+        held.first().map(|(_, entry)| (*entry, entry.seq)).ok_or(PlaybackError::Empty)
     }
 
     /// Reads the first `count` fragments of a place, or fewer: as many as make one read of reasonable size, at least one. Returns their
@@ -179,4 +182,11 @@ impl Source {
             }
         }
     }
+}
+
+/// The nearest fragment that has the anchor of a key frame: in the same segment, where that repeats it.
+fn anchor_of<'a>(key: &IndexEntry, entries: impl DoubleEndedIterator<Item = &'a IndexEntry>) -> u64 {
+    let before = entries.rev().skip_while(|entry| entry.seq > key.seq);
+    let carrier = before.into_iter().find(|entry| entry.flags.anchor && entry.anchor_seq == key.anchor_seq);
+    carrier.map_or(key.anchor_seq, |entry| entry.seq)
 }

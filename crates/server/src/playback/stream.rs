@@ -44,7 +44,7 @@ struct Streaming {
     anchor: Option<u64>,
     next: u64,
     sent: u64,
-    /// Fragments that begin up to here go out whatever the bounds say, and one after that.
+    /// Fragments up to the one that tells of this media time go out however many bytes they are, and the first one in any case.
     at_least: Option<u64>,
     following: Option<(watch::Receiver<Tip>, Option<WatchGuard>)>,
     /// What is left of the stored segment that is being read.
@@ -70,11 +70,11 @@ pub(crate) async fn fragments(
         Streaming { source, wanted, anchor: None, next: 0, sent: 0, at_least: None, following, rest: None };
     match wanted.from {
         From::At(at_us) => {
-            let key = streaming.source.key_frame(at_us).await?;
+            let (key, anchor) = streaming.source.key_frame(at_us).await?;
             streaming.next = key.seq;
             streaming.at_least = Some(at_us);
-            if key.anchor_seq != key.seq && wanted.anchor != Some(key.anchor_seq) {
-                streaming.anchor = Some(key.anchor_seq);
+            if anchor != key.seq && wanted.anchor != Some(key.anchor_seq) {
+                streaming.anchor = Some(anchor);
             }
         }
         From::After(after) => {
@@ -136,7 +136,8 @@ impl Streaming {
         let mut sent = self.sent;
         let mut at_least = self.at_least;
         for entry in place.entries() {
-            if !self.wants(entry, sent, at_least) {
+            let is_first = count == 0 && self.sent == 0;
+            if !is_first && !self.wants(entry, sent, at_least) {
                 break;
             }
             if at_least.is_some_and(|at_us| entry.end_us > at_us) {
@@ -161,11 +162,8 @@ impl Streaming {
     }
 
     fn wants(&self, entry: &IndexEntry, sent: u64, at_least: Option<u64>) -> bool {
-        if at_least.is_some() {
-            return true;
-        }
         let in_time = self.wanted.until.is_none_or(|until| entry.start_us <= until);
-        let in_size = self.wanted.max_bytes.is_none_or(|most| sent < most);
+        let in_size = at_least.is_some() || self.wanted.max_bytes.is_none_or(|most| sent < most);
         in_time && in_size
     }
 

@@ -4,7 +4,10 @@ import type { FragmentRecord } from "./records";
 const MOST_BYTES = 24 * 1024 * 1024;
 
 export interface Anchor {
+  /** The fragment that had it first: later ones may repeat it. */
   readonly seq: number;
+  /** Media time from which it is known to be the one. */
+  readonly fromUs: number;
   readonly record: FragmentRecord;
 }
 
@@ -17,7 +20,9 @@ export class Anchors {
   #kept: Anchor[] = [];
 
   keep(anchor: Anchor): void {
-    this.#kept = [...this.#kept.filter((other) => other.seq !== anchor.seq), anchor];
+    const before = this.#kept.find((other) => other.seq === anchor.seq);
+    const fromUs = Math.min(anchor.fromUs, before?.fromUs ?? anchor.fromUs);
+    this.#kept = [...this.#kept.filter((other) => other !== before), { ...anchor, fromUs }];
     let bytes = this.#kept.reduce((sum, other) => sum + other.record.bytes.length, 0);
     // The one in use stays, however large it is.
     while (bytes > MOST_BYTES && this.#kept.length > 1) {
@@ -29,8 +34,7 @@ export class Anchors {
   before(atUs: number): Anchor | undefined {
     let found: Anchor | undefined;
     for (const anchor of this.#kept) {
-      const { startUs } = anchor.record;
-      if (startUs <= atUs && (!found || startUs > found.record.startUs)) found = anchor;
+      if (anchor.fromUs <= atUs && (!found || anchor.fromUs > found.fromUs)) found = anchor;
     }
     return found;
   }

@@ -9,6 +9,8 @@ export interface FragmentHead {
   seq: number;
   startUs: number;
   endUs: number;
+  /** The fragment whose anchor it rests on; of an anchor that is repeated, the one that had it first. */
+  anchorSeq: number;
   flags: number;
   wallUs: number;
 }

@@ -170,7 +170,7 @@ export class Decoding {
     this.#head = head;
     this.#skipping = false;
     if ((head.flags & ANCHOR) !== 0 && this.#record) {
-      this.#anchors.keep({ seq: head.seq, record: this.#record });
+      this.#anchors.keep({ seq: head.anchorSeq, record: this.#record, fromUs: head.startUs });
     }
     this.fragments += 1;
     this.driver.decoded(head.seq);

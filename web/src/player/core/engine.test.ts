@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { Engine } from "./engine";
 import type { OpenRecording, Report, Snapshot } from "./messages";
 import { SourceError } from "./source";
-import { FakeConsole, FakeCore, type FakeFragment, makeRecording } from "./testing";
+import { encodeFragment, FakeConsole, FakeCore, type FakeFragment, makeRecording } from "./testing";
 
 const S = 1_000_000;
 
@@ -105,6 +105,44 @@ describe("Engine, a finished recording", () => {
     expect(core.played[0]).toBe(0);
     expect(core.shownUs).toBe(37 * S);
     expect(last().chainOk).toBe(true);
+  });
+
+  it("knows an anchor again that a later segment repeats, and never shows it for the picture", async () => {
+    // A segment of 30 s, then one that repeats its anchor: alone, at one moment, with the key frame at the same moment.
+    const before = makeRecording(30, 10, false);
+    const at = 30 * S;
+    const repeated = { seq: 30, startUs: at, endUs: at, flags: 39, anchorSeq: 0, pictures: [] };
+    const after = makeRecording(60).slice(30);
+    const moved = after.map((f) => ({
+      ...f,
+      seq: f.seq + 1,
+      flags: f.startUs === at ? f.flags | 1 : f.flags,
+    }));
+    const { engine, console, core, last } = start({
+      fragments: [...before, repeated, ...moved],
+      play: false,
+      atUs: 55 * S,
+    });
+    await pass(100);
+    // The nearest one that has it came, and stands for the first.
+    expect(core.anchorSeq()).toBe(0);
+    expect(core.shownUs).toBe(55 * S);
+    const visit = async (to: number) => {
+      const received = last().bytes;
+      engine.command({ type: "seek", atUs: to * S, scrub: false });
+      await pass(100);
+      expect(core.shownUs).toBe(to * S);
+      expect([last().chainOk, last().troubles]).toEqual([true, []]);
+      expect(console.requests.at(-1)).toMatchObject({ atUs: to * S, anchorSeq: 0 });
+      return last().bytes - received;
+    };
+    expect(await visit(29)).toBeLessThan(10 * encodeFragment(before[29] as FakeFragment).length + 100);
+    expect(await visit(30)).toBeLessThan(2 * encodeFragment(before[29] as FakeFragment).length);
+    engine.command({ type: "seek", atUs: 28 * S, scrub: false });
+    engine.command({ type: "play" });
+    await pass(4000);
+    expect(core.shownUs).toBeGreaterThan(31 * S);
+    expect([last().chainOk, last().troubles]).toEqual([true, []]);
   });
 
   it("does not fetch an anchor again that it has met", async () => {

@@ -7,7 +7,7 @@ export interface FakeFragment {
   seq: number;
   startUs: number;
   endUs: number;
-  /** 1 key frame, 2 anchor, 8 last. */
+  /** 1 key frame, 2 anchor, 8 last, 32 repeated. */
   flags: number;
   anchorSeq: number;
   /** Media times of pictures. */
@@ -108,7 +108,7 @@ export class FakeCore implements Core {
       this.shownUs = at;
       if (this.played.at(-1) !== fragment.seq) this.played.push(fragment.seq);
     }
-    if ((fragment.flags & 2) !== 0) this.#anchor = fragment.seq;
+    if ((fragment.flags & 2) !== 0) this.#anchor = fragment.anchorSeq;
     this.#current = undefined;
     if ((fragment.flags & 8) !== 0 && untilUs >= fragment.endUs) return Step.End;
     if (untilUs <= fragment.endUs) return Step.Reached;
@@ -132,7 +132,9 @@ export class FakeCore implements Core {
 
   head(): FragmentHead | undefined {
     const head = this.#head;
-    return head && { seq: head.seq, startUs: head.startUs, endUs: head.endUs, flags: head.flags, wallUs: 0 };
+    if (!head) return undefined;
+    const { seq, startUs, endUs, anchorSeq, flags } = head;
+    return { seq, startUs, endUs, anchorSeq, flags, wallUs: 0 };
   }
 
   anchorSeq(): number | undefined {
@@ -247,17 +249,14 @@ export class FakeConsole {
     if (at > end || all.length === 0) {
       throw new SourceError({ kind: "outside", detail: `0 to ${end}`, httpStatus: 416 }, false);
     }
-    const key = all.findLastIndex((fragment) => (fragment.flags & 1) !== 0 && fragment.startUs <= at);
+    const key = all.findLastIndex((fragment) => (fragment.flags & 33) === 1 && fragment.startUs <= at);
     const until = request.untilUs ?? Number.POSITIVE_INFINITY;
     const chosen: FakeFragment[] = [];
     const first = all[key] as FakeFragment;
     if (first.anchorSeq !== first.seq && request.anchorSeq !== first.anchorSeq) {
-      chosen.push(all[first.anchorSeq] as FakeFragment);
+      const carrier = all.findLastIndex(({ seq, flags }) => (flags & 2) !== 0 && seq < first.seq);
+      chosen.push(all[carrier] as FakeFragment);
     }
-    for (const fragment of all.slice(key)) {
-      chosen.push(fragment);
-      if (fragment.endUs > until) break;
-    }
-    return chosen;
+    return [...chosen, first, ...all.slice(key + 1).filter((fragment) => fragment.startUs <= until)];
   }
 }

@@ -89,12 +89,12 @@ export class WasmCore implements Core {
   head(): FragmentHead | undefined {
     const pointer = this.exports.player_head(this.#player);
     if (pointer === 0) return undefined;
-    const [seq = 0, , startUs = 0, endUs = 0, , flags = 0, , , wallUs = 0] = new Float64Array(
+    const [seq = 0, , startUs = 0, endUs = 0, anchorSeq = 0, flags = 0, , , wallUs = 0] = new Float64Array(
       this.exports.memory.buffer,
       pointer,
       HEAD_FIELDS,
     );
-    return { seq, startUs, endUs, flags, wallUs };
+    return { seq, startUs, endUs, anchorSeq, flags, wallUs };
   }
 
   anchorSeq(): number | undefined {
