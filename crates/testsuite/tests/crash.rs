@@ -16,6 +16,8 @@ enum Victim {
     Agent,
     Server,
     Both,
+    /// The agent, and everything it had queued.
+    Queue,
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -31,6 +33,11 @@ async fn the_server_is_killed_ten_times() -> Result<()> {
 #[tokio::test(flavor = "multi_thread")]
 async fn agent_and_server_are_killed_together_ten_times() -> Result<()> {
     survives(Victim::Both, 13).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_agent_is_killed_and_its_queue_deleted_ten_times() -> Result<()> {
+    survives(Victim::Queue, 14).await
 }
 
 async fn survives(victim: Victim, seed: u64) -> Result<()> {
@@ -60,12 +67,16 @@ async fn survives(victim: Victim, seed: u64) -> Result<()> {
         match victim {
             Victim::Agent => agent.kill_hard(),
             Victim::Server => stack.server().kill_hard(),
+            Victim::Queue => {
+                agent.kill_hard();
+                std::fs::remove_dir_all(folder.path().join("agent/spool"))?;
+            }
             Victim::Both => {
                 agent.kill_hard();
                 stack.server().kill_hard();
             }
         }
-        if victim != Victim::Agent {
+        if matches!(victim, Victim::Server | Victim::Both) {
             stack.start_server().await.with_context(|| format!("round {round}"))?;
             let kept = fragments(&stack, &id).await?;
             ensure!(
@@ -82,6 +93,10 @@ async fn survives(victim: Victim, seed: u64) -> Result<()> {
         })
         .await?;
     }
+
+    let hosts = stack.api.get("/api/v1/session-hosts").await?;
+    let queue = &hosts["items"][0]["queue"];
+    ensure!(queue["state"] == "ok" && queue["quota_bytes"].as_u64() > Some(0), "the agent's queue: {queue}");
 
     still_busy.store(false, Ordering::Relaxed);
     let display = busy.join().map_err(|_| anyhow::anyhow!("the busy desktop failed"))??;
