@@ -16,6 +16,7 @@ export type Timeline = Omit<Answer<paths["/api/v1/recordings/{id}/timeline"]["ge
 export type Site = Answer<paths["/api/v1/sites"]["get"]>["items"][number];
 export type SessionHost = Answer<paths["/api/v1/session-hosts"]["get"]>["items"][number];
 export type Server = Site["servers"][number];
+export type HostQueue = NonNullable<SessionHost["queue"]>;
 export type JoinToken = Answer<paths["/api/v1/join-tokens"]["get"]>["items"][number];
 export type OpenSession = Answer<paths["/api/v1/me/sessions"]["get"]>["items"][number];
 /** The request as the description has it, where `sort` is both a text and an object, which nothing is. */

@@ -250,9 +250,30 @@ describe("sites and session hosts", () => {
       enrolled_at: "2026-03-01T09:30:00Z",
       last_seen: null,
       live_recordings: 2,
+      queue: {
+        at: "2026-03-01T09:30:00Z",
+        state: "full",
+        when_full: "pause",
+        waiting_bytes: 2048,
+        waiting_fragments: 3,
+        oldest_seconds: 65,
+        quota_bytes: 4096,
+        free_bytes: 1024,
+        least_free_bytes: 512,
+        gaps: 1,
+        last_gap: "queue-full",
+        refused: 0,
+        refused_bytes: 0,
+        lost_recordings: 0,
+        error: null,
+      },
     };
     await show("/session-hosts", { ...signedIn, "/api/v1/session-hosts": { items: [host], problems: [] } });
     expect((await see("tr[data-id=h1]")).textContent).toContain("Active");
+    button("Queue of ws-1: Full").click();
+    const dialog = await see("dialog[open]");
+    expect(dialog.textContent).toContain("recording pauses until there is room");
+    expect(dialog.textContent).toContain("2.0 KiB in 3 fragments, the oldest 1 m 05 s old");
   });
 });
 

@@ -1,7 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useRouteContext, useSearch } from "@tanstack/react-router";
 import { Button, Select } from "antd";
-import { useRef } from "react";
+import { useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { asApiError } from "../../api/problem";
 import { sessionHostsQuery, sitesQuery } from "../../api/queries";
@@ -10,7 +10,9 @@ import { useListKeys } from "../../app/list-keys";
 import { EmptyState, ErrorState, PartialNotice, SkeletonRows, StaleNotice } from "../../app/states";
 import { useTitle } from "../../app/title";
 import { When } from "../../app/when";
+import "./hosts.css";
 import { JoinDialog } from "./join-dialog";
+import { QueueCell, QueueDialog } from "./queue";
 
 export function HostsPage() {
   const { t } = useTranslation();
@@ -84,6 +86,9 @@ export function HostsPage() {
 
 function HostsTable({ items }: { items: SessionHost[] }) {
   const { t } = useTranslation();
+  const [open, setOpen] = useState<string>();
+  // Looked up each time, so that what is open stays up to date.
+  const opened = items.find((host) => host.id === open);
   return (
     <div className="table-frame">
       <table className="table">
@@ -95,6 +100,7 @@ function HostsTable({ items }: { items: SessionHost[] }) {
             <th scope="col" className="number">
               {t("hosts.live")}
             </th>
+            <th scope="col">{t("queue.column")}</th>
             <th scope="col">{t("hosts.version")}</th>
             <th scope="col">{t("hosts.enrolled")}</th>
             <th scope="col">{t("hosts.lastSeen")}</th>
@@ -122,6 +128,9 @@ function HostsTable({ items }: { items: SessionHost[] }) {
                 </span>
               </td>
               <td className="number">{host.live_recordings}</td>
+              <td>
+                <QueueCell queue={host.queue} host={host.host} onOpen={() => setOpen(host.id)} />
+              </td>
               <td>{host.version}</td>
               <td>
                 <When at={host.enrolled_at} />
@@ -131,6 +140,7 @@ function HostsTable({ items }: { items: SessionHost[] }) {
           ))}
         </tbody>
       </table>
+      {opened ? <QueueDialog host={opened} onClose={() => setOpen(undefined)} /> : null}
     </div>
   );
 }
