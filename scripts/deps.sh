@@ -89,7 +89,7 @@ node() {
   command -v npm >/dev/null || fail "npm is missing: it comes with Node.js from https://nodejs.org"
 }
 
-# The public Python packages that check our files from outside.
+# The public Python packages that check our files from outside, and the S3 server of the tests.
 python() {
   local venv=target/venv list=scripts/test-requirements.txt
   cmp -s "$list" "$venv/installed.txt" && return 0

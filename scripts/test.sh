@@ -38,9 +38,9 @@ closing_cargo_test() {
 
 rust_tests() {
   if cargo nextest --version >/dev/null 2>&1; then
-    scripts/with-postgres cargo nextest run --workspace --locked --no-fail-fast
+    scripts/with-postgres scripts/with-s3 cargo nextest run --workspace --locked --no-fail-fast
   else
-    scripts/with-postgres cargo test --workspace --locked --no-fail-fast --lib --bins --tests --examples
+    scripts/with-postgres scripts/with-s3 cargo test --workspace --locked --no-fail-fast --lib --bins --tests --examples
   fi
 }
 

@@ -14,6 +14,7 @@ mod openapi;
 mod ready;
 mod server;
 mod stop;
+mod storage;
 mod token;
 mod up;
 mod verify;
@@ -41,6 +42,7 @@ enum Command {
     Inspect(inspect::Args),
     Verify(verify::Args),
     Token(token::Args),
+    Storage(storage::Args),
     Bench(bench::Args),
     Openapi(openapi::Args),
 }
@@ -57,6 +59,7 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Token(args) => on_runtime(token::run(args)),
+        Command::Storage(args) => on_runtime(storage::run(args)),
         Command::Bench(args) => on_runtime(bench::run(args)),
         Command::Openapi(args) => openapi::run(&args),
     };

@@ -29,7 +29,10 @@ pub use error::ServerError;
 pub use journal::JournalError;
 pub use server::Server;
 pub use settings::Settings;
-pub use storage::{LocationSettings, LockMode, ObjectLock};
+pub use storage::{
+    LastError, LocationReport, LocationSettings, LocationState, LockMode, MoveReport, ObjectLock,
+    StorageAdmin, StorageReport, Wanted,
+};
 pub use token::agent_token;
 
 /// Version of this server.

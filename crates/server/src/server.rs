@@ -225,7 +225,7 @@ fn make_private_folder(folder: &Path) -> std::io::Result<()> {
 }
 
 /// Two servers on one journal would destroy it.
-fn lock_folder(data: &Path) -> Result<nix::fcntl::Flock<File>, ServerError> {
+pub(crate) fn lock_folder(data: &Path) -> Result<nix::fcntl::Flock<File>, ServerError> {
     use nix::fcntl::{Flock, FlockArg};
     let path = data.join("server.lock");
     let failed = |source| ServerError::Data { path: path.clone(), source };

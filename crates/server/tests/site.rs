@@ -11,6 +11,8 @@ mod site {
     mod intake;
     mod playback;
     mod restart;
+    mod s3;
     mod sealing;
+    mod storage;
     mod tunnel;
 }

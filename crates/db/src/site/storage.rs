@@ -476,7 +476,7 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         tx.commit().await?;
-        Ok((taken.rows_affected() > 0).then(|| MoveRow {
+        Ok((taken.rows_affected() > 0).then_some(MoveRow {
             state: MoveState::Running,
             server: Some(server),
             failed: 0,

@@ -4,6 +4,7 @@ mod problem;
 mod recordings;
 mod site;
 mod statement;
+mod storage;
 
 pub(crate) use problem::Problem;
 
@@ -50,6 +51,10 @@ endpoints! {
     get "/site/v1/recordings/{id}/fragments" Some(Permission::PlayRecordings) => recordings::fragments;
     get "/site/v1/recordings/{id}/segments" Some(Permission::ListRecordings) => recordings::segments;
     get "/site/v1/recordings/{id}/segments/{number}" Some(Permission::DownloadRecordings) => recordings::segment;
+    post "/site/v1/recordings/{id}/move" Some(Permission::ManageSites) => storage::move_recording;
+    get "/site/v1/storage" Some(Permission::ViewSites) => storage::report;
+    put "/site/v1/storage/{location}" Some(Permission::ManageSites) => storage::change;
+    post "/site/v1/storage/{location}/drain" Some(Permission::ManageSites) => storage::drain;
     get "/site/v1/session-hosts" Some(Permission::ViewSites) => site::hosts;
     get "/site/v1/join-tokens" Some(Permission::ManageSites) => site::join_tokens;
     post "/site/v1/join-tokens" Some(Permission::ManageSites) => site::join_token;

@@ -44,8 +44,11 @@ async fn every_endpoint_refuses_whoever_may_not_use_it() {
 
     assert!(ENDPOINTS.len() > 10);
     for endpoint in ENDPOINTS {
-        let path =
-            endpoint.path.replace("{id}", "00000000-0000-0000-0000-000000000001").replace("{number}", "0");
+        let path = endpoint
+            .path
+            .replace("{id}", "00000000-0000-0000-0000-000000000001")
+            .replace("{number}", "0")
+            .replace("{location}", "default");
         let what = format!("{} {path}", endpoint.method);
         let (status, _) = ask(&router, endpoint.method, &path, None).await;
         let Some(permission) = endpoint.permission else {

@@ -143,7 +143,8 @@ fn with_timeouts(
     let seconds = |time: Duration| format!("{} seconds", time.as_secs());
     let connect = CONNECT.min(settings.patience());
     Ok(builder
-        .with_config(AmazonS3ConfigKey::Client(Timeout), seconds(settings.patience()))
+        // Longer than anybody here waits, who then says what was waited for.
+        .with_config(AmazonS3ConfigKey::Client(Timeout), seconds(settings.patience() * 2))
         .with_config(AmazonS3ConfigKey::Client(ConnectTimeout), seconds(connect)))
 }
 

@@ -50,7 +50,7 @@ pub(super) struct Marker {
 /// How a location is, for people and for the choice of where to store.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum LocationState {
+pub enum LocationState {
     /// New segments go there.
     Active,
     /// What is there can be read; nothing new goes there.

@@ -91,6 +91,32 @@ impl Locations {
         Ok(locations)
     }
 
+    /// The locations that the database knows, as servers were last told to open them.
+    ///
+    /// # Errors
+    /// The database's, and no location at all.
+    pub(crate) async fn known(store: &Store) -> Result<Self, ServerError> {
+        let known = store.locations().await?;
+        let mut all = Vec::new();
+        for row in &known {
+            let settings = serde_json::from_str::<LocationSettings>(&row.settings)
+                .unwrap_or_else(|_| LocationSettings::new(&*row.url));
+            match Location::open(row.id.clone(), settings, 0) {
+                Ok(location) => all.push(location),
+                Err(error) => {
+                    tracing::warn!(location = row.id, %error, "a storage location cannot be opened");
+                }
+            }
+        }
+        if all.is_empty() {
+            return Err(ServerError::Move("no storage location is known yet: start the server once".into()));
+        }
+        let locations = Self { all };
+        locations.modes(&known);
+        let _ = timeout(START, join_all(locations.all.iter().map(|location| location.look()))).await;
+        Ok(locations)
+    }
+
     pub(crate) fn all(&self) -> &[Arc<Location>] {
         &self.all
     }

@@ -5,8 +5,10 @@
 //! * `locations`: all of them, and which one takes what;
 //! * `keep`: writing a file so that it is surely there;
 //! * `seal`: whole segments out of the journal into storage;
-//! * `moves`: from one location to another, and removing what is not needed any more.
+//! * `moves`: from one location to another, and removing what is not needed any more;
+//! * `admin`: what people see of it and can ask for.
 
+mod admin;
 mod backend;
 mod error;
 mod keep;
@@ -17,7 +19,10 @@ mod moves;
 mod seal;
 mod settings;
 
+pub use admin::{LastError, LocationReport, MoveReport, StorageAdmin, StorageReport, Wanted};
+pub(crate) use admin::{report, request, set_read_only};
 pub(crate) use error::StorageError;
+pub use location::LocationState;
 pub(crate) use locations::Locations;
 pub(crate) use moves::{Mover, run as run_moves};
 pub(crate) use seal::run as run_sealer;

@@ -111,6 +111,8 @@ impl Mover {
         };
         tracing::info!(id = row.wanted.id, recording = ?row.wanted.recording, source = row.wanted.source, target = row.wanted.target,
             "moving segments");
+        // What is drained takes nothing new from here on.
+        self.storage.refresh(&self.store).await?;
         let mut work = Work { mover: self, row, left: HashSet::new(), reported: Instant::now() };
         match work.run().await {
             Ok(()) => work.row.state = if work.row.failed == 0 { MoveState::Done } else { MoveState::Failed },
@@ -123,6 +125,8 @@ impl Mover {
             }
         }
         let Work { row, .. } = work;
+        // When it is over, nothing is left behind but what cannot be removed now.
+        while self.remove().await? > 0 {}
         self.store.set_move(&row, clock::now()).await?;
         match &row.error {
             None => tracing::info!(
@@ -141,7 +145,6 @@ impl Mover {
                 );
             }
         }
-        self.remove().await?;
         Ok(true)
     }
 
@@ -230,7 +233,7 @@ impl Mover {
         }
         // Somebody else has moved it, or stored it anew, meanwhile. Should it not be to here, the copy goes.
         let now = self.store.segment(segment.recording, segment.number).await?;
-        if !now.is_some_and(|row| (&row.location, &row.path) == (&to.id, &kept.path)) {
+        if now.is_none_or(|row| (&row.location, &row.path) != (&to.id, &kept.path)) {
             self.store.add_removal(&to.id, &kept.path, clock::now()).await?;
         }
         Ok(())

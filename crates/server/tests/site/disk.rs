@@ -8,11 +8,11 @@ use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use playhead_protocol::message::{Refusal, from_server::Kind};
 use std::{io::Write as _, path::PathBuf};
 
-struct SmallDisk(PathBuf);
+pub(crate) struct SmallDisk(pub(crate) PathBuf);
 
 impl SmallDisk {
     /// `None`, with a word about it, when this user may not mount.
-    fn new(path: PathBuf, bytes: u64) -> Option<Self> {
+    pub(crate) fn new(path: PathBuf, bytes: u64) -> Option<Self> {
         std::fs::create_dir_all(&path).unwrap();
         let options = format!("size={bytes}");
         match mount(Some("tmpfs"), &path, Some("tmpfs"), MsFlags::empty(), Some(options.as_str())) {
@@ -25,7 +25,7 @@ impl SmallDisk {
     }
 
     /// Fills it to the last byte.
-    fn fill(&self) -> PathBuf {
+    pub(crate) fn fill(&self) -> PathBuf {
         let path = self.0.join("hog");
         let mut hog = std::fs::File::create(&path).unwrap();
         while hog.write_all(&[1; 64 << 10]).is_ok() {}

@@ -162,31 +162,3 @@ async fn a_damaged_segment_in_storage_is_named_and_the_rest_plays() {
     assert_eq!(status.as_u16(), 503, "{problem}");
     assert_eq!(house.fragments(tape.id(), "at=4000000").await, tape.bytes(4, 9));
 }
-
-/// `PLAYHEAD_TEST_S3` names a bucket, `s3://bucket/prefix`, with credentials and endpoint in `AWS_*`.
-#[tokio::test(flavor = "multi_thread")]
-async fn an_object_store_keeps_segments_as_a_folder_does() {
-    let Ok(bucket) = std::env::var("PLAYHEAD_TEST_S3") else {
-        println!("NOT RUN on S3: set PLAYHEAD_TEST_S3=s3://bucket/prefix and AWS_*");
-        return;
-    };
-    let mut house = House::with(|settings| settings.storage = vec![playhead_server::LocationSettings::new(bucket)]).await;
-    let mut agent = house.agent().await.connect().await;
-    let mut tape = Tape::new("u");
-    for seq in 0..9 {
-        // More than one part of an upload.
-        if seq == 4 {
-            tape.roll_over(2_000_000)
-        } else {
-            tape.tick(2_000_000)
-        };
-    }
-    tape.end();
-    agent.deliver(&tape).await;
-    house.stored(tape.id(), 2).await;
-    assert!(house.files("recordings").is_empty());
-    house.restart().await;
-    assert!(house.fragments(tape.id(), "at=0").await == tape.bytes(0, 10));
-    assert!(house.fragments(tape.id(), "at=5500000&until=5500000&anchor=4").await == tape.bytes(4, 6));
-    assert_eq!(house.json("/site/v1/health").await["state"], "ok");
-}
