@@ -73,6 +73,7 @@ pub(crate) async fn fragments(
             let (key, anchor) = streaming.source.key_frame(at_us).await?;
             streaming.next = key.seq;
             streaming.at_least = Some(at_us);
+            streaming.wanted.until = wanted.until.map(|until| until.max(at_us));
             if anchor != key.seq && wanted.anchor != Some(key.anchor_seq) {
                 streaming.anchor = Some(anchor);
             }

@@ -22,7 +22,7 @@ pub(crate) struct Tape {
     chain: Chain,
     previous: FragmentHead,
     builder: FragmentBuilder,
-    shift: u64,
+    shift: i64,
     pub(crate) made: Vec<Made>,
 }
 
@@ -71,7 +71,7 @@ impl Tape {
     }
 
     fn now(&self) -> u64 {
-        self.made.len() as u64 * SECOND + self.shift
+        (self.made.len() as u64 * SECOND).saturating_add_signed(self.shift)
     }
 
     /// The next fragment, starting at `start_us`, with `size` bytes that do not compress.
@@ -85,8 +85,8 @@ impl Tape {
             },
             seq,
             start_us,
-            end_us: start_us + SECOND * 9 / 10,
-            anchor_seq: if flags.anchor { seq } else { self.previous.anchor_seq },
+            end_us: start_us + if flags.repeated { 0 } else { SECOND * 9 / 10 },
+            anchor_seq: if flags.anchor && !flags.repeated { seq } else { self.previous.anchor_seq },
             activity: 1_000,
             events: u32::from(seq % 5 == 4),
             previous: self.chain.head(),
@@ -126,9 +126,19 @@ impl Tape {
         self.next(self.now(), flags, size, &[])
     }
 
+    /// A new segment that begins with the anchor before once more, and the key frame at the same moment.
+    pub(crate) fn roll_over_repeated(&mut self, size: usize) -> [Made; 2] {
+        let key = Flags { key_frame: true, ..Flags::default() };
+        let start_us = self.now();
+        let again = Flags { anchor: true, first_of_segment: true, repeated: true, ..key };
+        let made = [self.next(start_us, again, size, &[]), self.next(start_us, key, size, &[])];
+        self.shift -= SECOND as i64;
+        made
+    }
+
     /// A new segment after `seconds` of which nothing is recorded, which the fragment declares.
     pub(crate) fn after_silence(&mut self, seconds: u64) -> (Made, Gap) {
-        self.shift += seconds * SECOND;
+        self.shift += (seconds * SECOND) as i64;
         let start_us = self.now();
         let gap = Gap { from_us: self.previous.end_us, to_us: start_us, cause: GapCause::AgentRestarted };
         let flags = Flags {

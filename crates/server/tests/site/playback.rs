@@ -46,6 +46,39 @@ async fn a_time_gives_the_anchor_then_the_key_frame_and_what_follows() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_repeated_anchor_stands_for_the_first_and_for_no_picture() {
+    let house = House::new().await;
+    let mut agent = house.agent().await.connect().await;
+    let mut tape = Tape::new("u");
+    // Segments 0..5, 5..10 and 10.. on the anchor of 0: 5 and 10 repeat it, 6 and 11 are the key frames at the same moments.
+    for ticks in [5, 3, 3] {
+        if !tape.made.is_empty() {
+            tape.roll_over_repeated(3_000);
+        }
+        for _ in 0..ticks {
+            tape.tick(1_000);
+        }
+    }
+    agent.deliver(&tape).await;
+    house.stored(tape.id(), 2).await;
+    let get = async |query: &str| house.fragments(tape.id(), query).await;
+    // Key frames are 0, 4, 6 (at 5 s), 8 (at 7 s), 11 (at 9 s) and 12 (at 10 s).
+    for (at_us, carrier, key, end) in [
+        (4_990_000, 0, 4, 5),
+        (5 * SECOND, 5, 6, 7),
+        (6_500_000, 5, 6, 8),
+        (7_200_000, 5, 8, 9),
+        (9 * SECOND, 10, 11, 12),
+        (10_500_000, 10, 12, 13),
+    ] {
+        let wanted = format!("at={at_us}&until={at_us}");
+        let without = tape.bytes(key, end);
+        assert_eq!(get(&format!("{wanted}&anchor=0")).await.len(), without.len(), "at {at_us}, anchor held");
+        assert!(get(&wanted).await == [tape.bytes(carrier, carrier + 1), without].concat(), "at {at_us}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn bounds_are_kept_but_what_shows_the_time_always_comes() {
     let house = House::new().await;
     let (_agent, tape) = played(&house).await;
