@@ -32,7 +32,8 @@ fuzz_target!(|data: &[u8]| {
                 }
                 let key_frame = action & 8 != 0;
                 let anchor = key_frame && action & 16 != 0 || seq == 0;
-                if anchor {
+                let repeated = anchor && seq > 0 && action & 32 != 0;
+                if anchor && !repeated {
                     anchor_seq = seq;
                 }
                 let flags = Flags {
@@ -41,6 +42,7 @@ fuzz_target!(|data: &[u8]| {
                     first_of_segment: seq == 0,
                     last: action == 255,
                     gap_before: false,
+                    repeated,
                 };
                 let head = FragmentHead {
                     flags,
