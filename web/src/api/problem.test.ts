@@ -28,6 +28,12 @@ describe("problem documents", () => {
     }
     expect(readProblem(429, {}, "2.5").retryAfter).toBe(3);
     expect(readProblem(429, {}, "soon").retryAfter).toBeUndefined();
-    expect(asApiError(new TypeError("x"))).toMatchObject({ status: 0, passing: true });
+    expect(asApiError(new TypeError("x"))).toMatchObject({ status: 0, passing: true, away: true });
+  });
+
+  it("tells a console that is away from one that refuses", () => {
+    expect(readProblem(502, undefined, null).away).toBe(true);
+    expect(readProblem(504, { type: "/problems/site-late" }, null).away).toBe(false);
+    expect(readProblem(500, undefined, null).away).toBe(false);
   });
 });

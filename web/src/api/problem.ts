@@ -15,6 +15,11 @@ export class ApiError extends Error {
     super(detail || title);
   }
 
+  /** The console itself did not answer: nothing came, or something in between said so in its place. */
+  get away(): boolean {
+    return this.status === 0 || (this.status >= 502 && this.status <= 504 && this.kind === "");
+  }
+
   get passing(): boolean {
     return this.status === 0 || this.status >= 500 || this.status === 429;
   }

@@ -27,7 +27,7 @@ export function NotFoundPage() {
 export function PageError({ error }: { error: unknown }) {
   const { t } = useTranslation();
   const router = useRouter();
-  const away = error instanceof ApiError && error.status === 0;
+  const away = error instanceof ApiError && error.away;
   useEffect(() => {
     if (!away) return;
     const timer = setInterval(() => void router.invalidate(), ASK_AGAIN_MS);

@@ -11,18 +11,20 @@ export function ErrorState({ error, onRetry }: { error: unknown; onRetry?: () =>
   const { t } = useTranslation();
   const copy = useCopy();
   const problem = asApiError(error);
-  const [title, advice] =
-    problem.status === 0
-      ? [t("errors.unreachableTitle"), t("errors.unreachable")]
-      : problem.status === 403
-        ? [t("errors.refusedTitle"), t("errors.refused")]
-        : problem.status === 404
-          ? [t("errors.missingTitle"), t("errors.missing")]
-          : [problem.title || t("errors.failedTitle"), t("errors.failed")];
+  const [title, advice] = problem.away
+    ? [t("errors.unreachableTitle"), t("errors.unreachable")]
+    : problem.status === 403
+      ? [t("errors.refusedTitle"), t("errors.refused")]
+      : problem.status === 404
+        ? [t("errors.missingTitle"), t("errors.missing")]
+        : [
+            problem.title || t("errors.failedTitle"),
+            problem.id ? t("errors.failed") : t("errors.failedBare"),
+          ];
   return (
     <section className="state" role="alert" data-testid={problem.status === 403 ? "no-permission" : "error"}>
       <h2>{title}</h2>
-      {problem.detail && problem.status !== 0 ? <p>{sentence(problem.detail)}</p> : null}
+      {problem.detail && !problem.away ? <p>{sentence(problem.detail)}</p> : null}
       <p className="quiet">{advice}</p>
       <div className="state-actions">
         {onRetry && problem.status !== 403 ? (
@@ -52,10 +54,9 @@ export function ProblemAlert({ error }: { error: unknown }) {
   const { t } = useTranslation();
   if (!error) return null;
   const problem = asApiError(error);
-  const text =
-    problem.status === 0
-      ? `${t("errors.unreachableTitle")}. ${t("errors.unreachableForm")}`
-      : sentence(problem.message);
+  const text = problem.away
+    ? `${t("errors.unreachableTitle")}. ${t("errors.unreachableForm")}`
+    : sentence(problem.message || t("errors.failedTitle"));
   const id = problem.id && problem.status >= 500 ? ` (${t("common.errorId")} ${problem.id})` : "";
   return <Alert type="error" showIcon role="alert" title={text + id} />;
 }

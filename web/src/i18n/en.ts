@@ -77,6 +77,7 @@ export const en = {
     failedTitle: "The console could not do this",
     failed:
       "Try again. If it happens again, give the error id below to an administrator: the console's log holds the cause.",
+    failedBare: "Try again. If it happens again, tell an administrator: the console's log holds the cause.",
     refusedTitle: "You may not see this",
     refused: "Your role does not include it. Ask an administrator of this console for the permission.",
     missingTitle: "Not found",

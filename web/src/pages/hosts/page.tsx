@@ -58,6 +58,7 @@ export function HostsPage() {
         ) : null}
       </header>
       {hosts.data ? <PartialNotice problems={hosts.data.problems} /> : null}
+      {hosts.isError && hosts.data && asApiError(hosts.error).passing ? <StaleNotice /> : null}
       {hosts.isError && !(hosts.data && asApiError(hosts.error).passing) ? (
         <ErrorState error={hosts.error} onRetry={() => void hosts.refetch()} />
       ) : !hosts.data ? (
@@ -74,10 +75,7 @@ export function HostsPage() {
           ) : null}
         </EmptyState>
       ) : (
-        <>
-          {hosts.isError ? <StaleNotice /> : null}
-          <HostsTable items={hosts.data.items} />
-        </>
+        <HostsTable items={hosts.data.items} />
       )}
       {adding ? <JoinDialog kind="agent" site={site} onClose={() => add(false)} /> : null}
     </div>

@@ -97,8 +97,8 @@ function Outcome({ problem, seconds }: { problem: ApiError | undefined; seconds:
   const text =
     problem.status === 401
       ? t("signIn.wrong")
-      : problem.status === 0
-        ? `${t("errors.unreachableTitle")}.`
+      : problem.away
+        ? `${t("errors.unreachableTitle")}. ${t("errors.unreachableForm")}`
         : `${problem.message} ${problem.id ? `(${t("common.errorId")} ${problem.id})` : ""}`;
   return <Alert type="error" showIcon role="alert" title={text} />;
 }

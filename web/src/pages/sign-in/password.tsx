@@ -4,10 +4,10 @@ import { Alert, Button, Input } from "antd";
 import { type FormEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { answer, api } from "../../api/client";
-import { asApiError } from "../../api/problem";
 import { meQuery } from "../../api/queries";
 import { Field } from "../../app/field";
 import { useNotes } from "../../app/notes";
+import { ProblemAlert } from "../../app/states";
 import { useTitle } from "../../app/title";
 import "./sign-in.css";
 
@@ -49,27 +49,15 @@ export function PasswordPage() {
     setChecked(true);
     if (!errors.current && !errors.next && !errors.repeat && !change.isPending) change.mutate();
   };
-  const problem = change.error ? asApiError(change.error) : undefined;
-  const refusedCurrent = problem?.kind === "wrong-password";
 
   return (
     <main className="sign-in">
       <form className="sign-in-card" onSubmit={submit} noValidate>
         <h1>{t("password.title")}</h1>
         {me.must_change_password ? <Alert type="info" showIcon title={t("password.forced")} /> : null}
-        {problem ? (
-          <Alert
-            type="error"
-            showIcon
-            role="alert"
-            title={problem.status === 0 ? `${t("errors.unreachableTitle")}.` : problem.message}
-          />
-        ) : null}
+        <ProblemAlert error={change.error} />
         <input type="text" autoComplete="username" value={me.user} readOnly hidden />
-        <Field
-          label={t("password.current")}
-          error={(checked && errors.current) || (refusedCurrent ? problem?.message : undefined)}
-        >
+        <Field label={t("password.current")} error={checked ? errors.current : undefined}>
           {(props) => (
             <Input.Password
               {...props}

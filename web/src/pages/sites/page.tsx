@@ -41,6 +41,7 @@ export function SitesPage() {
         </div>
         {mayManage ? create : null}
       </header>
+      {sites.isError && sites.data && asApiError(sites.error).passing ? <StaleNotice /> : null}
       {sites.isError && !(sites.data && asApiError(sites.error).passing) ? (
         <ErrorState error={sites.error} onRetry={() => void sites.refetch()} />
       ) : !sites.data ? (
@@ -51,27 +52,24 @@ export function SitesPage() {
           {mayManage ? <div className="state-actions">{create}</div> : null}
         </EmptyState>
       ) : (
-        <>
-          {sites.isError ? <StaleNotice /> : null}
-          <div className="sites">
-            {sites.data.items.map((site) => (
-              <SiteCard
-                key={site.id}
-                site={site}
-                manage={
-                  mayManage
-                    ? {
-                        onConnect: () => setDoing({ what: "connect", site }),
-                        onEdit: () => setDoing({ what: "edit", site }),
-                        onRemove: () => setDoing({ what: "remove", site }),
-                        onRemoveServer: (server) => setDoing({ what: "remove-server", server }),
-                      }
-                    : undefined
-                }
-              />
-            ))}
-          </div>
-        </>
+        <div className="sites">
+          {sites.data.items.map((site) => (
+            <SiteCard
+              key={site.id}
+              site={site}
+              manage={
+                mayManage
+                  ? {
+                      onConnect: () => setDoing({ what: "connect", site }),
+                      onEdit: () => setDoing({ what: "edit", site }),
+                      onRemove: () => setDoing({ what: "remove", site }),
+                      onRemoveServer: (server) => setDoing({ what: "remove-server", server }),
+                    }
+                  : undefined
+              }
+            />
+          ))}
+        </div>
       )}
       <Doings doing={doing} onClose={() => setDoing(undefined)} />
     </div>

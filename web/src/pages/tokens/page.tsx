@@ -45,6 +45,7 @@ export function TokensPage() {
         {make}
       </header>
       {tokens.data ? <PartialNotice problems={tokens.data.problems} /> : null}
+      {tokens.isError && tokens.data && asApiError(tokens.error).passing ? <StaleNotice /> : null}
       {tokens.isError && !(tokens.data && asApiError(tokens.error).passing) ? (
         <ErrorState error={tokens.error} onRetry={() => void tokens.refetch()} />
       ) : !tokens.data ? (
@@ -55,10 +56,7 @@ export function TokensPage() {
           <div className="state-actions">{make}</div>
         </EmptyState>
       ) : (
-        <>
-          {tokens.isError ? <StaleNotice /> : null}
-          <TokensTable items={tokens.data.items} onRevoke={setRevoking} />
-        </>
+        <TokensTable items={tokens.data.items} onRevoke={setRevoking} />
       )}
       {making ? <JoinDialog kind={making} site={undefined} onClose={() => setMaking(undefined)} /> : null}
       {revoking ? <Revoke token={revoking} onClose={() => setRevoking(undefined)} /> : null}
