@@ -352,20 +352,20 @@ impl Recording<'_> {
     fn suffer(&mut self, trouble: &Trouble) -> Option<Outcome> {
         let recording = self.recorder.id();
         let name = &self.context.display.display;
-        self.troubled = true;
+        let again = std::mem::replace(&mut self.troubled, true);
         self.context.tell(&self.queue, Some(trouble.to_string()));
         match trouble {
             Trouble::Spool(error) if error.is_full() => {
                 self.recorder.lost(GapCause::QueueFull);
                 match self.context.spool.when_full() {
-                    WhenFull::Pause => {
-                        tracing::error!(%recording, display = name, %error, "recording is paused until there is room");
-                        self.paused = true;
-                    }
-                    // What comes next begins a segment: for that, everything before may go.
-                    WhenFull::KeepNewest => {
+                    // What comes next begins a segment: for that, everything before may go. If that did not help, nothing will.
+                    WhenFull::KeepNewest if !again => {
                         tracing::error!(%recording, display = name, %error, "something could not be queued");
                         self.begin_again();
+                    }
+                    WhenFull::Pause | WhenFull::KeepNewest => {
+                        tracing::error!(%recording, display = name, %error, "recording is paused until there is room");
+                        self.paused = true;
                     }
                     WhenFull::StopSession => {
                         tracing::error!(%recording, display = name, %error, "recording ends for lack of room");

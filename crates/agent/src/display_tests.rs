@@ -267,8 +267,8 @@ fn a_full_queue_pauses_the_recording_and_declares_the_gap() {
     });
     let queue = stage.spool.get(id).unwrap();
     let full = wait_for("the pause", || {
-        display.noise();
         let before = queue.waiting(0).len();
+        display.noise();
         thread::sleep(Duration::from_millis(400));
         (queue.waiting(0).len() == before).then_some(before)
     });
@@ -327,6 +327,45 @@ fn an_agent_whose_queue_is_gone_goes_on_with_the_same_recording() {
     let third = Stage::start(&display.name, ROOM);
     let other = wait_for("a recording", || third.newest());
     assert_ne!(other, id);
+}
+
+#[test]
+fn the_newest_is_kept_and_a_full_disk_pauses_all_the_same() {
+    let mut display = Display::start(640, 480, &[]);
+    let folder = tempfile::tempdir().unwrap();
+    let settings =
+        SpoolSettings { quota_bytes: 2_500_000, when_full: WhenFull::KeepNewest, ..SpoolSettings::default() };
+    let mut stage = Stage::with(folder, &display.name, settings);
+    let id = wait_for("a recording", || stage.newest());
+    stage
+        .registry
+        .set_settings(id, RecordingSettings { frame_rate: 30, fragment_ms: 100, ..Default::default() });
+    let queue = stage.spool.get(id).unwrap();
+    // One segment fills the queue: it goes, and another begins.
+    wait_for("the first segment to go", || {
+        display.noise();
+        (queue.first().is_some_and(|(first, _)| first > 0)).then_some(())
+    });
+    wait_for("the newest picture", || {
+        let newest = queue.waiting(0).last()?.0;
+        let open = open_fragment(&queue.read(queue.seq_of(newest)?).ok()?).ok()?;
+        display.act();
+        (open.head().segment > 0).then_some(())
+    });
+    // Others fill the disk, and there is nothing left to let go of.
+    stage.spool.take_space(u64::MAX);
+    let report = || crate::standing::QueueReport::of(&stage.spool);
+    wait_for("the pause", || {
+        display.act();
+        report().recordings.first()?.error.clone().filter(|error| error.contains("free"))
+    });
+    stage.spool.take_space(0);
+    wait_for("the recording to go on", || {
+        display.act();
+        report().recordings[0].error.is_none().then_some(())
+    });
+    assert!(report().gaps >= 2);
+    stage.stop();
 }
 
 #[test]

@@ -294,7 +294,7 @@ impl Spool {
         let appended = self.make_room(queue, fragment).and_then(|()| queue.append(fragment));
         if let Err(error) = &appended {
             self.full.fetch_or(error.is_full(), Ordering::Relaxed);
-            queue.set_trouble(Some(error.to_string()));
+            queue.note_full(error.to_string());
         }
         self.changed.notify_one();
         appended

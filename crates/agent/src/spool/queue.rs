@@ -62,8 +62,10 @@ pub(super) struct State {
     pub(super) lost_tail: bool,
     /// The first number that is not known to be durable.
     durable: u64,
-    /// What keeps it from being queued or sent.
-    trouble: Option<String>,
+    /// What keeps it from being queued.
+    full: Option<String>,
+    /// What keeps it from being sent.
+    stuck: Option<String>,
     /// The newest gap that this run of the agent has declared.
     last_gap: Option<Gap>,
 }
@@ -98,6 +100,10 @@ impl Queue {
         usage: Arc<Usage>,
         lost: Option<GapCause>,
     ) -> Result<Self, SpoolError> {
+        if lost.is_some() && folder.exists() {
+            // It could not be set aside. What is left in it must not be taken for what comes now.
+            fs::remove_dir_all(&folder).map_err(SpoolError::at(&folder))?;
+        }
         fs::create_dir_all(&folder).map_err(SpoolError::at(&folder))?;
         // First: without it the fragments would be sent under numbers that the server has taken already.
         if let Some(cause) = lost {
@@ -133,7 +139,8 @@ impl Queue {
             failed: false,
             lost_tail: false,
             durable: 0,
-            trouble: None,
+            full: None,
+            stuck: None,
             last_gap: None,
         };
         Self { started, usage, state: Mutex::new(state) }
@@ -185,7 +192,7 @@ impl Queue {
     pub(crate) fn unsent(&self) -> Waiting {
         let state = self.lock();
         let mut waiting = Waiting {
-            trouble: state.trouble.clone(),
+            trouble: state.full.clone().or(state.stuck.clone()),
             last_gap: state.last_gap.clone(),
             ..Waiting::default()
         };
@@ -202,9 +209,14 @@ impl Queue {
         waiting
     }
 
-    /// Says what keeps it from being queued or sent; none when nothing does any more.
-    pub(crate) fn set_trouble(&self, trouble: Option<String>) {
-        self.lock().trouble = trouble;
+    /// Notes what keeps it from being queued, until something is.
+    pub(super) fn note_full(&self, why: String) {
+        self.lock().full = Some(why);
+    }
+
+    /// Notes what keeps it from being sent, until something is durable.
+    pub(crate) fn note_stuck(&self, why: String) {
+        self.lock().stuck = Some(why);
     }
 
     /// Bytes on disk.
@@ -306,6 +318,7 @@ impl Queue {
         }
         let before = state.files.back().map_or(0, |file| file.length);
         let grown = state.append(fragment)?;
+        state.full = None;
         if fragment.head.flags.gap_before {
             self.usage.count_gap(true);
             state.last_gap = declared(fragment).or(state.last_gap.take());
@@ -322,7 +335,7 @@ impl Queue {
     pub(crate) fn forget_before(&self, number: u64) -> Result<(), SpoolError> {
         let mut state = self.lock();
         state.durable = state.durable.max(number);
-        state.trouble = None;
+        state.stuck = None;
         while state.files.len() > 1 {
             let last = state.files.front().and_then(|file| file.entries.last());
             if last.is_some_and(|last| state.breaks.number(last.seq) >= number) {

@@ -436,7 +436,7 @@ impl Link<'_> {
         match Refusal::try_from(refused.reason).unwrap_or(Refusal::Unspecified) {
             Refusal::Unspecified | Refusal::Later => {
                 tracing::warn!(recording = %id, reason = text, "the server takes nothing now: trying again in {} s", LATER.as_secs());
-                lane.queue.set_trouble(Some(format!("the server takes nothing now: {text}")));
+                lane.queue.note_stuck(format!("the server takes nothing now: {text}"));
                 lane.close(Phase::Later(Instant::now() + LATER));
                 Ok(())
             }
