@@ -70,6 +70,8 @@ export function antdTheme(mode: Mode): ThemeConfig {
       colorPrimary: colours.accent,
       colorPrimaryHover: colours.accentHover,
       colorInfo: colours.accent,
+      colorPrimaryBg: colours.selected,
+      controlItemBgActive: colours.selected,
       colorInfoBg: colours.selected,
       colorInfoBorder: colours.selected,
       colorLink: colours.link,

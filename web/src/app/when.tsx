@@ -8,16 +8,23 @@ interface Props {
   at: string;
   /** Says how long ago, and the time itself on hover. */
   relative?: boolean;
+  /** Says the zone when it is not the reader's own, where nothing else on the page does. */
+  named?: boolean;
   /** Put around the time, for links. */
   wrap?: (time: ReactNode) => ReactNode;
 }
 
 /** A moment; on hover the zone, the time in UTC and how long ago it was. */
-export function When({ at, relative = false, wrap }: Props) {
+export function When({ at, relative = false, named = false, wrap }: Props) {
   const zone = useZone();
   const date = new Date(at);
-  const time = <time dateTime={at}>{relative ? ago(date, new Date()) : dateTime(date, zone)}</time>;
-  return <Tooltip title={() => <Moment date={date} />}>{wrap ? wrap(time) : time}</Tooltip>;
+  const text = relative ? ago(date, new Date()) : dateTime(date, zone);
+  const time = <time dateTime={at}>{named && zone && !relative ? `${text} ${zone}` : text}</time>;
+  return (
+    <Tooltip styles={{ root: { maxWidth: 400 } }} title={() => <Moment date={date} />}>
+      {wrap ? wrap(time) : time}
+    </Tooltip>
+  );
 }
 
 function Moment({ date }: { date: Date }) {

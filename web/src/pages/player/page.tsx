@@ -105,7 +105,7 @@ function Head({ recording, user }: { recording: Recording; user: string }) {
           <span>{t("player.title", { user, host: recording.host })}</span>
         </Tooltip>
       </h1>
-      <When at={recording.started_at} />
+      <When at={recording.started_at} named />
       <span className="quiet cut" title={recording.site.name}>
         {recording.site.name}
       </span>

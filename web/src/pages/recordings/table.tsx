@@ -3,6 +3,7 @@ import { useNavigate, useRouter } from "@tanstack/react-router";
 import type { MouseEvent } from "react";
 import { useTranslation } from "react-i18next";
 import type { Recording } from "../../api/types";
+import { useZone } from "../../app/zone";
 import { Cell, type Column, LONG, NUMBERS, SORT_OF, wholeText } from "./columns";
 import { DEFAULT_SORT, nextSort, type Sort } from "./search";
 
@@ -73,7 +74,10 @@ function look(column: Column): string | undefined {
 
 function HeadCell({ column, sort, onSort }: { column: Column; sort: Sort; onSort: (sort: Sort) => void }) {
   const { t } = useTranslation();
-  const label = t(`recordings.column.${column}`);
+  const zone = useZone();
+  const name = t(`recordings.column.${column}`);
+  // Times of another zone than one's own must not be taken for one's own.
+  const label = column === "started" && zone ? `${name} (${zone})` : name;
   const key = SORT_OF[column];
   const number = look(column);
   if (!key) {

@@ -28,7 +28,7 @@ export function SiteCard({ site, manage }: Props) {
           <h2>{site.name}</h2>
           {site.description ? <p className="site-description">{site.description}</p> : null}
           <p className="quiet">
-            {t("sites.createdAt")} <When at={site.created_at} />
+            {t("sites.createdAt")} <When at={site.created_at} named />
             {" · "}
             <Link to="/recordings" search={{ site: site.id }}>
               {t("nav.recordings")}
