@@ -295,5 +295,6 @@ pub(crate) fn recording(number: u128, host: &str, started_at: i64) -> Recording 
         agent_version: "1".into(),
         end_reason: None,
         problem: None,
+        quarantine: None,
     }
 }

@@ -227,6 +227,29 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/recordings/{id}/move": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Move a recording to a storage location
+         * @description Its stored segments are copied, compared and only then removed where they were, in the background; what is recorded later follows
+         *     them.
+         *
+         *     Needs the permission `manage-sites`.
+         */
+        post: operations["move_recording"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/recordings/{id}/segments": {
         parameters: {
             query?: never;
@@ -428,6 +451,68 @@ export interface paths {
         patch: operations["change_site"];
         trace?: never;
     };
+    "/api/v1/sites/{id}/storage": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The storage locations of a site
+         * @description Needs the permission `view-sites`.
+         */
+        get: operations["site_storage"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sites/{id}/storage/{location}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        /**
+         * Close a storage location to new segments, or open it again
+         * @description Needs the permission `manage-sites`.
+         */
+        patch: operations["change_location"];
+        trace?: never;
+    };
+    "/api/v1/sites/{id}/storage/{location}/drain": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Move everything away from a storage location
+         * @description Nothing new is stored there from now on. Moving goes on in the background; `GET /api/v1/sites/{id}/storage` tells how far it is.
+         *
+         *     Needs the permission `manage-sites`.
+         */
+        post: operations["drain_location"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/health": {
         parameters: {
             query?: never;
@@ -466,6 +551,11 @@ export interface components {
              * @example admin
              */
             user: string;
+        };
+        /** @description Where to move something. */
+        DrainTo: {
+            /** @description The location it goes to; wherever there is room when left out. */
+            location?: string | null;
         };
         /**
          * @description Reasons for an end, as the document describes them.
@@ -657,12 +747,72 @@ export interface components {
             /** @description The user's name. */
             user: string;
         };
+        /** @description Segments that are moved from one location to another. */
+        Move: {
+            /**
+             * Format: int64
+             * @description Their bytes.
+             */
+            bytes: number;
+            /**
+             * Format: date-time
+             * @description When something last happened.
+             */
+            changed_at: string;
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            created_at: string;
+            /** @description Who asked for it. */
+            created_by: string;
+            /** @description Why not. */
+            error: string | null;
+            /**
+             * Format: int64
+             * @description Segments that could not be moved. They lie where they were.
+             */
+            failed: number;
+            /** @description Its id. */
+            id: string;
+            /**
+             * Format: uuid
+             * @description The recording, when it is about one.
+             */
+            recording: string | null;
+            /**
+             * Format: int64
+             * @description Segments moved.
+             */
+            segments: number;
+            /** @description The location, when everything at one is moved away. */
+            source: string | null;
+            /** @description How far it is: `waiting`, `running`, `done`, or `failed` when something could not be moved. */
+            state: string;
+            /** @description The location it goes to; null for wherever there is room. */
+            target: string | null;
+        };
+        /** @description Where to move a recording. */
+        MoveTo: {
+            /** @description The location it goes to. */
+            location: string;
+        };
         /** @description A new site. */
         NewSite: {
             /** @description What people should know about it, at most 1,000 characters. */
             description?: string;
             /** @description Its name, at most 100 characters. */
             name: string;
+        };
+        /** @description An object lock. */
+        ObjectLock: {
+            /**
+             * Format: int32
+             * @description For how many days from storing on.
+             */
+            days: number;
+            /** @description Who may lift it: `governance` or `compliance`. */
+            mode: string;
         };
         /** @description One of one's own sessions. */
         OpenSession: {
@@ -727,6 +877,16 @@ export interface components {
              */
             type: string;
         };
+        /** @description A recording that is set aside. What is whole of it plays, and nothing of it is deleted. */
+        Quarantine: {
+            /** @description What is wrong with it. */
+            reason: string;
+            /**
+             * Format: date-time
+             * @description Since when.
+             */
+            since: string;
+        };
         /** @description One recording. */
         Recording: {
             /** @description Version of the agent that made it. */
@@ -781,6 +941,7 @@ export interface components {
             id: string;
             /** @description What is wrong with it, when it is set aside. */
             problem: string | null;
+            quarantine: components["schemas"]["Quarantine"] | null;
             /**
              * Format: int64
              * @description Segments so far.
@@ -979,6 +1140,71 @@ export interface components {
             /** @description Its name. */
             name: string;
         };
+        /** @description The storage of a site, as one of its recording servers sees it. */
+        Storage: {
+            /** @description Where segments lie. */
+            locations: components["schemas"]["StorageLocation"][];
+            /** @description The latest moves, newest first. */
+            moves: components["schemas"]["Move"][];
+            /**
+             * Format: int64
+             * @description Files that no segment refers to any more and that are still to be removed.
+             */
+            waiting_removals: number;
+        };
+        /** @description Something that went wrong. */
+        StorageError: {
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /** @description What, and what to do about it. */
+            text: string;
+        };
+        /** @description A storage location. */
+        StorageLocation: {
+            /**
+             * Format: int64
+             * @description Their bytes.
+             */
+            bytes: number;
+            /**
+             * Format: int64
+             * @description Free bytes, where that is known.
+             */
+            free_bytes: number | null;
+            /** @description Its id. */
+            id: string;
+            /** @description What it is: `folder`, `s3`, `azure`, `google`, or `unknown`. */
+            kind: string;
+            last_error: components["schemas"]["StorageError"] | null;
+            object_lock: components["schemas"]["ObjectLock"] | null;
+            /**
+             * Format: int64
+             * @description Segments that lie there.
+             */
+            segments: number;
+            /** @description How it is. */
+            state: components["schemas"]["StorageLocationState"];
+            /**
+             * Format: int64
+             * @description Bytes in all, where that is known.
+             */
+            total_bytes: number | null;
+            /** @description Its address; empty when segments lie there but the server does not know it. */
+            url: string;
+        };
+        /** @description What to change about a storage location. */
+        StorageLocationChange: {
+            /** @description Whether nothing new is stored there. */
+            read_only: boolean;
+        };
+        /**
+         * @description How a storage location is.
+         * @enum {string}
+         */
+        StorageLocationState: "active" | "read-only" | "full" | "unreachable";
         /** @description What happens when in a recording. */
         Timeline: {
             /**
@@ -1427,6 +1653,42 @@ export interface operations {
             };
         };
     };
+    move_recording: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The recording */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["MoveTo"];
+            };
+        };
+        responses: {
+            /** @description It will be done */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Move"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     segments: {
         parameters: {
             query?: never;
@@ -1781,6 +2043,114 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Site"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    site_storage: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The site */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Storage"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_location: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The site */
+                id: string;
+                /** @description The location's id */
+                location: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StorageLocationChange"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Storage"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    drain_location: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The site */
+                id: string;
+                /** @description The location's id */
+                location: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DrainTo"];
+            };
+        };
+        responses: {
+            /** @description It will be done */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Move"];
                 };
             };
             /** @description A problem */

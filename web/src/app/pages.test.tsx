@@ -39,6 +39,7 @@ const recording: Recording = {
   agent_version: "0.1.0",
   end_reason: null,
   problem: null,
+  quarantine: null,
 };
 
 const page = (items: Recording[], extra = {}) => ({

@@ -10,6 +10,7 @@ mod recordings;
 mod session;
 pub(crate) mod shapes;
 mod site;
+mod storage;
 #[cfg(test)]
 mod tests;
 mod tokens;
@@ -66,10 +67,14 @@ pub(crate) const ENDPOINTS: &[(&str, &str, Access)] = &[
     ("GET", "/api/v1/recordings/{id}/fragments", Access::Needs(Permission::PlayRecordings)),
     ("GET", "/api/v1/recordings/{id}/segments", Access::Needs(Permission::ListRecordings)),
     ("GET", "/api/v1/recordings/{id}/segments/{number}", Access::Needs(Permission::DownloadRecordings)),
+    ("POST", "/api/v1/recordings/{id}/move", Access::Needs(Permission::ManageSites)),
     ("GET", "/api/v1/sites", Access::Needs(Permission::ViewSites)),
     ("POST", "/api/v1/sites", Access::Needs(Permission::ManageSites)),
     ("PATCH", "/api/v1/sites/{id}", Access::Needs(Permission::ManageSites)),
     ("DELETE", "/api/v1/sites/{id}", Access::Needs(Permission::ManageSites)),
+    ("GET", "/api/v1/sites/{id}/storage", Access::Needs(Permission::ViewSites)),
+    ("PATCH", "/api/v1/sites/{id}/storage/{location}", Access::Needs(Permission::ManageSites)),
+    ("POST", "/api/v1/sites/{id}/storage/{location}/drain", Access::Needs(Permission::ManageSites)),
     ("DELETE", "/api/v1/servers/{id}", Access::Needs(Permission::ManageSites)),
     ("GET", "/api/v1/session-hosts", Access::Needs(Permission::ViewSites)),
     ("GET", "/api/v1/join-tokens", Access::Needs(Permission::ManageSites)),
@@ -102,6 +107,10 @@ fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(recordings::download_segment))
         .routes(routes!(site::list_sites, site::create_site))
         .routes(routes!(site::change_site, site::delete_site))
+        .routes(routes!(storage::move_recording))
+        .routes(routes!(storage::site_storage))
+        .routes(routes!(storage::change_location))
+        .routes(routes!(storage::drain_location))
         .routes(routes!(site::remove_server))
         .routes(routes!(hosts::list_session_hosts))
         .routes(routes!(tokens::list_join_tokens, tokens::create_join_token))

@@ -301,7 +301,7 @@ fn picked(headers: &HeaderMap, names: &[HeaderName]) -> HeaderMap {
 }
 
 /// The site that keeps a recording.
-async fn home(core: &Core, caller: &Caller, id: RecordingId) -> Result<SiteName, Problem> {
+pub(super) async fn home(core: &Core, caller: &Caller, id: RecordingId) -> Result<SiteName, Problem> {
     let mut sites = site::all_joined(core).await?;
     let remembered = core.homes.get(id);
     if let Some(at) = sites.iter().position(|site| Some(site.id) == remembered || sites.len() == 1) {

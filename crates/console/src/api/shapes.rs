@@ -70,6 +70,20 @@ pub(crate) struct Recording {
     /// What is wrong with it, when it is set aside.
     #[schema(required)]
     pub(crate) problem: Option<String>,
+    /// Why it is set aside, and since when; null for every other recording.
+    #[serde(default)]
+    #[schema(required)]
+    pub(crate) quarantine: Option<Quarantine>,
+}
+
+/// A recording that is set aside. What is whole of it plays, and nothing of it is deleted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Quarantine {
+    /// What is wrong with it.
+    pub(crate) reason: String,
+    /// Since when.
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) since: WallTime,
 }
 
 /// States of a recording, as the document describes them.

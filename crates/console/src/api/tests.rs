@@ -162,7 +162,9 @@ async fn forged_requests_are_refused() {
 
 /// Path and body that a request to an endpoint needs to get past everything but the guard.
 fn example(path: &str) -> String {
-    path.replace("{id}", "01890000-0000-7000-8000-000000000000").replace("{number}", "1")
+    path.replace("{id}", "01890000-0000-7000-8000-000000000000")
+        .replace("{number}", "1")
+        .replace("{location}", "a")
 }
 
 #[tokio::test]

@@ -32,12 +32,12 @@ pub(super) async fn change(
     Extension(statement): Extension<Statement>,
     id: Result<Path<String>, PathRejection>,
     body: Result<Json<Change>, JsonRejection>,
-) -> Result<StatusCode, Problem> {
+) -> Result<Json<StorageReport>, Problem> {
     let Path(id) = id.map_err(|error| Problem::bad_request(error.body_text()))?;
     let Json(Change { read_only }) = body.map_err(|error| Problem::bad_request(error.body_text()))?;
     storage::set_read_only(&core.store, &core.storage, &id, read_only).await.map_err(refused)?;
     tracing::info!(user = statement.user, location = id, read_only, "storage location changed");
-    Ok(StatusCode::NO_CONTENT)
+    Ok(Json(storage::report(&core.store, &core.storage).await?))
 }
 
 #[derive(Deserialize)]
