@@ -230,6 +230,7 @@ export const en = {
         "The recording is damaged at {{at}}: {{detail}}. Play goes on at the next key frame; check the file with `playhead verify`.",
       newer:
         "The part at {{at}} was written in a newer format than this console knows: {{detail}}. Update the console to see it.",
+      away: "The console does not answer. Trying again.",
       connection: "The console does not deliver pictures: {{detail}}. Trying again.",
       refused: "The console refused to play this recording: {{detail}}.",
       broken:

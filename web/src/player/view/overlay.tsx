@@ -72,7 +72,9 @@ function Troubles({ player }: { player: PlayerController }) {
               t(
                 trouble.kind === "outside" && detail
                   ? "player.trouble.refused"
-                  : `player.trouble.${trouble.kind}`,
+                  : trouble.kind === "connection" && trouble.httpStatus === undefined
+                    ? "player.trouble.away"
+                    : `player.trouble.${trouble.kind}`,
                 { at, detail, from: clock(0), to: clock(duration) },
               ) + (trouble.id ? ` (${t("common.errorId")} ${trouble.id})` : "")
             }
