@@ -137,6 +137,9 @@ mod tests {
         assert_eq!(plain("odd"), "odd");
     }
 
+    /// Characters that mean something in addresses.
+    const HERE: &str = "ä b/50% #1?";
+
     struct Fixture {
         folder: tempfile::TempDir,
         location: Arc<Location>,
@@ -146,7 +149,7 @@ mod tests {
     impl Fixture {
         async fn new() -> Self {
             let folder = tempfile::tempdir().unwrap();
-            let settings = LocationSettings::new(folder.path().join("a").to_str().unwrap());
+            let settings = LocationSettings::new(folder.path().join(HERE).to_str().unwrap());
             let location = Location::open("a".into(), settings, 0).unwrap();
             location.begin("site".into()).await.unwrap();
             let url = format!("sqlite:{}", folder.path().join("site.db").display());
@@ -169,7 +172,8 @@ mod tests {
         }
 
         fn files(&self) -> Vec<String> {
-            let files = std::fs::read_dir(self.folder.path().join("a/x")).into_iter().flatten().flatten();
+            let files =
+                std::fs::read_dir(self.folder.path().join(HERE).join("x")).into_iter().flatten().flatten();
             let mut names: Vec<_> =
                 files.map(|file| file.file_name().to_string_lossy().into_owned()).collect();
             names.sort();
@@ -180,8 +184,8 @@ mod tests {
     #[tokio::test]
     async fn what_is_kept_is_there_whole_or_not_at_all() {
         let fixture = Fixture::new().await;
-        std::fs::create_dir_all(fixture.folder.path().join("a/x")).unwrap();
-        std::fs::write(fixture.folder.path().join("a/x/000000.mcap#1"), "left by a crash").unwrap();
+        std::fs::create_dir_all(fixture.folder.path().join(HERE).join("x")).unwrap();
+        std::fs::write(fixture.folder.path().join(HERE).join("x/000000.mcap#1"), "left by a crash").unwrap();
         for size in [10, 17 << 20] {
             assert!(matches!(fixture.keep(size, true).await, Err(KeepError::Made(_))));
             let kept = fixture.keep(size, false).await.unwrap();
@@ -207,7 +211,7 @@ mod tests {
     #[tokio::test]
     async fn a_location_that_goes_away_is_named_and_nothing_is_removed_there() {
         let fixture = Fixture::new().await;
-        let (here, away) = (fixture.folder.path().join("a"), fixture.folder.path().join("away"));
+        let (here, away) = (fixture.folder.path().join(HERE), fixture.folder.path().join("away"));
         std::fs::rename(&here, away).unwrap();
         std::fs::create_dir(&here).unwrap();
         let error = fixture.keep(10, false).await.err().unwrap().to_string();

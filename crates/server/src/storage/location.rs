@@ -277,20 +277,27 @@ impl Location {
         StorageError::Gone { location: self.id.clone(), reason }
     }
 
-    /// Whether it is there at all and does what the settings promise.
-    pub(super) async fn present(&self) -> Result<(), StorageError> {
+    /// Whether it answers and does what the settings promise.
+    async fn present(&self) -> Result<(), StorageError> {
+        if self.backend.folder.is_none() {
+            let (store, path) = (Arc::clone(&self.backend.store), self.full("playhead-check"));
+            match self.within(async move { store.head(&path).await }).await? {
+                Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
+                Err(source) => return Err(self.failure(source)),
+            }
+        }
+        self.in_place().await
+    }
+
+    /// Whether a folder is the one that it should be, and a bucket locks what it should lock. Asked before and after everything that is
+    /// written: had a file system been unmounted, all of it would happen in the empty folder below.
+    async fn in_place(&self) -> Result<(), StorageError> {
         if let Some(folder) = self.backend.folder.clone() {
             let work = async move {
                 let looking = tokio::task::spawn_blocking(move || marker(&folder).map(|_| ()));
                 looking.await.unwrap_or_else(|error| Err(io::Error::other(error)))
             };
             return self.within(work).await?.map_err(|error| self.gone(&error));
-        }
-        let (store, path) = (Arc::clone(&self.backend.store), self.full("playhead-check"));
-        let asked = self.within(async move { store.head(&path).await }).await?;
-        match asked {
-            Ok(_) | Err(object_store::Error::NotFound { .. }) => {}
-            Err(source) => return Err(self.failure(source)),
         }
         if let Some(lock) = &self.backend.lock {
             let unlocked = |reason| StorageError::Unlocked { location: self.id.clone(), reason };
@@ -384,7 +391,7 @@ impl Location {
         path: &str,
         pieces: &mut mpsc::Receiver<Bytes>,
     ) -> Result<Upload, StorageError> {
-        self.present().await?;
+        self.in_place().await?;
         self.sweep(path).await;
         let mut hasher = blake3::Hasher::new();
         let mut bytes = 0;
@@ -530,8 +537,7 @@ impl Location {
             bytes += piece.len() as u64;
             hasher.update(&piece);
         }
-        // Had the file system been unmounted before it was written, all of this would have happened in the folder below.
-        self.present().await?;
+        self.in_place().await?;
         Ok((bytes, hasher.finalize()))
     }
 
@@ -546,7 +552,7 @@ impl Location {
     /// Removes a file. One that is not there is removed already.
     pub(super) async fn delete(&self, path: &str) -> Result<(), StorageError> {
         // Not there, because nothing is mounted, would not be the same.
-        self.present().await?;
+        self.in_place().await?;
         let (store, path) = (Arc::clone(&self.backend.store), self.full(path));
         match self.within(async move { store.delete(&path).await }).await? {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),

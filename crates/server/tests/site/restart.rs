@@ -110,6 +110,8 @@ async fn damage_in_the_journal_sets_one_recording_aside_and_no_other() {
     let row = house.json(&format!("/site/v1/recordings/{}", hit.id())).await;
     assert_eq!(row["state"], "quarantined");
     assert!(row["problem"].as_str().unwrap().contains("fragment 3"), "{row}");
+    assert_eq!(row["quarantine"]["reason"], row["problem"]);
+    let since = row["quarantine"]["since"].as_str().unwrap().to_owned();
     assert_eq!(house.fragments(hit.id(), "at=0").await, hit.bytes(0, 3), "what is whole still plays");
     let mut agent = enrolment.connect().await;
     agent.ask_open(&hit).await;
@@ -125,6 +127,9 @@ async fn damage_in_the_journal_sets_one_recording_aside_and_no_other() {
     house.restart().await;
     let list = house.json("/site/v1/recordings?state=quarantined").await;
     assert_eq!(list["items"][0]["id"], hit.id().to_string());
+    assert_eq!(list["items"][0]["quarantine"]["since"], since);
+    let sound = house.json(&format!("/site/v1/recordings/{}", other.id())).await;
+    assert!(sound["quarantine"].is_null(), "{sound}");
     assert_eq!(house.fragments(hit.id(), "at=0").await, hit.bytes(0, 3));
 }
 

@@ -138,6 +138,42 @@ async fn fragments_that_are_stored_already_are_passed_over_in_the_journal() {
     assert_eq!(house.json(&format!("/site/v1/recordings/{}", tape.id())).await["state"], "live");
 }
 
+/// What rots in the journal while the server runs is found when it is to be stored.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_segment_that_does_not_verify_sets_its_recording_aside_and_no_other() {
+    let house = House::new().await;
+    let mut agent = house.agent().await.connect().await;
+    let (mut hit, mut other) = (Tape::new("hit"), Tape::new("other"));
+    for _ in 0..3 {
+        hit.tick(3_000);
+        other.tick(3_000);
+    }
+    agent.deliver(&hit).await;
+    agent.deliver(&other).await;
+    let path = house.data().join("journal").join(house.files("journal").pop().unwrap());
+    let mut bytes = fs::read(&path).unwrap();
+    let record = &hit.made[1].bytes;
+    let at = bytes.windows(record.len()).position(|window| window == record).unwrap();
+    bytes[at + 1_000] ^= 1;
+    fs::write(&path, bytes).unwrap();
+    hit.roll_over(10);
+    other.roll_over(10);
+    agent.send(&hit, &hit.made[3]).await;
+    let row = house.until(hit.id(), |row| row["state"] == "quarantined").await;
+    let reason = row["quarantine"]["reason"].as_str().unwrap();
+    assert!(reason.contains("segment 0 cannot be stored"), "{row}");
+    assert!(row["quarantine"]["since"].is_string());
+    let mut agent = house.agent().await.connect().await;
+    let mut next = Tape::new("next");
+    next.tick(10);
+    next.end();
+    agent.deliver(&next).await;
+    house.stored(next.id(), 1).await;
+    assert!(house.files("recordings").iter().all(|name| !name.contains(&hit.id().to_string())));
+    // What is whole of it plays.
+    assert_eq!(house.fragments(hit.id(), "at=0&until=100000&max_bytes=1").await, hit.bytes(0, 1));
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_damaged_segment_in_storage_is_named_and_the_rest_plays() {
     let house = House::with(|settings| settings.index_cache_bytes = 0).await;

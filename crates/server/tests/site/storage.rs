@@ -105,6 +105,41 @@ async fn recordings_are_spread_and_a_location_that_goes_away_stops_nothing() {
     until(async || (house.json("/site/v1/health").await["state"] == "ok").then_some(())).await;
 }
 
+/// A pipe that nobody writes to hangs whoever reads it, as a network share does whose server is away.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_location_that_hangs_holds_up_nobody_for_long() {
+    let house = House::with(|settings| {
+        let impatient =
+            |name: &str| LocationSettings { patience_seconds: Some(1), ..at(&settings.data, name) };
+        settings.storage = vec![impatient("a"), impatient("b")];
+    })
+    .await;
+    let marker = house.data().join("a/.playhead-location");
+    let kept = fs::read(&marker).unwrap();
+    fs::remove_file(&marker).unwrap();
+    nix::unistd::mkfifo(&marker, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let mut agent = house.agent().await.connect().await;
+    let tapes: Vec<_> = (0..12).map(|number| tape(&format!("u{number}"), 1)).collect();
+    for tape in &tapes {
+        agent.deliver(tape).await;
+    }
+    for tape in &tapes {
+        house.stored(tape.id(), 1).await;
+    }
+    assert_eq!((house.files("a").len(), house.files("b").len()), (0, 12));
+    let hanging = in_state(&house, "a", "unreachable").await;
+    assert!(
+        hanging["last_error"]["text"].as_str().unwrap().contains("did not answer within 1 s"),
+        "{hanging}"
+    );
+    // Whoever waits is let go, so that the test can end.
+    let pipe = house.data().join("pipe");
+    fs::rename(&marker, &pipe).unwrap();
+    fs::write(&marker, kept).unwrap();
+    drop(fs::OpenOptions::new().write(true).open(&pipe));
+    in_state(&house, "a", "active").await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_location_is_left_for_another_and_with_none_left_nothing_is_taken_in() {
     let mount = tempfile::tempdir().unwrap();
