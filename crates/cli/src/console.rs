@@ -3,6 +3,7 @@
 use crate::{
     data::{Folder, default_folder},
     front::{self, Front},
+    metrics::{self, Watched, Watching},
     ready::{self, Ready},
     stop,
 };
@@ -20,6 +21,8 @@ pub(crate) struct Args {
     /// The console's database, `sqlite:PATH` or `postgres://…` [default: a SQLite file in the data folder]
     #[arg(long, value_name = "ADDRESS", env = "PLAYHEAD_CONSOLE_DATABASE")]
     database: Option<String>,
+    #[command(flatten)]
+    watching: metrics::Args,
     /// For scripts: print one JSON line when ready. The administrator's password is kept in the data folder and need not be changed
     #[arg(long)]
     json: bool,
@@ -43,11 +46,20 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         password: handling,
     })
     .await?;
+    let watched = Watched { server: None, console: Some(console.monitor()) };
+    let watching = match Watching::start(&args.watching, watched).await {
+        Ok(watching) => watching,
+        Err(error) => {
+            console.shutdown().await;
+            return Err(error);
+        }
+    };
     let serving = tokio::spawn(listener.serve(console.router(), stop.clone()));
     Ready::new(&url, folder.path(), console.first_sign_in(), handling).say(args.json)?;
     stop.cancelled().await;
     console.release();
     let served = serving.await;
     console.shutdown().await;
+    watching.stop().await;
     Ok(served?)
 }

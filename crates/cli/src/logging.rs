@@ -1,8 +1,11 @@
 //! Messages for operators, on standard error.
 
+use crate::traces;
 use clap::ValueEnum;
 use std::io::IsTerminal as _;
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::{
+    EnvFilter, Layer as _, fmt, layer::SubscriberExt as _, util::SubscriberInitExt as _,
+};
 
 /// Flags that every subcommand takes.
 #[derive(Debug, clap::Args)]
@@ -24,18 +27,30 @@ enum Format {
     Json,
 }
 
-/// Begins logging.
-pub(crate) fn start(args: &Args) {
+/// Begins logging, and sending traces where the environment asks for it.
+pub(crate) fn start(args: &Args) -> Option<traces::Exporter> {
     let (filter, wrong) = match EnvFilter::try_new(&args.log) {
         Ok(filter) => (filter, None),
         Err(error) => (EnvFilter::new("info"), Some(error)),
     };
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match args.log_format {
-        Format::Text => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).init(),
-        Format::Json => builder.json().flatten_event(true).init(),
-    }
+    let (layer, exporter) = match traces::start() {
+        Ok(Some((layer, exporter))) => (Some(layer), Ok(Some(exporter))),
+        Ok(None) => (None, Ok(None)),
+        Err(error) => (None, Err(error)),
+    };
+    let output = fmt::layer().with_writer(std::io::stderr);
+    let output = match args.log_format {
+        Format::Text => {
+            output.with_ansi(std::io::stderr().is_terminal()).with_target(false).with_filter(filter).boxed()
+        }
+        Format::Json => output.json().flatten_event(true).with_filter(filter).boxed(),
+    };
+    tracing_subscriber::registry().with(output).with(layer).init();
     if let Some(error) = wrong {
         tracing::warn!(%error, filter = args.log, "cannot understand the log filter, using 'info'");
     }
+    exporter.unwrap_or_else(|error| {
+        tracing::warn!(%error, "traces are not sent");
+        None
+    })
 }

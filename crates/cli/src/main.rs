@@ -10,12 +10,16 @@ mod inspect;
 mod limits;
 mod locations;
 mod logging;
+mod metrics;
 mod openapi;
+mod plan;
+mod process;
 mod ready;
 mod server;
 mod stop;
 mod storage;
 mod token;
+mod traces;
 mod up;
 mod verify;
 
@@ -44,12 +48,13 @@ enum Command {
     Token(token::Args),
     Storage(storage::Args),
     Bench(bench::Args),
+    Plan(plan::Args),
     Openapi(openapi::Args),
 }
 
 fn main() -> ExitCode {
     let Cli { log, command } = Cli::parse();
-    logging::start(&log);
+    let traces = logging::start(&log);
     let done = match command {
         Command::Demo(args) => on_runtime(demo::command::run(args)),
         Command::Up(args) => on_runtime(up::run(args)),
@@ -61,8 +66,12 @@ fn main() -> ExitCode {
         Command::Token(args) => on_runtime(token::run(args)),
         Command::Storage(args) => on_runtime(storage::run(args)),
         Command::Bench(args) => on_runtime(bench::run(args)),
+        Command::Plan(args) => plan::run(&args),
         Command::Openapi(args) => openapi::run(&args),
     };
+    if let Some(traces) = traces {
+        traces.finish();
+    }
     done.unwrap_or_else(|error| {
         // Standard error may be closed; then nobody can be told.
         let _ =

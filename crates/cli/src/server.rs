@@ -1,6 +1,11 @@
 //! `playhead server`: a recording server on its own.
 
-use crate::{data::default_folder, locations::Locations, stop};
+use crate::{
+    data::default_folder,
+    locations::Locations,
+    metrics::{self, Watched, Watching},
+    stop,
+};
 use playhead_protocol::join::JoinToken;
 use playhead_server::{Server, Settings};
 use serde::Serialize;
@@ -43,6 +48,8 @@ pub(crate) struct Args {
     /// MiB that must be free on the disk of the data folder; below, nothing is taken in. 2 % of the disk where that is less
     #[arg(long, value_name = "MIB", default_value_t = 512)]
     least_free_mib: u64,
+    #[command(flatten)]
+    watching: metrics::Args,
     /// For scripts: print one JSON line when ready
     #[arg(long)]
     json: bool,
@@ -108,13 +115,23 @@ impl Args {
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let stop = stop::on_signal()?;
     let json = args.json;
+    let watching = args.watching.clone();
     let settings = args.settings()?;
     let data = settings.data.clone();
     let server = Server::start(settings).await?;
+    let watched = Watched { server: Some(server.monitor()), console: None };
+    let watching = match Watching::start(&watching, watched).await {
+        Ok(watching) => watching,
+        Err(error) => {
+            server.shutdown().await;
+            return Err(error);
+        }
+    };
     let (site, agents) = (server.site().to_string(), server.agents_url());
     Ready { agents, data: &data, site, name: server.name() }.say(json)?;
     stop.cancelled().await;
     server.shutdown().await;
+    watching.stop().await;
     Ok(())
 }
 

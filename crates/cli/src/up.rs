@@ -4,6 +4,7 @@ use crate::{
     data::{Folder, default_folder},
     front::{self, Front},
     locations::Locations,
+    metrics::{self, Watched, Watching},
     ready::{self, Ready},
     stop,
 };
@@ -22,6 +23,8 @@ pub(crate) const CONSOLE: &str = "console";
 pub(crate) struct Args {
     #[command(flatten)]
     pub(crate) house: HouseArgs,
+    #[command(flatten)]
+    watching: metrics::Args,
     /// For scripts: print one JSON line when ready. The administrator's password is kept in the data folder and need not be changed
     #[arg(long)]
     pub(crate) json: bool,
@@ -76,9 +79,18 @@ pub(crate) struct House {
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let stop = stop::on_signal()?;
     let house = House::start(&args.house, "up", ready::handling(args.json)).await?;
+    let watched = Watched { server: Some(house.server.monitor()), console: Some(house.console.monitor()) };
+    let watching = match Watching::start(&args.watching, watched).await {
+        Ok(watching) => watching,
+        Err(error) => {
+            house.shutdown().await;
+            return Err(error);
+        }
+    };
     house.ready().say(args.json)?;
     stop.cancelled().await;
     house.shutdown().await;
+    watching.stop().await;
     Ok(())
 }
 

@@ -16,8 +16,9 @@ use playhead_db::{
     console::{Account, Server, Store},
 };
 use playhead_model::{Role, ServerId, SiteId, WallTime};
-use playhead_net::{Challenges, NetError, NodeKey, write_private};
+use playhead_net::{Challenges, HttpMetrics, NetError, NodeKey, write_private};
 use playhead_protocol::join::JoinToken;
+use prometheus_client::{encoding::text::encode_registry, registry::Registry};
 use std::{
     fs, io,
     os::unix::fs::DirBuilderExt as _,
@@ -133,6 +134,27 @@ impl From<PasswordError> for ConsoleError {
     }
 }
 
+/// A view on a running console for those who watch over it.
+#[derive(Clone)]
+pub struct Monitor(Shared);
+
+impl Monitor {
+    /// Appends all figures in OpenMetrics' text form, without its end mark.
+    pub fn encode(&self, out: &mut String) {
+        // A text takes everything.
+        let _ = encode_registry(out, &self.0.registry);
+    }
+
+    /// What keeps the console from answering: nothing when it is ready.
+    pub async fn not_ready(&self) -> Vec<String> {
+        match timeout(GRACE, self.0.store.ping()).await {
+            Ok(Ok(())) => Vec::new(),
+            Ok(Err(error)) => vec![format!("the console's database does not answer: {error}")],
+            Err(_) => vec![format!("the console's database did not answer within {} s", GRACE.as_secs())],
+        }
+    }
+}
+
 /// A running console.
 pub struct Console {
     core: Shared,
@@ -159,6 +181,8 @@ impl Console {
             .await
             .map_err(|error| ConsoleError::Password(error.to_string()))??;
         let first_sign_in = first_sign_in(&store, &passwords, &data, password, clock.now()).await?;
+        let mut registry = Registry::with_prefix("playhead_console");
+        let http = HttpMetrics::new(&mut registry);
         let core = Arc::new(Core {
             sites: Sites::new(key, clock.clone()),
             store,
@@ -175,6 +199,8 @@ impl Console {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             homes: Homes::new(),
+            registry,
+            http,
         });
         let preparing = Arc::clone(&core);
         core.tasks.spawn_blocking(move || preparing.web.prepare());
@@ -185,6 +211,11 @@ impl Console {
     /// All that the console serves: REST API, tunnels' entrance, web app.
     pub fn router(&self) -> Router {
         api::router(Arc::clone(&self.core))
+    }
+
+    /// Figures and readiness, for those who watch over the console.
+    pub fn monitor(&self) -> Monitor {
+        Monitor(Arc::clone(&self.core))
     }
 
     #[cfg(test)]

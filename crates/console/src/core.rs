@@ -10,7 +10,8 @@ use crate::{
 use lru::LruCache;
 use playhead_db::console::Store;
 use playhead_model::{RecordingId, SiteId};
-use playhead_net::Challenges;
+use playhead_net::{Challenges, HttpMetrics};
+use prometheus_client::registry::Registry;
 use std::{
     num::NonZeroUsize,
     sync::{Arc, Mutex, PoisonError},
@@ -40,6 +41,8 @@ pub(crate) struct Core {
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
     pub(crate) homes: Homes,
+    pub(crate) registry: Registry,
+    pub(crate) http: HttpMetrics,
 }
 
 /// A handle to [`Core`].

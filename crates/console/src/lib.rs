@@ -18,4 +18,4 @@ mod token;
 mod web;
 
 pub use api::openapi;
-pub use console::{Console, ConsoleError, FirstSignIn, LocalSite, Password, Settings};
+pub use console::{Console, ConsoleError, FirstSignIn, LocalSite, Monitor, Password, Settings};

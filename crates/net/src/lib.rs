@@ -8,6 +8,7 @@ mod authority;
 mod challenge;
 mod dial;
 mod file;
+mod http_metrics;
 mod key;
 mod listen;
 
@@ -15,6 +16,7 @@ pub use authority::{Authority, server_config};
 pub use challenge::Challenges;
 pub use dial::{Connection, DialError, Endpoint, Upgraded};
 pub use file::write_private;
+pub use http_metrics::{HttpMetrics, count_requests};
 pub use key::{NodeKey, verify};
 pub use listen::{Listener, PeerAddr};
 

@@ -3,6 +3,7 @@
 use crate::{
     Settings,
     journal::Journal,
+    metrics::Metrics,
     playback::IndexCache,
     recordings::{Recordings, lock},
     space::Space,
@@ -28,6 +29,7 @@ pub(crate) struct Core {
     pub(crate) store: Store,
     pub(crate) recordings: Arc<Recordings>,
     pub(crate) journal: Journal,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) storage: Arc<Locations>,
     /// Moves segments between locations.
     pub(crate) mover: Mover,

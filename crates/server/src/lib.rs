@@ -14,6 +14,7 @@ mod core;
 mod error;
 mod intake;
 mod journal;
+mod metrics;
 mod playback;
 mod progress;
 mod recordings;
@@ -27,6 +28,7 @@ mod tunnel;
 
 pub use error::ServerError;
 pub use journal::JournalError;
+pub use metrics::Monitor;
 pub use server::Server;
 pub use settings::Settings;
 pub use storage::{

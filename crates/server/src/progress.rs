@@ -6,7 +6,10 @@ use crate::{
     recordings::{Live, lock},
 };
 use playhead_db::DbError;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::time::MissedTickBehavior;
 
 /// Between two writings.
@@ -61,7 +64,10 @@ pub(crate) async fn write(core: &Shared, all: &[Arc<Live>]) -> Result<(), DbErro
         if changed.is_empty() {
             continue;
         }
-        if let Err(error) = core.store.set_progress(&changed).await {
+        let began = Instant::now();
+        let written = core.store.set_progress(&changed).await;
+        core.metrics.database("progress", began.elapsed());
+        if let Err(error) = written {
             for (live, progress) in lives.into_iter().zip(changed) {
                 live.give_back(progress);
             }

@@ -5,6 +5,7 @@ use crate::{
     core::{Core, Shared},
     intake,
     journal::{self, Journal, JournalSettings},
+    metrics::{Metrics, Monitor},
     playback::IndexCache,
     progress,
     recordings::{Recordings, lock},
@@ -88,9 +89,15 @@ impl Server {
         let authority = Authority::load_or_create(&data, &site.name)?;
         let listener = listen(&settings, &data, &authority).await?;
         let agents_address = listener.address();
+        let metrics = Metrics::new();
         let journal_settings = JournalSettings { folder, file_bytes: settings.journal_file_bytes };
-        let (journal, writer) =
-            Journal::start(journal_settings, recovered, Arc::clone(&recordings), Arc::clone(&space))?;
+        let (journal, writer) = Journal::start(
+            journal_settings,
+            recovered,
+            Arc::clone(&recordings),
+            Arc::clone(&space),
+            Arc::clone(&metrics),
+        )?;
 
         let mut console_keys: HashSet<String> = settings.console_keys.iter().cloned().collect();
         console_keys.extend(link.as_ref().map(|link| link.console_key().to_owned()));
@@ -114,6 +121,7 @@ impl Server {
             store,
             recordings,
             journal,
+            metrics,
             storage,
             mover,
             space,
@@ -143,6 +151,11 @@ impl Server {
     /// The site's REST API, for a console in the same process.
     pub fn router(&self) -> Router {
         api::router(Arc::clone(&self.core))
+    }
+
+    /// Figures and readiness, for those who watch over the server.
+    pub fn monitor(&self) -> Monitor {
+        Monitor::new(Arc::clone(&self.core))
     }
 
     /// The site that this server belongs to.

@@ -291,7 +291,10 @@ impl Spool {
     /// # Errors
     /// No room, or the disk's refusal; nothing has changed then.
     pub(crate) fn append(&self, queue: &Queue, fragment: &Fragment) -> Result<(), SpoolError> {
+        let began = std::time::Instant::now();
         let appended = self.make_room(queue, fragment).and_then(|()| queue.append(fragment));
+        let took_us = u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+        tracing::trace!(target: "playhead::way", step = "queue", recording = %queue.id(), seq = fragment.head.seq, took_us);
         if let Err(error) = &appended {
             self.full.fetch_or(error.is_full(), Ordering::Relaxed);
             queue.note_full(error.to_string());

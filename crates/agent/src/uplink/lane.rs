@@ -147,6 +147,8 @@ impl Lane {
     /// # Errors
     /// It cannot have that much.
     pub(super) fn durable(&mut self, number: u64) -> Result<(), LaneError> {
+        let (recording, seq) = (self.recording(), self.outbox.first());
+        tracing::trace!(target: "playhead::way", step = "durable", %recording, seq, next_seq = number);
         self.outbox.durable(number)?;
         self.mismatches = 0;
         Ok(())

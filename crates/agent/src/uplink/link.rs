@@ -495,6 +495,7 @@ fn take_message(out: &mut VecDeque<FromAgent>, ready: &mut Option<Ready>) -> Fro
     }
     match ready.take() {
         Some(Ready { recording, number, record, .. }) => {
+            tracing::trace!(target: "playhead::way", step = "send", %recording, seq = number);
             Fragment { recording: Bytes::copy_from_slice(recording.as_bytes()), seq: number, record }.into()
         }
         None => Heartbeat {}.into(),

@@ -128,6 +128,7 @@ pub(crate) fn router(core: Shared) -> Router {
     api.fallback(elsewhere)
         .layer(DefaultBodyLimit::max(MOST_BODY))
         .layer(from_fn_with_state(Arc::clone(&core), surround))
+        .layer(from_fn_with_state(core.http.clone(), playhead_net::count_requests))
         .with_state(core)
 }
 

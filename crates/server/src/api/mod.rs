@@ -16,6 +16,7 @@ use axum::{
     routing::{MethodRouter, delete, get, post, put},
 };
 use playhead_model::Permission;
+use playhead_net::count_requests;
 
 /// Most bytes of a request's body.
 const MAX_BODY: usize = 64 << 10;
@@ -78,6 +79,7 @@ pub(crate) fn router(core: Shared) -> Router {
     router
         .fallback(async || Problem::not_found("there is no such thing in a site's API"))
         .layer(DefaultBodyLimit::max(MAX_BODY))
+        .layer(from_fn_with_state(core.metrics.http.clone(), count_requests))
         .with_state(core)
 }
 

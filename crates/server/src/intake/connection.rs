@@ -18,9 +18,17 @@ use playhead_protocol::{
     VERSION as PROTOCOL,
     frame::{self, FrameError, MAX_FRAME},
     intake::{Event, Intake, IntakeError, MAX_SMALL},
-    message::{Fragment, FromAgent, FromServer, Heartbeat, Hello, MessageError, Opened, Queue, Refusal, Welcome},
+    message::{
+        Fragment, FromAgent, FromServer, Heartbeat, Hello, MessageError, Opened, Queue, Refusal, Welcome,
+    },
 };
-use std::{collections::HashMap, io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
     task::JoinError,
@@ -195,6 +203,7 @@ impl Connection {
             Event::Fragment(recording, fragment) => self.fragment(recording, fragment).await?,
             Event::OutOfOrder { recording, expected, actual } => {
                 if let Some((session, _)) = self.open.get(&recording) {
+                    self.core.metrics.refused(Refusal::Mismatch);
                     session.refuse(
                         Refusal::Mismatch,
                         format!(
@@ -238,8 +247,10 @@ impl Connection {
             self.refuse(id, Refusal::Later, format!("the server takes nothing in: {problem}"));
             return Ok(());
         }
+        let began = Instant::now();
         let opening =
             self.core.store.open_recording(self.agent.id, self.core.server, &info, clock::now()).await?;
+        self.core.metrics.database("open", began.elapsed());
         let row = match opening {
             Opening::Opened(row) => row,
             Opening::NotYours => {
@@ -335,10 +346,15 @@ impl Connection {
     }
 
     fn refuse(&self, recording: RecordingId, reason: Refusal, text: impl Into<String>) {
+        self.core.metrics.refused(reason);
         self.outgoing.send(FromServer::from(refused(recording, reason, text)));
     }
 
     async fn fragment(&mut self, recording: RecordingId, fragment: Fragment) -> Result<(), ConnectionError> {
+        let received = Instant::now();
+        let metrics = &self.core.metrics;
+        metrics.fragments.inc();
+        metrics.fragment_bytes.inc_by(fragment.record.len() as u64);
         let Some((session, live)) = self.open.get(&recording) else { return Ok(()) };
         if !session.is_open() {
             // Refused meanwhile: what was under way does not count.
@@ -346,6 +362,7 @@ impl Connection {
             return Ok(());
         }
         if let Some(problem) = self.core.space.problem() {
+            metrics.refused(Refusal::Later);
             session.refuse(Refusal::Later, format!("the server takes nothing in: {problem}"));
             self.intake.closed(recording);
             return Ok(());
@@ -364,6 +381,7 @@ impl Connection {
             self.malformed(recording, &text);
             return Ok(());
         }
+        self.core.metrics.uncompressed_bytes.inc_by(opened.records().len() as u64);
         let (gaps, end) = declared(&opened);
         let append = Append {
             live: Arc::clone(live),
@@ -374,8 +392,10 @@ impl Connection {
             gaps,
             end,
             permit,
+            received,
         };
         self.core.journal.append(append).await?;
+        way("intake", recording, head.seq, received);
         if head.flags.last {
             self.intake.closed(recording);
         }
@@ -383,12 +403,19 @@ impl Connection {
     }
 
     fn malformed(&mut self, recording: RecordingId, text: &str) {
+        self.core.metrics.refused(Refusal::Malformed);
         tracing::warn!(agent = %self.agent.id, %recording, error = text, "a fragment was refused as malformed");
         if let Some((session, _)) = self.open.get(&recording) {
             session.refuse(Refusal::Malformed, format!("a fragment was refused: {text}"));
         }
         self.intake.closed(recording);
     }
+}
+
+/// A step of a fragment's way is done, for whoever follows it.
+fn way(step: &'static str, recording: RecordingId, seq: u64, began: Instant) {
+    let took_us = || u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
+    tracing::trace!(target: "playhead::way", step, %recording, seq, took_us = took_us());
 }
 
 /// Checks and opens a fragment. A few kilobytes may decompress to 64 MiB, so a large one gets a thread of its own, and only some are

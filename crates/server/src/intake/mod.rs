@@ -18,7 +18,7 @@ use axum::{
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use hyper_util::rt::TokioIo;
 use playhead_db::site::Agent;
-use playhead_net::PeerAddr;
+use playhead_net::{PeerAddr, count_requests};
 use playhead_protocol::{
     AGENT_CONNECT_PATH, AGENT_ENROL_PATH, AGENT_UPGRADE, CHALLENGE_PATH,
     login::{Challenge, Proof},
@@ -41,6 +41,7 @@ pub(crate) fn router(core: Shared) -> Router {
         .fallback(async || Problem::not_found("agents connect here; people use the console"))
         .layer(DefaultBodyLimit::max(MAX_BODY))
         .layer(axum::middleware::from_fn(in_time))
+        .layer(axum::middleware::from_fn_with_state(core.metrics.http.clone(), count_requests))
         .with_state(core)
 }
 

@@ -45,8 +45,14 @@ impl Desk {
         let space = Arc::new(Space::new([folder.path().to_owned()], 0).unwrap());
         let known = known(&recovered);
         let settings = JournalSettings { folder: folder.path().join("journal"), file_bytes };
-        let (journal, thread) =
-            Journal::start(settings, recovered, Arc::clone(&recordings), Arc::clone(&space)).unwrap();
+        let (journal, thread) = Journal::start(
+            settings,
+            recovered,
+            Arc::clone(&recordings),
+            Arc::clone(&space),
+            crate::metrics::Metrics::new(),
+        )
+        .unwrap();
         Self { folder, recordings, space, journal, thread, recovered: known }
     }
 
@@ -92,6 +98,7 @@ impl Desk {
             gaps,
             end,
             permit: self.journal.room(made.bytes.len()).await?,
+            received: std::time::Instant::now(),
         };
         self.journal.append(append).await
     }

@@ -7,6 +7,7 @@ use super::{
 };
 use crate::{
     clock,
+    metrics::Metrics,
     recordings::{Commit, Live, Recordings, Session, Slot},
     space::Space,
 };
@@ -69,6 +70,8 @@ pub(crate) struct Append {
     pub(crate) gaps: Vec<Gap>,
     pub(crate) end: Option<EndReason>,
     pub(crate) permit: OwnedSemaphorePermit,
+    /// When it came in.
+    pub(crate) received: Instant,
 }
 
 enum Job {
@@ -114,6 +117,7 @@ impl Journal {
         recovered: Recovered,
         recordings: Arc<Recordings>,
         space: Arc<Space>,
+        metrics: Arc<Metrics>,
     ) -> Result<(Self, JoinHandle<()>), JournalError> {
         let folder = settings.folder.clone();
         let (jobs, queue) = mpsc::channel(QUEUE);
@@ -121,6 +125,7 @@ impl Journal {
             settings,
             recordings,
             space,
+            metrics,
             closed: recovered.files,
             current: None,
             last: recovered.last,
@@ -144,6 +149,16 @@ impl Journal {
     /// Queues a fragment. What becomes of it goes to the recording and its session.
     pub(crate) async fn append(&self, append: Append) -> Result<(), Closed> {
         self.jobs.send(Job::Append(Box::new(append))).await.map_err(|_| Closed)
+    }
+
+    /// Bytes that may still queue up before those who append have to wait.
+    pub(crate) fn free_room(&self) -> u64 {
+        (self.room.available_permits() * PERMIT) as u64
+    }
+
+    /// Whether the thread has ended.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.jobs.is_closed()
     }
 
     /// Waits until everything that was queued before is dealt with.
@@ -176,6 +191,7 @@ struct Writer {
     settings: JournalSettings,
     recordings: Arc<Recordings>,
     space: Arc<Space>,
+    metrics: Arc<Metrics>,
     /// Earlier files, oldest first.
     closed: Vec<Arc<JournalFile>>,
     current: Option<Current>,
@@ -232,6 +248,10 @@ impl<'a> Group<'a> {
         self.current.file.file.sync_data()?;
         Ok(self.start)
     }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 /// Keeps what continues its recording, and refuses the rest.
@@ -310,19 +330,21 @@ impl Writer {
             return;
         }
         match self.append_all(&appends) {
-            Ok((file, offsets)) => self.commit(&file, appends, offsets),
+            Ok((file, offsets, synced)) => self.commit(&file, appends, offsets, synced),
             Err(error) => {
                 tracing::error!(%error, fragments = appends.len(), "cannot write the journal; agents keep their fragments");
+                self.metrics.journal_errors.inc();
                 self.take_back();
                 self.space.failed(&error);
                 for append in appends {
+                    self.metrics.refused(Refusal::Later);
                     append.session.refuse(Refusal::Later, format!("the server cannot write: {error}"));
                 }
             }
         }
     }
 
-    fn append_all(&mut self, appends: &[Append]) -> io::Result<(Arc<JournalFile>, Vec<u64>)> {
+    fn append_all(&mut self, appends: &[Append]) -> io::Result<(Arc<JournalFile>, Vec<u64>, Duration)> {
         self.begin()?;
         // `begin` has seen to it that there is one.
         let Some(current) = &mut self.current else { return Err(io::ErrorKind::NotFound.into()) };
@@ -331,9 +353,15 @@ impl Writer {
         for append in appends {
             offsets.push(group.put(&append.head, append.hash, &append.record)?);
         }
+        let before = current.end;
+        let began = Instant::now();
         current.end = group.end()?;
+        let synced = began.elapsed();
+        self.metrics.sync.observe(synced.as_secs_f64());
+        self.metrics.group_fragments.observe(appends.len() as f64);
+        self.metrics.group_bytes.observe((current.end - before) as f64);
         current.file.bytes.store(current.end, Ordering::Release);
-        Ok((Arc::clone(&current.file), offsets))
+        Ok((Arc::clone(&current.file), offsets, synced))
     }
 
     /// After a failure nothing of the group may count: cut it off, and go on in a new file, since after a failed sync nobody knows what
@@ -348,10 +376,11 @@ impl Writer {
         self.closed.push(current.file);
     }
 
-    fn commit(&self, file: &Arc<JournalFile>, appends: Vec<Append>, offsets: Vec<u64>) {
+    fn commit(&self, file: &Arc<JournalFile>, appends: Vec<Append>, offsets: Vec<u64>, synced: Duration) {
         let now = clock::now();
+        let synced_us = micros(synced);
         for (append, offset) in appends.into_iter().zip(offsets) {
-            let Append { live, session, record, head, hash, gaps, end, permit } = append;
+            let Append { live, session, record, head, hash, gaps, end, permit, received } = append;
             // A record is no longer than MAX_RECORD.
             let length = u32::try_from(record.len()).unwrap_or(u32::MAX);
             let entry = IndexEntry::new(&head, offset, length);
@@ -359,6 +388,11 @@ impl Writer {
             match live.commit(Commit { head, hash, slot, gaps, end }, Some(now)) {
                 Ok(seal) => {
                     session.durable(head.seq + 1);
+                    let took = received.elapsed();
+                    self.metrics.acknowledged.observe(took.as_secs_f64());
+                    let (recording, seq) = (live.id(), head.seq);
+                    tracing::trace!(target: "playhead::way", step = "sync", %recording, seq, took_us = synced_us);
+                    tracing::trace!(target: "playhead::way", step = "acknowledge", %recording, seq, took_us = micros(took));
                     if seal {
                         self.recordings.want_seal(live.id());
                     }

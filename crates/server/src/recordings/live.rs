@@ -300,6 +300,12 @@ impl Live {
         lock(&self.state).chain.next_seq() == 0
     }
 
+    /// Whether its agent has it open, and how many bytes of it are in the journal.
+    pub(crate) fn standing(&self) -> (bool, u64) {
+        let state = lock(&self.state);
+        (state.session.as_ref().is_some_and(|session| session.is_open()), state.held_bytes)
+    }
+
     /// Whether something happened that should be written down at once: its end, a gap, a defect.
     pub(crate) fn is_news(&self) -> bool {
         let state = lock(&self.state);

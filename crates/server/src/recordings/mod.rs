@@ -53,6 +53,11 @@ impl Recordings {
         self.seal.notify_one();
     }
 
+    /// How many wait to be looked at.
+    pub(crate) fn waiting_to_seal(&self) -> usize {
+        lock(&self.to_seal).len()
+    }
+
     /// Takes the next recording to look at.
     pub(crate) fn next_to_seal(&self) -> Option<RecordingId> {
         lock(&self.to_seal).pop_first()

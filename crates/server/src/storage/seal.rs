@@ -21,7 +21,7 @@ use playhead_model::RecordingId;
 use std::{
     io::{self, Write},
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant},
 };
 use tokio::sync::{Semaphore, mpsc};
 
@@ -95,8 +95,14 @@ async fn recording(core: &Shared, live: &Arc<Live>) {
             return;
         }
         let number = unsealed.number;
+        let began = Instant::now();
         match segment(core, live, unsealed).await {
             Ok(row) => {
+                let took = began.elapsed();
+                core.metrics.stored(&row.location, row.bytes, took);
+                let took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+                tracing::trace!(target: "playhead::way", step = "store", recording = %live.id(), seq = row.first_seq,
+                    next_seq = row.next_seq, took_us);
                 tracing::info!(recording = %live.id(), segment = number, bytes = row.bytes, "segment stored");
                 lock(&core.storage_problem).take();
                 lock(&live.seal_wait).take();
@@ -109,6 +115,7 @@ async fn recording(core: &Shared, live: &Arc<Live>) {
                 return;
             }
             Err(error) => {
+                core.metrics.store_errors.inc();
                 let wait = match error {
                     SealError::Nowhere { again_in } => again_in.unwrap_or(FULL_WAIT).max(LEAST_WAIT),
                     _ => {

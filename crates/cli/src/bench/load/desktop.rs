@@ -149,8 +149,10 @@ impl Desktop {
         for at in 0..desktop.windows.len() {
             desktop.raise(at);
         }
-        // Sessions do not all begin with work.
-        desktop.phase_left = desktop.random.between(0, 300);
+        // Everybody is somewhere in the middle of something.
+        desktop.working = desktop.profile != Profile::Office || desktop.random.chance(33);
+        let whole = desktop.phase();
+        desktop.phase_left = desktop.random.between(1, whole);
         desktop
     }
 
@@ -280,7 +282,7 @@ impl Desktop {
 
     fn browse(&mut self) {
         let (seed, x) = (self.random.next(), self.random.between(20, 120));
-        let (width, height) = (self.random.between(500, 920), self.random.between(360, 620));
+        let (width, height) = (self.random.between(400, 700), self.random.between(280, 460));
         self.on_top(|window| {
             window.text = seed;
             window.rows(0, window.lines());
@@ -314,7 +316,10 @@ mod tests {
         for profile in [Profile::Office, Profile::Busy, Profile::Video] {
             let mut desktop = Desktop::new(profile, 3);
             let mut changed = 0;
-            for _ in 0..400 {
+            for _ in 0..4_000 {
+                if changed > 40 {
+                    break;
+                }
                 let mut before = desktop.screen().clone();
                 let damage = desktop.tick();
                 changed += damage.len();

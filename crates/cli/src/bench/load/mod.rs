@@ -13,9 +13,9 @@ mod report;
 mod script;
 mod surface;
 
+use crate::process::{Usage, load_average, usage};
 use agent::{Counts, Host, Session, Shared};
 use anyhow::{Result, ensure};
-use figures::{Usage, load_average, usage};
 use playhead_net::{Endpoint, NodeKey};
 use playhead_protocol::join::JoinToken;
 use report::Report;
