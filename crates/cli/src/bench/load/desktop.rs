@@ -282,7 +282,7 @@ impl Desktop {
 
     fn browse(&mut self) {
         let (seed, x) = (self.random.next(), self.random.between(20, 120));
-        let (width, height) = (self.random.between(400, 700), self.random.between(280, 460));
+        let (width, height) = (self.random.between(520, 900), self.random.between(340, 600));
         self.on_top(|window| {
             window.text = seed;
             window.rows(0, window.lines());
