@@ -263,7 +263,9 @@ async fn identify(
     settings.place()?;
     let open = |id: &str| Location::open(id.to_owned(), settings.clone(), least_free);
     let by_url = known.iter().find(|row| row.url == settings.shown()).map(|row| row.id.clone());
-    let marked = open(DEFAULT)?.marked().await;
+    // One that hangs must not hold up the start; its address tells who it is.
+    let location = open(DEFAULT)?;
+    let marked = timeout(START, location.marked()).await.ok().flatten();
     let marked = marked.filter(|marker| marker.site == site.to_string()).map(|marker| marker.location);
     if let Some(name) = &settings.name {
         if let Some(other) = marked.or(by_url).filter(|id| id != name) {

@@ -299,6 +299,13 @@ mod tests {
     }
 
     #[test]
+    fn the_example_can_be_used_as_it_is() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/storage.toml");
+        let names = LocationSettings::read_file(&path).unwrap().into_iter().map(|location| location.name);
+        assert_eq!(names.flatten().collect::<Vec<_>>(), ["fast", "archive"]);
+    }
+
+    #[test]
     fn credentials_are_read_unless_everybody_can_read_them() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("secrets");
