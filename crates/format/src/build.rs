@@ -1,11 +1,12 @@
 //! Making fragments.
 
 use crate::{
-    Channel, FormatError, FragmentHead, Hash, MAX_MEDIA_US, MAX_UNCOMPRESSED,
+    Channel, FormatError, FragmentHead, Hash, MAX_MEDIA_US, MAX_UNCOMPRESSED, MetaMessage, Signer,
     compress::{Compressor, ZSTD},
     head::HEAD_LEN,
     open_fragment,
     record::{Chunk, PREFIX, op},
+    signature,
 };
 
 /// One fragment ready to send or to store.
@@ -136,6 +137,40 @@ impl FragmentBuilder {
     /// # Errors
     /// A head that contradicts itself or the messages' times; zstd's refusal. The messages are kept then.
     pub fn finish(&mut self, head: FragmentHead, level: i32) -> Result<Fragment, FormatError> {
+        self.place_head(&head)?;
+        self.pack(head, level)
+    }
+
+    /// [`Self::finish`] with a signature over everything in the fragment, made at `wall_us` of the wall clock, as its last message.
+    ///
+    /// # Errors
+    /// Those of [`Self::finish`], and a fragment that the signature makes too large. The messages are kept then.
+    pub fn finish_signed(
+        &mut self,
+        head: FragmentHead,
+        level: i32,
+        signer: &Signer,
+        wall_us: u64,
+    ) -> Result<Fragment, FormatError> {
+        self.place_head(&head)?;
+        let media_us = self.last_us.max(head.start_us);
+        // As a reader gets it out of nanoseconds.
+        let wall_us = wall_us.min(MAX_MEDIA_US);
+        let before = Hash::of(&self.records);
+        let statement = signature::statement(head.recording, head.seq, before, media_us, wall_us);
+        let message = MetaMessage::Signature { key: signer.key(), signature: signer.sign(&statement) };
+        let (length, messages, first_us, last_us) =
+            (self.records.len(), self.messages, self.first_us, self.last_us);
+        self.push(Channel::Meta, media_us, wall_us, &message.encode())?;
+        let packed = self.pack(head, level);
+        if packed.is_err() {
+            self.records.truncate(length);
+            (self.messages, self.first_us, self.last_us) = (messages, first_us, last_us);
+        }
+        packed
+    }
+
+    fn place_head(&mut self, head: &FragmentHead) -> Result<(), FormatError> {
         head.check()?;
         if !self.is_empty() && (self.first_us < head.start_us || self.last_us > head.end_us) {
             return Err(FormatError::invalid(
@@ -151,7 +186,10 @@ impl FragmentBuilder {
         head_record.extend(head.encode());
         set_length(&mut head_record);
         self.records[..HEAD_RECORD].copy_from_slice(&head_record);
+        Ok(())
+    }
 
+    fn pack(&mut self, head: FragmentHead, level: i32) -> Result<Fragment, FormatError> {
         let last_us = self.last_us.max(head.start_us);
         let packed = self.compressor.pack(&self.records, level)?;
         let bytes = chunk_bytes(&self.records, packed, head.start_us * 1_000, last_us * 1_000);
@@ -284,6 +322,37 @@ mod tests {
             builder.push(Channel::Meta, media_us, 0, b"{}").unwrap();
             assert_eq!(builder.finish(sample(), 1).unwrap_err().kind(), "invalid");
         }
+    }
+
+    #[test]
+    fn a_signature_covers_all_before_it_and_must_be_last() {
+        let signer = Signer::new([7; 32], |statement| {
+            let mut signature = [0; 64];
+            signature[..32].copy_from_slice(Hash::of(statement).as_bytes());
+            signature
+        });
+        let mut builder = FragmentBuilder::new();
+        builder.push(Channel::Meta, 1_500, 5, b"{}").unwrap();
+        let fragment = builder.finish_signed(sample(), 1, &signer, 77).unwrap();
+        let open = open_fragment(&fragment.bytes).unwrap();
+        let found = open.signature().unwrap().unwrap();
+        assert_eq!((found.key, found.wall_us, found.covers_all), (signer.key(), 77, true));
+        assert_eq!(found.signature, signer.sign(&found.statement));
+        let open = recompress(&fragment.bytes, 9).unwrap();
+        assert_eq!(open_fragment(&open).unwrap().signature().unwrap(), Some(found.clone()));
+
+        // The same messages with one more after the signature.
+        let signed = open_fragment(&fragment.bytes).unwrap();
+        for message in signed.messages().skip(1).map(Result::unwrap) {
+            let channel = Channel::from_id(message.channel).unwrap();
+            builder.push(channel, message.log_time_us, message.publish_time_us, message.data).unwrap();
+        }
+        builder.push(Channel::Meta, 1_600, 0, b"{}").unwrap();
+        let longer = builder.finish(sample(), 1).unwrap();
+        let longer = open_fragment(&longer.bytes).unwrap().signature().unwrap().unwrap();
+        assert_eq!(longer, crate::FragmentSignature { covers_all: false, ..found });
+        let unsigned = builder.finish(sample(), 1).unwrap();
+        assert_eq!(open_fragment(&unsigned.bytes).unwrap().signature().unwrap(), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The hash that chains fragments.
 
+use crate::hex;
 use playhead_model::RecordingId;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::{fmt, str::FromStr};
@@ -40,7 +41,7 @@ impl Hash {
 
 impl fmt::Display for Hash {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        hex::show(&self.0, f)
     }
 }
 
@@ -54,18 +55,7 @@ impl FromStr for Hash {
     type Err = HashError;
 
     fn from_str(text: &str) -> Result<Self, HashError> {
-        let refuse = || HashError(text.chars().take(80).collect());
-        let digits = text.as_bytes();
-        if digits.len() != 64 {
-            return Err(refuse());
-        }
-        let mut bytes = [0; 32];
-        for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-            let digit = |at: usize| char::from(pair[at]).to_digit(16);
-            let value = digit(0).zip(digit(1)).map(|(high, low)| high * 16 + low);
-            *byte = value.and_then(|value| u8::try_from(value).ok()).ok_or_else(refuse)?;
-        }
-        Ok(Self(bytes))
+        hex::read(text).map(Self).ok_or_else(|| HashError(text.chars().take(80).collect()))
     }
 }
 

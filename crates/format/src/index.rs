@@ -16,7 +16,7 @@ const ENTRY_LEN: usize = 72;
 const WHAT: &str = "segment index";
 
 /// What a segment's index says of what comes after the segment.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Closing {
     /// The recording goes on in the next segment.

@@ -17,6 +17,7 @@ pub mod cursor;
 mod error;
 mod hash;
 mod head;
+mod hex;
 mod index;
 mod input;
 pub mod meta;
@@ -24,6 +25,8 @@ mod open;
 mod reader;
 mod record;
 mod scan;
+mod seal;
+mod signature;
 mod splitter;
 mod verify;
 mod writer;
@@ -41,6 +44,8 @@ pub use meta::MetaMessage;
 pub use open::{Message, OpenFragment, claimed_len, open_fragment};
 pub use reader::{Ending, SegmentReader};
 pub use scan::{ChannelUse, ScannedFragment, SegmentScan, scan};
+pub use seal::{Seal, SealError, Sealer, SignedSeal};
+pub use signature::{FragmentSignature, PublicKey, Signature, SignatureTextError, Signer};
 pub use splitter::{RecordSplitter, StreamRecord, StreamState};
 pub use verify::{
     End, Problem, ProblemKind, RecordingReport, Report, SegmentReport, Status, Unreadable, verify,

@@ -1,5 +1,6 @@
 //! Messages of the meta channel: JSON objects with a `type`.
 
+use crate::{PublicKey, Signature};
 use playhead_model::{EndReason, Gap, GapCause, RecordingInfo};
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +28,13 @@ pub enum MetaMessage {
         at_us: u64,
         /// Why.
         reason: EndReason,
+    },
+    /// The agent's signature over everything before it in the fragment: the fragment's last message.
+    Signature {
+        /// The agent's public key.
+        key: PublicKey,
+        /// The signature.
+        signature: Signature,
     },
     /// A message of a later version.
     #[serde(other)]

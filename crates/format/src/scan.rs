@@ -1,9 +1,10 @@
 //! Going through a whole file, however damaged, and writing down everything that is there and everything that is wrong.
 
 use crate::{
-    Channel, Closing, Ending, FormatError, FragmentHead, Hash, MAX_RECORD, MetaMessage, OpenFragment,
-    Problem, ProblemKind, SegmentIndex, index, open_fragment,
+    Channel, Closing, Ending, FormatError, FragmentHead, FragmentSignature, Hash, MAX_RECORD, MetaMessage,
+    OpenFragment, Problem, ProblemKind, SegmentIndex, index, open_fragment,
     record::{self, Attachment, ChunkIndex, FOOTER_LEN, Footer, MAGIC, MAX_SMALL_RECORD, PREFIX, op},
+    seal,
 };
 use playhead_model::{EndReason, Gap, RecordingInfo};
 use std::{
@@ -37,6 +38,8 @@ pub struct ScannedFragment {
     pub after_damage: bool,
     /// BLAKE3 of the anchor's packet, if it has an anchor.
     pub anchor: Option<Hash>,
+    /// Its agent's signature, if it has one; whether it is right is not known here.
+    pub signature: Option<FragmentSignature>,
 }
 
 /// What was found in a file.
@@ -52,6 +55,8 @@ pub struct SegmentScan {
     pub ending: Ending,
     /// The index, if there is one that can be read.
     pub index: Option<SegmentIndex>,
+    /// The site's seal, as it stands in the file; whether it is right is not known here.
+    pub seal: Option<Vec<u8>>,
     /// The recording's particulars, from the first fragment that has them.
     pub info: Option<RecordingInfo>,
     /// The gaps that are declared.
@@ -115,6 +120,7 @@ impl<R: Read + Seek> Scanner<R> {
                 damaged: 0,
                 ending: Ending::Unfinished { torn: 0 },
                 index: None,
+                seal: None,
                 info: None,
                 gaps: Vec::new(),
                 end: None,
@@ -319,7 +325,7 @@ impl<R: Read + Seek> Scanner<R> {
                         self.scan.gaps.push(Gap { from_us, to_us, cause });
                     }
                     MetaMessage::End { at_us, reason } => self.scan.end = Some((at_us, reason)),
-                    MetaMessage::Unknown => {}
+                    MetaMessage::Signature { .. } | MetaMessage::Unknown => {}
                 }
             } else if message.channel == Channel::Screen.id() && flags.anchor && anchor.is_none() {
                 anchor = Some(Hash::of(message.data));
@@ -346,6 +352,8 @@ impl<R: Read + Seek> Scanner<R> {
             uncompressed: fragment.records().len() as u64,
             after_damage: std::mem::take(&mut self.after_damage),
             anchor,
+            // The fragment was checked as a whole, so looking for its signature cannot fail.
+            signature: fragment.signature().unwrap_or_default(),
         });
     }
 
@@ -382,13 +390,31 @@ impl<R: Read + Seek> Scanner<R> {
             return self.pass(length);
         }
         let content = self.take(length)?;
-        let read = Attachment::parse(&content).and_then(|attachment| {
-            (attachment.name == index::NAME).then(|| SegmentIndex::parse(attachment.data)).transpose()
-        });
-        match read {
-            Ok(Some(index)) => self.scan.index = Some(index),
-            Ok(None) => {}
-            Err(error) => self.problem(ProblemKind::DamagedIndex, at, error.to_string()),
+        let attachment = match Attachment::parse(&content) {
+            Ok(attachment) => attachment,
+            Err(error) => {
+                self.problem(ProblemKind::DamagedIndex, at, error.to_string());
+                return Ok(());
+            }
+        };
+        match attachment.name {
+            index::NAME => match SegmentIndex::parse(attachment.data) {
+                Ok(index) => self.scan.index = Some(index),
+                Err(error) => self.problem(ProblemKind::DamagedIndex, at, error.to_string()),
+            },
+            seal::NAME if self.scan.seal.is_some() => {
+                self.problem(ProblemKind::DamagedRecord, at, "the file has a second seal");
+            }
+            seal::NAME if attachment.data.len() > seal::MAX_SEAL => {
+                let text = format!(
+                    "expected a seal of at most {} bytes, got {}",
+                    seal::MAX_SEAL,
+                    attachment.data.len()
+                );
+                self.problem(ProblemKind::DamagedRecord, at, text);
+            }
+            seal::NAME => self.scan.seal = Some(attachment.data.to_vec()),
+            _ => {}
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use crate::{
     Chain, Channel, Closing, FormatError, FragmentHead, OpenFragment, SegmentIndex, index, open_fragment,
     record::{Attachment, ChunkIndex, FOOTER_LEN, MAGIC, PROFILE, op, put_record, put_text},
+    seal,
 };
 use std::{collections::BTreeMap, io::Write};
 
@@ -146,7 +147,7 @@ impl<W: Write> SegmentWriter<W> {
     /// # Errors
     /// A segment without fragments or already finished; an `out` that cannot be written to.
     pub fn finish(&mut self) -> Result<SegmentIndex, FormatError> {
-        self.finish_with(None)
+        self.finish_with(false, |_| None)
     }
 
     /// Ends the recording's last segment although its last fragment is not marked as the last, because the agent was lost
@@ -155,40 +156,62 @@ impl<W: Write> SegmentWriter<W> {
     /// # Errors
     /// Those of [`Self::finish`].
     pub fn finish_lost(&mut self) -> Result<SegmentIndex, FormatError> {
-        self.finish_with(Some(Closing::Lost))
+        self.finish_with(true, |_| None)
     }
 
-    fn finish_with(&mut self, closing: Option<Closing>) -> Result<SegmentIndex, FormatError> {
+    /// [`Self::finish`], or [`Self::finish_lost`] where `lost`, with the seal that `seal` makes for the index; see
+    /// [`crate::Sealer::seal`].
+    ///
+    /// # Errors
+    /// Those of [`Self::finish`].
+    pub fn finish_with(
+        &mut self,
+        lost: bool,
+        seal: impl FnOnce(&SegmentIndex) -> Option<Vec<u8>>,
+    ) -> Result<SegmentIndex, FormatError> {
         let state = if self.finished { None } else { self.state.as_ref() };
         let mut index = state.map(|state| state.index.clone()).ok_or_else(|| {
             FormatError::invalid("segment", "expected one with fragments and without an end")
         })?;
-        if let (Some(closing), Closing::Continues) = (closing, index.closing) {
-            index.closing = closing;
+        if lost && index.closing == Closing::Continues {
+            index.closing = Closing::Lost;
+        }
+        let seal = seal(&index);
+        if let Some(length) = seal.as_ref().map(Vec::len).filter(|&length| length > seal::MAX_SEAL) {
+            return Err(FormatError::TooLarge {
+                what: "seal",
+                limit: seal::MAX_SEAL as u64,
+                actual: length as u64,
+            });
         }
         self.finished = true;
-        let tail = self.tail(&index);
+        let tail = self.tail(&index, seal.as_deref());
         self.write(&tail)?;
         self.out.flush()?;
         Ok(index)
     }
 
     /// Everything after the last chunk.
-    fn tail(&self, index: &SegmentIndex) -> Vec<u8> {
+    fn tail(&self, index: &SegmentIndex, seal: Option<&[u8]>) -> Vec<u8> {
         let data = index.encode();
         let start_ns = self.chunks.iter().map(|chunk| chunk.start_ns).min().unwrap_or(0);
         let end_ns = self.chunks.iter().map(|chunk| chunk.end_ns).max().unwrap_or(0);
-        let attachment = Attachment {
-            name: index::NAME,
-            media_type: index::MEDIA_TYPE,
+        let attachment = |name, media_type, data| Attachment {
+            name,
+            media_type,
             log_time_ns: end_ns,
             create_time_ns: end_ns,
-            data: &data,
+            data,
         };
-        let attachment_at = self.written;
+        let mut attachments = vec![attachment(index::NAME, index::MEDIA_TYPE, &data[..])];
+        attachments.extend(seal.map(|seal| attachment(seal::NAME, seal::MEDIA_TYPE, seal)));
         let mut out = Vec::with_capacity(data.len() + self.chunks.len() * 96 + 1_024);
-        attachment.put(&mut out);
-        let attachment_length = out.len() as u64;
+        let mut places = Vec::new();
+        for attachment in &attachments {
+            let start = out.len();
+            attachment.put(&mut out);
+            places.push((self.written + start as u64, (out.len() - start) as u64));
+        }
         let mut crc = self.crc.clone();
         crc.update(&out);
         put_record(&mut out, op::DATA_END, |out| out.extend(crc.finalize().to_le_bytes()));
@@ -206,9 +229,12 @@ impl<W: Write> SegmentWriter<W> {
         });
         group(&mut out, op::CHUNK_INDEX, &|out| self.chunks.iter().for_each(|chunk| chunk.put(out)));
         group(&mut out, op::ATTACHMENT_INDEX, &|out| {
-            attachment.put_index(attachment_at, attachment_length, out);
+            for (attachment, (at, length)) in attachments.iter().zip(&places) {
+                attachment.put_index(*at, *length, out);
+            }
         });
-        group(&mut out, op::STATISTICS, &|out| self.put_statistics(start_ns, end_ns, out));
+        let count = attachments.len() as u32;
+        group(&mut out, op::STATISTICS, &|out| self.put_statistics(count, start_ns, end_ns, out));
 
         let summary_offset_start = self.written + out.len() as u64;
         for (opcode, start, length) in groups {
@@ -223,14 +249,14 @@ impl<W: Write> SegmentWriter<W> {
         out
     }
 
-    fn put_statistics(&self, start_ns: u64, end_ns: u64, out: &mut Vec<u8>) {
+    fn put_statistics(&self, attachments: u32, start_ns: u64, end_ns: u64, out: &mut Vec<u8>) {
         put_record(out, op::STATISTICS, |out| {
             out.extend(self.counts.values().sum::<u64>().to_le_bytes());
-            // No schemas, the channels, one attachment, no metadata.
+            // No schemas, the channels, the attachments, no metadata.
             out.extend(0u16.to_le_bytes());
             let channels = Channel::ALL.len() + self.unknown_channels().count();
             out.extend((channels as u32).to_le_bytes());
-            out.extend(1u32.to_le_bytes());
+            out.extend(attachments.to_le_bytes());
             out.extend(0u32.to_le_bytes());
             out.extend((self.chunks.len() as u32).to_le_bytes());
             out.extend(start_ns.to_le_bytes());
