@@ -91,3 +91,12 @@ export const sessionsQuery = queryOptions({
   queryFn: ({ signal }) => answer(api.GET("/api/v1/me/sessions", { signal })),
   refetchInterval: QUIET_INTERVAL_MS,
 });
+
+export function storageQuery(site: string) {
+  return queryOptions({
+    queryKey: ["storage", site],
+    queryFn: ({ signal }) =>
+      answer(api.GET("/api/v1/sites/{id}/storage", { params: { path: { id: site } }, signal })),
+    refetchInterval: QUIET_INTERVAL_MS,
+  });
+}

@@ -328,6 +328,44 @@ describe("managing sites", () => {
     await vi.waitFor(() => expect(document.querySelector("dialog")).toBeNull());
   });
 
+  it("shows where recordings are kept, what is wrong there, and closes or drains a location", async () => {
+    const location = (id: string, state: string) => ({
+      id,
+      url: `s3://${id}`,
+      kind: "s3",
+      state,
+      segments: 3,
+      bytes: 2048,
+      free_bytes: null,
+      total_bytes: null,
+      object_lock: null,
+      last_error:
+        state === "unreachable" ? { at: "2026-03-01T09:30:00Z", text: "no route to the bucket" } : null,
+    });
+    const path = "/api/v1/sites/s1/storage";
+    const answers: Answers = {
+      ...signedIn,
+      "/api/v1/sites": { items: [siteOf(server("available"))] },
+      [path]: {
+        locations: [location("a", "active"), location("b", "unreachable")],
+        moves: [],
+        waiting_removals: 0,
+      },
+      [`PATCH ${path}/a`]: { locations: [], moves: [], waiting_removals: 0 },
+      [`POST ${path}/b/drain`]: 204,
+    };
+    await show("/sites", answers);
+    const first = await see("tr[data-id=a]");
+    expect((await see("tr[data-id=b]")).textContent).toContain("No route to the bucket.");
+    button("Close", first).click();
+    await vi.waitFor(() => expect(requests).toContain(`PATCH ${path}/a`));
+    button("Drain", await see("tr[data-id=b]")).click();
+    const dialog = await see("dialog[open]");
+    expect(dialog.textContent).toContain("3 files (2.0 KiB)");
+    button("Drain", dialog).click();
+    await vi.waitFor(() => expect(requests).toContain(`POST ${path}/b/drain`));
+  });
+
   it("stays with the reason when a deletion is refused", async () => {
     const answers = { ...signedIn, "/api/v1/sites": { items: [siteOf()] }, "DELETE /api/v1/sites/s1": 409 };
     await show("/sites", answers);

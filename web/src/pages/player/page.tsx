@@ -22,6 +22,7 @@ import { userName } from "../../format/numbers";
 import { addressSeconds } from "../../format/time";
 import { Player } from "../../player/view/player";
 import { readStart } from "../../player/view/start";
+import { setAside } from "../recordings/columns";
 
 const FORBIDDEN = new ApiError(403, "", "", "forbidden", undefined, undefined);
 
@@ -69,6 +70,11 @@ function Loaded({ recording, onRefresh }: LoadedProps) {
   return (
     <div className="player-page">
       <Head recording={recording} user={user} />
+      {recording.state === "quarantined" ? (
+        <p className="player-notice" role="note">
+          {t("player.setAside")} {setAside(recording)}
+        </p>
+      ) : null}
       <Player
         recording={recording}
         timeline={timeline.data}
@@ -117,9 +123,7 @@ function Head({ recording, user }: { recording: Recording; user: string }) {
         <span className="badge badge-warn">{t("recordings.gaps", { count: recording.gaps })}</span>
       ) : null}
       {recording.state === "quarantined" ? (
-        <Tooltip title={recording.problem}>
-          <span className="badge badge-bad">{t("player.quarantined")}</span>
-        </Tooltip>
+        <span className="badge badge-bad">{t("player.quarantined")}</span>
       ) : null}
     </header>
   );

@@ -6,6 +6,7 @@ import type { Recording } from "../../api/types";
 import { When } from "../../app/when";
 import { useZone } from "../../app/zone";
 import { bytes, userName } from "../../format/numbers";
+import { sentence } from "../../format/sentence";
 import { dateTime, duration } from "../../format/time";
 import type { Sortable } from "./search";
 
@@ -138,6 +139,12 @@ function User({ user }: { user: string }) {
   return name || <span className="quiet">{t("recordings.nobody")}</span>;
 }
 
+/** Why a recording is set aside. */
+export function setAside(recording: Recording): string | undefined {
+  const reason = recording.quarantine?.reason ?? recording.problem;
+  return reason ? sentence(reason) : undefined;
+}
+
 export function StateBadge({ recording }: { recording: Recording }) {
   const { t } = useTranslation();
   const look = { live: "badge badge-live", finished: "badge", quarantined: "badge badge-bad" }[
@@ -151,7 +158,7 @@ export function StateBadge({ recording }: { recording: Recording }) {
     );
   }
   return (
-    <Tooltip title={recording.problem}>
+    <Tooltip title={setAside(recording)}>
       <span className={look}>{t(`recordings.states.${recording.state}`)}</span>
     </Tooltip>
   );

@@ -3,6 +3,7 @@ import { Button, Tooltip } from "antd";
 import { useTranslation } from "react-i18next";
 import type { Server, Site } from "../../api/types";
 import { When } from "../../app/when";
+import { StorageTable } from "./storage";
 
 interface Manage {
   onConnect: () => void;
@@ -52,7 +53,10 @@ export function SiteCard({ site, manage }: Props) {
         ) : null}
       </header>
       {occupied ? (
-        <Servers site={site} onRemove={manage?.onRemoveServer} />
+        <>
+          <Servers site={site} onRemove={manage?.onRemoveServer} />
+          <StorageTable site={site} manages={manage !== undefined} />
+        </>
       ) : (
         <p className="quiet">{manage ? t("sites.noServers") : t("sites.noServersQuiet")}</p>
       )}
