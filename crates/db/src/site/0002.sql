@@ -10,7 +10,7 @@ CREATE TABLE locations (
 
 -- What was stored before there were several locations lies at the first one.
 ALTER TABLE segments ADD COLUMN location {text} NOT NULL DEFAULT 'default';
-CREATE INDEX segments_by_location ON segments (location, recording, number);
+CREATE INDEX segments_by_place ON segments (location, path);
 
 -- Files that no segment refers to any more.
 CREATE TABLE removals (

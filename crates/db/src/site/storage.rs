@@ -257,26 +257,22 @@ impl Store {
         rows.iter().map(|row| row.text("location")).collect()
     }
 
-    /// Segments at a location, in the order of recordings and numbers, at most `limit`, from the start or after one.
+    /// Segments at a location, by their paths, at most `limit`, from the start or after a path.
     ///
     /// # Errors
     /// The database's.
     pub async fn segments_at(
         &self,
         location: &str,
-        after: Option<(RecordingId, u32)>,
+        after: Option<&str>,
         limit: u32,
     ) -> Result<Vec<SegmentRow>, DbError> {
-        let (recording, number) =
-            after.map_or((String::new(), -1), |(id, number)| (id.to_string(), i64::from(number)));
         let text = format!(
-            "SELECT {SEGMENT} FROM segments WHERE location = $1 AND (recording, number) > ($2, $3)
-             ORDER BY recording, number LIMIT $4"
+            "SELECT {SEGMENT} FROM segments WHERE location = $1 AND path > $2 ORDER BY path LIMIT $3"
         );
         let rows = sqlx::query(AssertSqlSafe(text))
             .bind(location.to_owned())
-            .bind(recording)
-            .bind(number)
+            .bind(after.unwrap_or_default().to_owned())
             .bind(i64::from(limit))
             .fetch_all(self.db.reader())
             .await?;

@@ -56,8 +56,8 @@ pub(crate) async fn locations_are_known_with_what_lies_there(place: Place) {
     assert_eq!(store.location_use().await.unwrap(), [of("a", 1), of("b", 2), of("gone", 1)]);
     let page = store.segments_at("b", None, 1).await.unwrap();
     assert_eq!(page, [segment(one, 0, "b")]);
-    assert_eq!(store.segments_at("b", Some((one, 0)), 9).await.unwrap(), [segment(one, 2, "b")]);
-    assert_eq!(store.segments_at("b", Some((one, 2)), 9).await.unwrap(), []);
+    assert_eq!(store.segments_at("b", Some(&page[0].path), 9).await.unwrap(), [segment(one, 2, "b")]);
+    assert_eq!(store.segments_at("b", Some(&segment(one, 2, "b").path), 9).await.unwrap(), []);
     assert_eq!(store.segment(two, 0).await.unwrap(), Some(segment(two, 0, "gone")));
     assert_eq!(store.segment(two, 1).await.unwrap(), None);
 }

@@ -269,11 +269,11 @@ impl Work<'_> {
     /// Everything at a location; again from the start while something new was found, since a segment may have been on its way there.
     async fn all_at(&mut self, source: &str) -> Result<(), MoveError> {
         loop {
-            let (mut after, mut found) = (None, false);
+            let (mut after, mut found) = (None::<String>, false);
             loop {
-                let page = self.mover.store.segments_at(source, after, PAGE).await?;
+                let page = self.mover.store.segments_at(source, after.as_deref(), PAGE).await?;
                 let Some(last) = page.last() else { break };
-                after = Some((last.recording, last.number));
+                after = Some(last.path.clone());
                 for segment in page {
                     if !self.left.contains(&(segment.recording, segment.number)) {
                         found = true;
