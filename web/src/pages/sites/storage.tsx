@@ -138,14 +138,14 @@ function Actions({ site, location, others, name }: Omit<RowProps, "manages"> & {
   return (
     <span className="storage-actions">
       {known ? (
-        <Tooltip title={closed ? t("storage.openAbout") : t("storage.closeAbout")}>
+        <Tooltip placement="left" title={closed ? t("storage.openAbout") : t("storage.closeAbout")}>
           <Button size="small" loading={change.isPending} onClick={() => change.mutate()}>
             {closed ? t("storage.open") : t("storage.close")}
           </Button>
         </Tooltip>
       ) : null}
       {known && others ? (
-        <Button size="small" onClick={() => setDraining(true)}>
+        <Button size="small" disabled={location.segments === 0} onClick={() => setDraining(true)}>
           {t("storage.drain")}
         </Button>
       ) : null}
