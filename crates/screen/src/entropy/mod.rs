@@ -29,7 +29,7 @@ const GROUPS: usize = 4;
 /// States that take turns.
 const STATES: usize = 4;
 /// Symbols after which the encoder begins a new chunk.
-const CHUNK: usize = 1 << 20;
+const CHUNK: usize = 1 << 19;
 /// Fewer symbols than this go without tables, and fewer than that without neighbours as context.
 const FEW: usize = 1500;
 const SOME: usize = 40_000;
