@@ -185,7 +185,9 @@ function Moves({ moves }: { moves: Storage["moves"] }) {
             bytes: bytes(move.bytes),
             failed: count(move.failed),
           })}
-          {move.error ? ` ${sentence(move.error)}` : ""} <When at={move.changed_at} relative />
+          {move.error ? ` ${sentence(move.error)}` : ""}
+          {" · "}
+          <When at={move.changed_at} relative />
         </li>
       ))}
     </ul>
