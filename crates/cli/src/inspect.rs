@@ -212,6 +212,7 @@ fn names(flags: Flags) -> Vec<&'static str> {
     [
         (flags.first_of_segment, "first-of-segment"),
         (flags.anchor, "anchor"),
+        (flags.repeated, "repeated"),
         (flags.key_frame && !flags.anchor, "key-frame"),
         (flags.gap_before, "gap-before"),
         (flags.last, "last"),

@@ -98,14 +98,11 @@ async fn start_agent(
     stop: CancellationToken,
 ) -> anyhow::Result<JoinHandle<anyhow::Result<()>>> {
     let data = house.data().join("agent");
-    // An agent that has joined needs no token; one that has not gets a fresh one.
-    let token = match data.join("identity.json").exists() {
-        true => None,
-        false => Some(house.server.make_join_token(TOKEN_SECONDS, 1).await?),
-    };
+    // An agent that has joined keeps its identity and learns from the token where the server is now: the port of the last start may be taken.
+    let token = house.server.make_join_token(TOKEN_SECONDS, 1).await?;
     let settings = Settings {
         data,
-        server: ServerSettings { join: token.map(|token| token.to_string()), join_file: None },
+        server: ServerSettings { join: Some(token.to_string()), join_file: None },
         displays: vec![DisplaySettings {
             xauthority: Some(desktop.xauthority().to_owned()),
             user: Some(USER.into()),
