@@ -116,8 +116,11 @@ async fn a_location_that_hangs_holds_up_nobody_for_long() {
     .await;
     let marker = house.data().join("a/.playhead-location");
     let kept = fs::read(&marker).unwrap();
-    fs::remove_file(&marker).unwrap();
-    nix::unistd::mkfifo(&marker, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    // At no moment is there no file: that would be another fault.
+    let pipe = house.data().join("pipe");
+    nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    fs::hard_link(&pipe, house.data().join("other")).unwrap();
+    fs::rename(house.data().join("other"), &marker).unwrap();
     let mut agent = house.agent().await.connect().await;
     let tapes: Vec<_> = (0..12).map(|number| tape(&format!("u{number}"), 1)).collect();
     for tape in &tapes {
@@ -133,9 +136,8 @@ async fn a_location_that_hangs_holds_up_nobody_for_long() {
         "{hanging}"
     );
     // Whoever waits is let go, so that the test can end.
-    let pipe = house.data().join("pipe");
-    fs::rename(&marker, &pipe).unwrap();
-    fs::write(&marker, kept).unwrap();
+    fs::write(house.data().join("kept"), kept).unwrap();
+    fs::rename(house.data().join("kept"), &marker).unwrap();
     drop(fs::OpenOptions::new().write(true).open(&pipe));
     in_state(&house, "a", "active").await;
 }
