@@ -105,7 +105,7 @@ pub(crate) fn run(context: &Context) {
             },
             Err(error) => {
                 if error.is_gone() {
-                    session::end_others(&context.spool, name, None);
+                    session::end_others(&context.spool, &context.host, name, None);
                     pause = wait;
                     wait = (wait * 2).min(LOOK);
                 }

@@ -37,7 +37,12 @@ impl Stage {
         let control = Arc::new(Control::new().unwrap());
         let context = Context {
             display: DisplaySettings::new(display),
-            host: Host { name: "pc1".into(), boot_id: "boot".into(), agent: "agent".into() },
+            host: Host {
+                name: "pc1".into(),
+                boot_id: "boot".into(),
+                agent: "agent".into(),
+                signer: crate::testing::signer(),
+            },
             spool: Arc::clone(&spool),
             registry: Arc::clone(&registry),
             control: Arc::clone(&control),

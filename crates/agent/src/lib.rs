@@ -29,6 +29,7 @@ pub use status::{DisplayReport, Report, ServerReport, status};
 
 use control::{Control, Registry};
 use identity::Identity;
+use playhead_format::Signer;
 use playhead_net::{DialError, NetError, NodeKey};
 use playhead_protocol::join::{JoinKind, JoinToken};
 use session::Host;
@@ -51,6 +52,9 @@ pub const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// Folder of the queue, below the data folder.
 const SPOOL: &str = "spool";
+
+/// File with the certificate that the site has issued, below the data folder.
+const CERTIFICATE: &str = "certificate.pem";
 
 /// How long the recordings may take to end when the agent stops. An X server that hangs keeps its thread waiting.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -133,7 +137,8 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Agen
     settings.check()?;
     capture::return_large_buffers();
     let _hold = folder::take(&settings.data)?;
-    let key = NodeKey::load_or_create(&settings.data.join("key"))?;
+    let key = Arc::new(NodeKey::load_or_create(&settings.data.join("key"))?);
+    let signer = signer(&key);
     let path = settings.data.join("identity.json");
     let join = token(&settings.server)?;
     let mut identity = Identity::load(&path)?;
@@ -151,8 +156,12 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Agen
     let queue = settings.spool.clone();
     let spool = tokio::task::spawn_blocking(move || Spool::open(&folder, queue)).await??;
     let spool = Arc::new(spool);
-    let host =
-        Host { name: host_name(settings.host.as_deref()), boot_id: clock::boot_id()?, agent: key.public() };
+    let host = Host {
+        name: host_name(settings.host.as_deref()),
+        boot_id: clock::boot_id()?,
+        agent: key.public(),
+        signer: signer.clone(),
+    };
     session::end_orphans(&spool, &host, &settings.displays);
     let (registry, status) = (Arc::new(Registry::default()), Arc::new(Status::default()));
     capture::forget_unused_code();
@@ -165,7 +174,8 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Agen
         tokio::spawn(async move { status.keep(path, spool, end).await })
     };
     let tidying = tokio::spawn(tidy(end.clone()));
-    let shared = Shared { spool, registry, status, host: host.name, system: system() };
+    let certificate = settings.data.join(CERTIFICATE);
+    let shared = Shared { spool, registry, status, host: host.name, system: system(), signer, certificate };
     let uplink = Uplink { shared: Arc::new(shared), key, path, identity, join };
     let mut sending = start_uplink(uplink, drain.clone())?;
 
@@ -189,6 +199,12 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Agen
         Err(_) => tracing::error!("a display does not answer: its recording ends at the next start"),
     }
     sent.map_err(|_| AgentError::System(io::Error::other("the uplink failed")))?
+}
+
+/// Signs recordings with the agent's key.
+fn signer(key: &Arc<NodeKey>) -> Signer {
+    let signing = Arc::clone(key);
+    Signer::new(key.public_bytes(), move |statement| signing.sign(statement))
 }
 
 /// Lets go of code that is not used any more: once the first pictures are recorded and sent, and now and then for what came since.

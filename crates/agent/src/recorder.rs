@@ -6,7 +6,7 @@
 use crate::clock::Moment;
 use playhead_format::{
     Chain, Channel, CursorMessage, Flags, FormatError, Fragment, FragmentBuilder, FragmentHead, Hash,
-    MetaMessage,
+    MetaMessage, Signer,
 };
 use playhead_model::{EndReason, Gap, GapCause, RecordingId, RecordingInfo, RecordingSettings};
 use playhead_screen::{EncodeError, Encoder, EncoderConfig, PacketKind, Picture, Rect, Want};
@@ -157,6 +157,9 @@ pub struct Recorder {
     filling: Option<Filling>,
     size: (u32, u32),
     pointer: Pointer,
+    signer: Option<Signer>,
+    /// Media time at which the newest signed fragment ends.
+    signed_us: Option<u64>,
 }
 
 impl Recorder {
@@ -180,7 +183,15 @@ impl Recorder {
             filling: None,
             size: (0, 0),
             pointer: Pointer::default(),
+            signer: None,
+            signed_us: None,
         }
+    }
+
+    /// The same recording, signed: the first and the last fragment of every segment, as far as it is known to be the last, the end,
+    /// and fragments in between as often as the settings say.
+    pub fn signed_by(self, signer: Signer) -> Self {
+        Self { signer: Some(signer), ..self }
     }
 
     /// Goes on with a recording after its newest fragment; `cause` says why there is a gap since then.
@@ -505,7 +516,18 @@ impl Recorder {
             width: self.size.0,
             height: self.size.1,
         };
-        Ok(self.builder.finish(head, LEVEL)?)
+        let since = self.signed_us.map(|signed| head.end_us.saturating_sub(signed));
+        let is_due = flags.last
+            || flags.first_of_segment
+            || since.is_none_or(|since| since >= u64::from(self.settings.signature_seconds) * 1_000_000)
+            || self.is_segment_full(at);
+        Ok(match self.signer.as_ref().filter(|_| is_due) {
+            Some(signer) => {
+                self.signed_us = Some(head.end_us);
+                self.builder.finish_signed(head, LEVEL, signer, at.wall_us)?
+            }
+            None => self.builder.finish(head, LEVEL)?,
+        })
     }
 }
 
@@ -513,7 +535,12 @@ impl Recorder {
 ///
 /// # Errors
 /// A fragment that cannot be made.
-pub(crate) fn end_after(head: &FragmentHead, hash: Hash, reason: EndReason) -> Result<Fragment, FormatError> {
+pub(crate) fn end_after(
+    head: &FragmentHead,
+    hash: Hash,
+    reason: EndReason,
+    signer: &Signer,
+) -> Result<Fragment, FormatError> {
     let wall_us = head.wall_us.saturating_add(head.end_us - head.start_us);
     let mut builder = FragmentBuilder::new();
     let end = MetaMessage::End { at_us: head.end_us, reason };
@@ -528,7 +555,7 @@ pub(crate) fn end_after(head: &FragmentHead, hash: Hash, reason: EndReason) -> R
         wall_us,
         ..*head
     };
-    builder.finish(last, LEVEL)
+    builder.finish_signed(last, LEVEL, signer, wall_us)
 }
 
 #[cfg(test)]

@@ -287,7 +287,13 @@ fn a_restarted_recorder_goes_on_and_one_that_never_began_ends_without_a_word() {
         Recorder::resume(info(1), RecordingSettings::default(), 6, tail, GapCause::AgentRestarted);
     canvas.dot(2);
     second.picture(at(7_000_000), &canvas.picture(), &[], &mut kept).unwrap();
-    let end = end_after(&kept.fragments[2].head, kept.fragments[2].hash, EndReason::AgentLost).unwrap();
+    let end = end_after(
+        &kept.fragments[2].head,
+        kept.fragments[2].hash,
+        EndReason::AgentLost,
+        &crate::testing::signer(),
+    )
+    .unwrap();
     kept.fragments.push(end);
     let decoder = play(&kept.fragments);
     assert!(decoder.pixels() == canvas.pixels());

@@ -11,6 +11,7 @@ use crate::{
     settings::DisplaySettings,
     spool::{Queue, Spool, SpoolError, Started},
 };
+use playhead_format::Signer;
 use playhead_model::{EndReason, GapCause, RecordingId, RecordingInfo, RecordingSettings, WallTime};
 use std::{str::FromStr, sync::Arc};
 
@@ -98,6 +99,8 @@ pub(crate) struct Host {
     pub(crate) boot_id: String,
     /// The agent's public key: by this it knows its own marks.
     pub(crate) agent: String,
+    /// Signs with the agent's key.
+    pub(crate) signer: Signer,
 }
 
 /// Finds or begins the recording of the session on `screen`. What an earlier session on this display left unended is ended.
@@ -118,13 +121,14 @@ pub(crate) fn begin(
         .as_ref()
         .is_some_and(|queue| queue.has_ended() || queue.started().info.display != settings.display);
     let found = queue.filter(|_| !is_over);
-    end_others(spool, &settings.display, found.as_ref().map(|queue| queue.id()));
+    end_others(spool, host, &settings.display, found.as_ref().map(|queue| queue.id()));
     let wanted = registry.settings();
     let seed = seed()?;
     let mut cause = GapCause::AgentRestarted;
     if let Some(queue) = found {
         match go_on(&queue, wanted.clone(), seed) {
             Ok(recorder) => {
+                let recorder = recorder.signed_by(host.signer.clone());
                 tracing::info!(recording = %queue.id(), display = settings.display, "going on with the session's recording");
                 return Ok(Session { recorder, queue });
             }
@@ -173,7 +177,7 @@ pub(crate) fn begin(
     if lost.is_none() {
         tracing::info!(recording = %id, display = settings.display, user, "recording begins");
     }
-    Ok(Session { recorder: Recorder::new(info, wanted, seed), queue })
+    Ok(Session { recorder: Recorder::new(info, wanted, seed).signed_by(host.signer.clone()), queue })
 }
 
 /// Goes on where the queue of an earlier run ends.
@@ -213,10 +217,10 @@ pub(crate) fn unmark(screen: &Screen) {
 }
 
 /// Ends every unended recording of a display but one: their sessions are over, and nobody saw their end.
-pub(crate) fn end_others(spool: &Spool, display: &str, but: Option<RecordingId>) {
+pub(crate) fn end_others(spool: &Spool, host: &Host, display: &str, but: Option<RecordingId>) {
     for queue in spool.all() {
         if queue.started().info.display == display && Some(queue.id()) != but {
-            end_unseen(spool, &queue);
+            end_unseen(spool, host, &queue);
         }
     }
 }
@@ -228,18 +232,18 @@ pub(crate) fn end_orphans(spool: &Spool, host: &Host, displays: &[DisplaySetting
         let started = queue.started();
         let known = displays.iter().any(|display| display.display == started.info.display);
         if started.boot_id != host.boot_id || !known {
-            end_unseen(spool, &queue);
+            end_unseen(spool, host, &queue);
         }
     }
 }
 
-fn end_unseen(spool: &Spool, queue: &Queue) {
+fn end_unseen(spool: &Spool, host: &Host, queue: &Queue) {
     if queue.has_ended() {
         return;
     }
     let ended = (|| -> Result<(), SpoolError> {
         let Some((head, hash)) = queue.tail()? else { return spool.remove(queue.id()) };
-        spool.append(queue, &end_after(&head, hash, EndReason::AgentLost)?)
+        spool.append(queue, &end_after(&head, hash, EndReason::AgentLost, &host.signer)?)
     })();
     match ended {
         Ok(()) => tracing::info!(recording = %queue.id(), "an earlier session's recording has ended"),

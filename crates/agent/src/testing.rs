@@ -4,7 +4,7 @@ use crate::{
     clock::Moment,
     recorder::{RecordError, Recorder, Sink},
 };
-use playhead_format::Fragment;
+use playhead_format::{Fragment, Hash, Signer};
 use playhead_model::{RecordingId, RecordingInfo, RecordingSettings, WallTime};
 use playhead_screen::{Picture, Rect};
 
@@ -134,4 +134,13 @@ pub(crate) fn fragments_of(mut recorder: Recorder, from_us: u64, segments: u64, 
 /// A segment a minute.
 pub(crate) fn rolling() -> RecordingSettings {
     RecordingSettings { rollover_seconds: 60, key_frame_seconds: 600, ..Default::default() }
+}
+
+/// Signs with a key that is the same each time. No test of this crate checks more than that a signature is over the right bytes.
+pub(crate) fn signer() -> Signer {
+    Signer::new([7; 32], |statement| {
+        let mut signature = [0; 64];
+        signature[..32].copy_from_slice(Hash::of(statement).as_bytes());
+        signature
+    })
 }

@@ -84,8 +84,10 @@ bytes!(Signature, 64);
 #[derive(Clone)]
 pub struct Signer {
     key: PublicKey,
-    sign: Arc<dyn Fn(&[u8]) -> [u8; 64] + Send + Sync>,
+    sign: Sign,
 }
+
+type Sign = Arc<dyn Fn(&[u8]) -> [u8; 64] + Send + Sync>;
 
 impl Signer {
     /// Signs by `sign`, whose signatures the public key `key` verifies.

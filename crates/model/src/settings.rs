@@ -18,6 +18,8 @@ pub struct RecordingSettings {
     pub watched_fragment_ms: u32,
     /// Most pictures a second: 1 to 30, default 10.
     pub frame_rate: u32,
+    /// The agent signs a fragment at least every so many seconds of the recording: 1 to 600, default 10.
+    pub signature_seconds: u32,
 }
 
 /// A setting outside its bounds.
@@ -39,6 +41,7 @@ impl Default for RecordingSettings {
             fragment_ms: 1_000,
             watched_fragment_ms: 200,
             frame_rate: 10,
+            signature_seconds: 10,
         }
     }
 }
@@ -56,6 +59,7 @@ impl RecordingSettings {
             ("fragment_ms", self.fragment_ms.into(), 100, 2_000),
             ("watched_fragment_ms", self.watched_fragment_ms.into(), 50, 2_000),
             ("frame_rate", self.frame_rate.into(), 1, 30),
+            ("signature_seconds", self.signature_seconds.into(), 1, 600),
         ] {
             if !(least..=most).contains(&actual) {
                 return Err(SettingsError { name, least, most, actual });

@@ -39,6 +39,21 @@ impl NodeKey {
         URL_SAFE_NO_PAD.encode(self.0.verifying_key().as_bytes())
     }
 
+    /// The public half.
+    pub fn public_bytes(&self) -> [u8; 32] {
+        self.0.verifying_key().to_bytes()
+    }
+
+    /// Makes a new key and writes it to a file in place of the one that is there.
+    ///
+    /// # Errors
+    /// The system gives no random bytes; the file cannot be written.
+    pub fn replace(path: &Path) -> Result<Self, NetError> {
+        let key = Self::generate()?;
+        file::write_private(path, URL_SAFE_NO_PAD.encode(key.0.to_bytes()).as_bytes())?;
+        Ok(key)
+    }
+
     /// Signs.
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
         self.0.sign(message).to_bytes()

@@ -12,7 +12,7 @@ mod http_metrics;
 mod key;
 mod listen;
 
-pub use authority::{Authority, server_config};
+pub use authority::{Authority, SigningCertificate, server_config};
 pub use challenge::Challenges;
 pub use dial::{Connection, DialError, Endpoint, Upgraded};
 pub use file::write_private;

@@ -357,9 +357,7 @@ impl<'a> Judge<'a> {
         let agents = read(&seal.sealer.agent_certificates);
         let authorities = read(&seal.sealer.authorities);
         let site = read(&seal.sealer.certificates);
-        for (known, new) in
-            [(&mut self.agent_certificates, agents), (&mut self.authorities, authorities)]
-        {
+        for (known, new) in [(&mut self.agent_certificates, agents), (&mut self.authorities, authorities)] {
             for certificate in new {
                 if known.len() < MOST_CERTIFICATES && !known.contains(&certificate) {
                     known.push(certificate);
@@ -388,8 +386,10 @@ impl<'a> Judge<'a> {
                     );
                     self.problem(ProofKind::WrongSignature, &piece.file, seq, text);
                 } else if let Some(first) = right.first().filter(|first| first.key != signature.key) {
-                    let text =
-                        format!("expected a signature of key {}, got one of key {}", first.key, signature.key);
+                    let text = format!(
+                        "expected a signature of key {}, got one of key {}",
+                        first.key, signature.key
+                    );
                     self.problem(ProofKind::OtherKey, &piece.file, seq, text);
                 } else {
                     covered = Some(Covered { seq: part.seq, end_us: part.end_us, is_end: part.is_last });
@@ -433,7 +433,8 @@ impl<'a> Judge<'a> {
         }
         let last = pieces.iter().flat_map(|piece| &piece.fragments).max_by_key(|part| part.seq);
         if last.is_some_and(|last| last.is_last) {
-            let text = "the recording's last fragment is not signed, others are: the signature was taken away";
+            let text =
+                "the recording's last fragment is not signed, others are: the signature was taken away";
             self.problem(ProofKind::MissingSignature, &piece.file, last.map(|last| last.seq), text);
             return;
         }
@@ -511,8 +512,8 @@ impl<'a> Judge<'a> {
         let trust = self.trust();
         let authorities = self.authorities.clone();
         // Who trusts single agents alone has said nothing about sites.
-        let names_sites = trust.authorities().next().is_some()
-            || trust.pinned().any(|pinned| pinned.role == Role::Site);
+        let names_sites =
+            trust.authorities().next().is_some() || trust.pinned().any(|pinned| pinned.role == Role::Site);
         let mut reports: BTreeMap<PublicKey, SignerReport> = BTreeMap::new();
         for Sealed { file, seal, certificates } in sealed {
             let key = seal.sealer.key;
@@ -558,14 +559,18 @@ impl<'a> Judge<'a> {
         if sealed.is_empty() {
             self.not_proved.push("by which site and when it was stored: it is not sealed".into());
         } else {
-            self.not_proved.push("when it was recorded and stored, but by the clocks of host and site".into());
+            self.not_proved
+                .push("when it was recorded and stored, but by the clocks of host and site".into());
         }
         if self.trust.is_none() && (is_signed || !sealed.is_empty()) {
             self.not_proved.push(
-                "that the signers are who they say: it was not checked against an authority that you trust".into(),
+                "that the signers are who they say: it was not checked against an authority that you trust"
+                    .into(),
             );
         }
-        if self.trust.is_some_and(|trust| !trust.pinned().any(|pinned| pinned.role == Role::Agent)) && is_signed {
+        if self.trust.is_some_and(|trust| !trust.pinned().any(|pinned| pinned.role == Role::Agent))
+            && is_signed
+        {
             self.not_proved.push(
                 "that nobody who holds the authority's key issued a false certificate: give the agent's own certificate to rule that out".into(),
             );

@@ -81,8 +81,8 @@ impl Trust {
     }
 
     fn revocations(&mut self, der: &[u8]) -> Result<(), TrustError> {
-        let (_, list) = CertificateRevocationList::from_der(der)
-            .map_err(|error| CertificateError(error.to_string()))?;
+        let (_, list) =
+            CertificateRevocationList::from_der(der).map_err(|error| CertificateError(error.to_string()))?;
         let is_of = |anchor: &&Certificate| {
             X509Certificate::from_der(&anchor.der).is_ok_and(|(_, anchor)| {
                 anchor.subject().as_raw() == list.issuer().as_raw()
@@ -129,9 +129,8 @@ impl Trust {
         if pins().next().is_some() && !is_pinned && (role == Role::Agent || self.anchors.is_empty()) {
             return Err("it is none of the keys that are trusted".into());
         }
-        let fits = |certificate: &&Certificate| {
-            certificate.info.key == Some(key) && certificate.info.role == role
-        };
+        let fits =
+            |certificate: &&Certificate| certificate.info.key == Some(key) && certificate.info.role == role;
         let mut why = String::from("there is no certificate for it");
         for certificate in given.iter().chain(pins()).filter(fits) {
             let times = [(Some(at), false), (kept_at, true)];
@@ -141,7 +140,10 @@ impl Trust {
                     why = format!("its certificate is valid from {not_before} to {not_after}, not at {at}");
                     continue;
                 }
-                if let Some(revoked) = self.revocation(certificate).filter(|revoked| time >= *revoked || kept_at >= Some(*revoked)) {
+                if let Some(revoked) = self
+                    .revocation(certificate)
+                    .filter(|revoked| time >= *revoked || kept_at >= Some(*revoked))
+                {
                     why = format!("its certificate was revoked at {revoked}");
                     continue;
                 }

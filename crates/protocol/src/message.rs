@@ -176,6 +176,9 @@ pub struct Welcome {
     /// After how many seconds without a word each side gives the other up.
     #[prost(uint32, tag = "3")]
     pub silence_seconds: u32,
+    /// The newest certificate of the agent's key, PEM, with those of who issued it; empty when there is none.
+    #[prost(string, tag = "4")]
+    pub certificate: String,
 }
 
 /// Where an opened recording stands with the server, and how the site wants it recorded.

@@ -2,6 +2,7 @@
 
 use crate::{
     Settings,
+    certificates::Certificates,
     journal::Journal,
     metrics::Metrics,
     playback::IndexCache,
@@ -36,6 +37,8 @@ pub(crate) struct Core {
     pub(crate) indexes: IndexCache,
     pub(crate) space: Arc<Space>,
     pub(crate) challenges: Challenges,
+    /// Issues certificates and seals segments.
+    pub(crate) certificates: Certificates,
     /// Address that agents are told.
     pub(crate) agents_url: String,
     /// The certificate authority that agents trust, DER.

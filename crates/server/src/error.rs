@@ -44,6 +44,14 @@ pub enum ServerError {
     /// A join token of another kind.
     #[error("this token lets an agent join a server; make one of kind 'server' at the console")]
     TokenKind,
+    /// A certificate that cannot be used.
+    #[error("cannot use a certificate: {0}")]
+    Certificate(#[from] playhead_proof::CertificateError),
+    /// An agent that nobody knows.
+    #[error(
+        "expected a session host's name or an agent's id that has a certificate, got '{0}'; see 'playhead certificate show'"
+    )]
+    NoSuchAgent(String),
     /// The journal.
     #[error(transparent)]
     Journal(#[from] JournalError),

@@ -1,6 +1,7 @@
 //! The recording server: takes recordings in from agents, keeps them, and gives them out again.
 //!
 //! * `intake`: agents' connections and enrolment;
+//! * `certificates`: who signs here, and the seals of segments;
 //! * `journal`: where fragments become durable;
 //! * `storage`: where whole segments go;
 //! * `recordings`: what is known of recordings that are live or not stored yet;
@@ -9,6 +10,7 @@
 //! * `tunnel`: the connection that this server keeps to its console.
 
 mod api;
+mod certificates;
 mod clock;
 mod core;
 mod error;
@@ -26,6 +28,7 @@ mod storage;
 mod token;
 mod tunnel;
 
+pub use certificates::{CertificateAdmin, CertificateReport, IssuedCertificate};
 pub use error::ServerError;
 pub use journal::JournalError;
 pub use metrics::Monitor;

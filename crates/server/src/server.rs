@@ -1,7 +1,9 @@
 //! Starting and stopping a recording server.
 
 use crate::{
-    ServerError, Settings, api, clock,
+    ServerError, Settings, api,
+    certificates::Certificates,
+    clock,
     core::{Core, Shared},
     intake,
     journal::{self, Journal, JournalSettings},
@@ -111,9 +113,12 @@ impl Server {
             stop: stop.clone(),
             wanted: Notify::new(),
         };
+        let certificates = Certificates::new(&data, store.clone(), authority, server, site.name.clone());
+        certificates.for_site(now).await?;
         let core = Arc::new(Core {
             agents_url,
-            authority: authority.der().to_vec(),
+            authority: certificates.authority().to_vec(),
+            certificates,
             indexes: IndexCache::new(settings.index_cache_bytes),
             settings,
             site,

@@ -307,7 +307,12 @@ fn the_newest_stays_when_there_is_but_one_segment() {
     let over = spool.create(started(2)).unwrap();
     let other = fragments(&info(2), 1, 1);
     spool.append(&over, &other[0]).unwrap();
-    let end = crate::recorder::end_after(&other[0].head, other[0].hash, playhead_model::EndReason::AgentLost);
+    let end = crate::recorder::end_after(
+        &other[0].head,
+        other[0].hash,
+        playhead_model::EndReason::AgentLost,
+        &crate::testing::signer(),
+    );
     spool.append(&over, &end.unwrap()).unwrap();
     let queue = spool.create(started(1)).unwrap();
     for fragment in &made[..3] {

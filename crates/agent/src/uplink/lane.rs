@@ -3,7 +3,7 @@
 use super::renumber::{Position, renumber};
 use crate::spool::{Queue, SpoolError};
 use bytes::Bytes;
-use playhead_format::{FormatError, Hash, genesis, open_fragment};
+use playhead_format::{FormatError, Hash, Signer, genesis, open_fragment};
 use playhead_model::RecordingId;
 use playhead_protocol::{
     message::Opened,
@@ -194,7 +194,7 @@ impl Request {
     ///
     /// # Errors
     /// The queue let go of it meanwhile, or its disk fails.
-    pub(super) fn read(self) -> Result<Ready, LaneError> {
+    pub(super) fn read(self, signer: &Signer) -> Result<Ready, LaneError> {
         let Self { queue, number, before } = self;
         let gone = SpoolError::NotThere { recording: queue.id(), seq: number };
         let seq = queue.seq_of(number).ok_or(gone)?;
@@ -214,7 +214,7 @@ impl Request {
         };
         let anchor = queue.number(open_fragment(&record)?.head().anchor_seq);
         let cause = hole.map(|hole| hole.cause);
-        let sent = renumber(&record, &position, anchor, cause, &queue.started().info)?;
+        let sent = renumber(&record, &position, anchor, cause, &queue.started().info, signer)?;
         let before = Before::Position(Position::after(&sent.head, sent.hash));
         Ok(Ready { recording: queue.id(), number, record: sent.bytes.into(), before })
     }

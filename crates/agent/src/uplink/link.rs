@@ -236,14 +236,17 @@ impl Link<'_> {
         self.frames.send(frame.freeze()).await.map_err(|_| LinkError::Closed)?;
         let answer =
             timeout(GREETING, self.reader.next()).await.map_err(|_| LinkError::Silent(GREETING))??;
-        let Some(Kind::Welcome(Welcome { protocol, version, silence_seconds })) = answer.kind else {
+        let Some(Kind::Welcome(welcome)) = answer.kind else {
             return Err(LinkError::NoWelcome);
         };
+        let Welcome { protocol, version, silence_seconds, certificate } = welcome;
         if protocol != VERSION {
             return Err(LinkError::Version(protocol));
         }
         self.silence = Duration::from_secs(silence_seconds.clamp(15, 600).into());
         self.heard_at = Instant::now();
+        let shared = Arc::clone(self.shared);
+        tokio::task::spawn_blocking(move || shared.certified(&certificate)).await?;
         tracing::info!(server_version = version, "connected to the server");
         Ok(())
     }
@@ -331,7 +334,8 @@ impl Link<'_> {
             let Some(request) = request else { return Ok(()) };
             let id = request.recording();
             self.turn = Some(id);
-            match tokio::task::spawn_blocking(move || request.read()).await? {
+            let signer = self.shared.signer.clone();
+            match tokio::task::spawn_blocking(move || request.read(&signer)).await? {
                 Ok(ready) => {
                     if let Some(lane) = self.lanes.get_mut(&id) {
                         lane.advance(&ready);

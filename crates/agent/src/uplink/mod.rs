@@ -13,6 +13,7 @@ use crate::{
     spool::Spool,
     status::Status,
 };
+use playhead_format::Signer;
 use playhead_net::{DialError, NodeKey, Upgraded};
 use playhead_protocol::{AGENT_CONNECT_PATH, AGENT_UPGRADE, join::JoinToken};
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -32,9 +33,25 @@ pub(crate) struct Shared {
     pub(crate) host: String,
     /// Its operating system, for people.
     pub(crate) system: String,
+    /// Signs with the agent's key.
+    pub(crate) signer: Signer,
+    /// Where the agent's certificate is kept.
+    pub(crate) certificate: PathBuf,
 }
 
 impl Shared {
+    /// Keeps the certificate that the site has issued, so that it can be given to those who verify recordings.
+    fn certified(&self, certificate: &str) {
+        let known = std::fs::read_to_string(&self.certificate).is_ok_and(|known| known == certificate);
+        if certificate.is_empty() || known {
+            return;
+        }
+        match playhead_net::write_private(&self.certificate, certificate.as_bytes()) {
+            Ok(()) => tracing::info!(path = %self.certificate.display(), "the site has issued a certificate"),
+            Err(error) => tracing::warn!(%error, "cannot keep the certificate that the site has issued"),
+        }
+    }
+
     fn connected(&self) {
         self.status.server(|server| (server.connected, server.error) = (true, None));
     }
@@ -47,7 +64,7 @@ impl Shared {
 /// Who the agent is and how it joins.
 pub(crate) struct Uplink {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) key: NodeKey,
+    pub(crate) key: Arc<NodeKey>,
     /// Where the identity is kept.
     pub(crate) path: PathBuf,
     pub(crate) identity: Option<Identity>,

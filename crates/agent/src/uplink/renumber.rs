@@ -4,7 +4,8 @@
 //! is missing. It costs opening and packing the fragment once more, and happens only after the queue had to let go of some.
 
 use playhead_format::{
-    Channel, Flags, FormatError, Fragment, FragmentBuilder, FragmentHead, Hash, MetaMessage, open_fragment,
+    Channel, Flags, FormatError, Fragment, FragmentBuilder, FragmentHead, Hash, MetaMessage, Signer,
+    open_fragment,
 };
 use playhead_model::{Gap, GapCause, RecordingInfo};
 
@@ -38,7 +39,7 @@ impl Position {
 
 /// Makes the fragment that goes to `position` out of a recorded one. `anchor` is the number under which its anchor was sent,
 /// should the position not tell; `hole` says why something is missing right before it. A repeated anchor becomes one of its own: what
-/// it repeats may be missing.
+/// it repeats may be missing. What was signed is signed again, as it is sent, and so is what begins a segment.
 ///
 /// # Errors
 /// What was recorded is no fragment.
@@ -48,6 +49,7 @@ pub(super) fn renumber(
     anchor: u64,
     hole: Option<GapCause>,
     info: &RecordingInfo,
+    signer: &Signer,
 ) -> Result<Fragment, FormatError> {
     let open = open_fragment(record)?;
     let old = *open.head();
@@ -87,19 +89,25 @@ pub(super) fn renumber(
             && match MetaMessage::parse(message.data) {
                 MetaMessage::Recording { .. } => begins,
                 MetaMessage::Gap { .. } => hole.is_some(),
+                MetaMessage::Signature { .. } => true,
                 _ => false,
             };
         if let Some(channel) = Channel::from_id(message.channel).filter(|_| !is_replaced) {
             builder.push(channel, message.log_time_us, message.publish_time_us, message.data)?;
         }
     }
-    builder.finish(head, 1)
+    // The new signature has the time of the old one: sent twice, the fragment is the same.
+    let signed_at = open.signature()?.map(|signature| signature.wall_us);
+    match signed_at.or(begins.then_some(old.wall_us)) {
+        Some(wall_us) => builder.finish_signed(head, 1, signer, wall_us),
+        None => builder.finish(head, 1),
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::{fragments, info};
+    use crate::testing::{fragments, info, signer};
     use playhead_format::Chain;
 
     #[test]
@@ -113,7 +121,7 @@ mod tests {
         for (at, fragment) in recorded[3..].iter().enumerate() {
             let hole = (at == 0).then_some(GapCause::QueueFull);
             let anchor = fragment.head.anchor_seq - 2;
-            let sent = renumber(&fragment.bytes, &position, anchor, hole, &info).unwrap();
+            let sent = renumber(&fragment.bytes, &position, anchor, hole, &info, &signer()).unwrap();
             let open = open_fragment(&sent.bytes).unwrap();
             chain.accept(&open).unwrap();
             assert_eq!(open.head().flags.gap_before, at == 0);
@@ -125,7 +133,10 @@ mod tests {
                 };
                 assert_eq!((from_us, to_us), (recorded[0].head.end_us, fragment.head.start_us));
                 assert_eq!(cause, GapCause::QueueFull);
-                assert_eq!(metas.len(), 2);
+                assert_eq!(metas.len(), 3);
+                let signature = open.signature().unwrap().unwrap();
+                assert!(signature.covers_all);
+                assert_eq!(signature.signature, signer().sign(&signature.statement));
             }
             position = Position::after(&sent.head, sent.hash);
         }
@@ -138,7 +149,8 @@ mod tests {
         let recorded = fragments(&info, 2, 2);
         let start = Chain::new(info.id);
         let position = Position { next: 0, hash: start.head(), segment: None, end_us: 0, anchor: None };
-        let sent = renumber(&recorded[2].bytes, &position, 0, Some(GapCause::QueueFull), &info).unwrap();
+        let sent =
+            renumber(&recorded[2].bytes, &position, 0, Some(GapCause::QueueFull), &info, &signer()).unwrap();
         assert_eq!((sent.head.seq, sent.head.segment), (0, 0));
         let mut chain = start;
         chain.accept(&open_fragment(&sent.bytes).unwrap()).unwrap();

@@ -135,7 +135,15 @@ fn answers(site: &Site, intake: &mut Intake, event: Event, taken: &mut u32) -> V
     let bytes = |id: RecordingId| Bytes::copy_from_slice(id.as_bytes());
     match event {
         Event::Greeted(_) => {
-            vec![Welcome { protocol: VERSION, version: "0".into(), silence_seconds: 30 }.into()]
+            vec![
+                Welcome {
+                    protocol: VERSION,
+                    version: "0".into(),
+                    silence_seconds: 30,
+                    certificate: "certified".into(),
+                }
+                .into(),
+            ]
         }
         Event::Open(info) => {
             let finished = std::mem::take(&mut told.finished);
@@ -245,10 +253,12 @@ impl Stage {
             status: Arc::default(),
             host: "pc1".into(),
             system: "Linux".into(),
+            signer: crate::testing::signer(),
+            certificate: self.folder.path().join("certificate.pem"),
         };
         Uplink {
             shared: Arc::new(shared),
-            key: NodeKey::load_or_create(&self.folder.path().join("key")).unwrap(),
+            key: Arc::new(NodeKey::load_or_create(&self.folder.path().join("key")).unwrap()),
             identity: Identity::load(&path).unwrap(),
             path,
             join: Some(self.token.clone()),
@@ -267,7 +277,13 @@ impl Stage {
 
     fn end(&self, queue: &crate::spool::Queue) {
         let (head, hash) = queue.tail().unwrap().unwrap();
-        let end = crate::recorder::end_after(&head, hash, playhead_model::EndReason::AgentStopped).unwrap();
+        let end = crate::recorder::end_after(
+            &head,
+            hash,
+            playhead_model::EndReason::AgentStopped,
+            &crate::testing::signer(),
+        )
+        .unwrap();
         self.spool.append(queue, &end).unwrap();
     }
 }

@@ -1,12 +1,14 @@
 //! What a recording site keeps: its identity and settings, its agents and join tokens, its recordings and their segments.
 
 mod agents;
+mod certificates;
 mod list;
 mod recordings;
 mod segments;
 mod storage;
 
 pub use agents::{Agent, Enrolment, HostRow, JoinToken, NewAgent, NewToken};
+pub use certificates::CertificateRow;
 pub use list::{Filter, Page, Sort, SortKey};
 pub use recordings::{Opening, Progress, RecordingRow};
 pub use segments::SegmentRow;
@@ -16,8 +18,10 @@ use crate::{Area, Database, DbError, RowExt as _, WriteTx};
 use playhead_model::{RecordingSettings, SiteId, WallTime};
 
 /// The site's tables.
-pub const AREA: Area =
-    Area { name: "site", migrations: &[include_str!("0001.sql"), include_str!("0002.sql")] };
+pub const AREA: Area = Area {
+    name: "site",
+    migrations: &[include_str!("0001.sql"), include_str!("0002.sql"), include_str!("0003.sql")],
+};
 
 /// The site's metadata. Cheap to clone.
 #[derive(Debug, Clone)]

@@ -7,6 +7,7 @@ use crate::{
     recordings::{Live, Outgoing, Session, id_bytes, lock, refused},
     start::declared,
 };
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::{Bytes, BytesMut};
 use playhead_db::{
     DbError,
@@ -236,8 +237,19 @@ impl Connection {
             tracing::warn!(agent = %self.agent.id, %error, "cannot write down what an agent says of itself");
         }
         // Whole seconds, and never 0.
+        let certificate = self.core.certificates.for_agent(&self.agent, clock::now()).await;
+        let certificate = certificate.unwrap_or_else(|error| {
+            // The next connection gets one; what the agent signs counts by then.
+            tracing::error!(agent = %self.agent.id, %error, "cannot issue a certificate to an agent");
+            String::new()
+        });
         let silence_seconds = u32::try_from(self.core.settings.silence.as_secs()).unwrap_or(u32::MAX).max(1);
-        self.outgoing.send(Welcome { protocol: PROTOCOL, version: VERSION.into(), silence_seconds });
+        self.outgoing.send(Welcome {
+            protocol: PROTOCOL,
+            version: VERSION.into(),
+            silence_seconds,
+            certificate,
+        });
         Ok(())
     }
 
@@ -382,6 +394,10 @@ impl Connection {
             return Ok(());
         }
         self.core.metrics.uncompressed_bytes.inc_by(opened.records().len() as u64);
+        if let Err(text) = signed(&opened, &self.agent.public_key) {
+            self.malformed(recording, text);
+            return Ok(());
+        }
         let (gaps, end) = declared(&opened);
         let append = Append {
             live: Arc::clone(live),
@@ -416,6 +432,27 @@ impl Connection {
 fn way(step: &'static str, recording: RecordingId, seq: u64, began: Instant) {
     let took_us = || u64::try_from(began.elapsed().as_micros()).unwrap_or(u64::MAX);
     tracing::trace!(target: "playhead::way", step, %recording, seq, took_us = took_us());
+}
+
+/// Checks the signature of a fragment that has one.
+///
+/// # Errors
+/// What is wrong with it.
+fn signed(fragment: &OpenFragment, public_key: &str) -> Result<(), &'static str> {
+    let Some(signature) = fragment.signature().map_err(|_| "its messages cannot be read")? else {
+        return Ok(());
+    };
+    if !signature.covers_all {
+        return Err("its signature does not cover all of it");
+    }
+    // Of another key it does not fit either.
+    if playhead_net::verify(public_key, &signature.statement, signature.signature.as_bytes())
+        && URL_SAFE_NO_PAD.encode(signature.key.as_bytes()) == public_key
+    {
+        Ok(())
+    } else {
+        Err("its signature does not fit the agent's key")
+    }
 }
 
 /// Checks and opens a fragment. A few kilobytes may decompress to 64 MiB, so a large one gets a thread of its own, and only some are

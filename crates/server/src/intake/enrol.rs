@@ -7,6 +7,7 @@ use axum::{
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use playhead_db::site::{Enrolment, NewAgent};
+use playhead_model::AgentId;
 use playhead_net::PeerAddr;
 use playhead_protocol::join::{Enrol, Enrolled};
 use uuid::Uuid;
@@ -41,6 +42,7 @@ pub(super) async fn enrol(
     let refusal = match outcome {
         Enrolment::Enrolled(id) => {
             core.limiter.succeeded(peer.ip());
+            certify(&core, id).await;
             tracing::info!(agent = %id, host = agent.host, %peer, "agent enrolled");
             return Ok(Json(Enrolled { agent: id, site: core.site.id }));
         }
@@ -53,6 +55,19 @@ pub(super) async fn enrol(
     core.limiter.failed(peer.ip(), now);
     tracing::warn!(host = agent.host, %peer, reason = refusal, "enrolment refused");
     Err(Problem::unauthorized(refusal))
+}
+
+/// Issues the agent's first certificate. Should that fail, the agent gets one when it connects.
+async fn certify(core: &Shared, id: AgentId) {
+    let issued = async {
+        match core.store.agent(id).await? {
+            Some(agent) => core.certificates.for_agent(&agent, clock::now()).await.map(|_| ()),
+            None => Ok(()),
+        }
+    };
+    if let Err(error) = issued.await {
+        tracing::error!(agent = %id, %error, "cannot issue a certificate to an agent");
+    }
 }
 
 /// What is kept of a join token's secret.

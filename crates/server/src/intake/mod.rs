@@ -96,6 +96,11 @@ async fn authenticate(core: &Shared, headers: &HeaderMap) -> Result<Agent, Probl
     let proof: Proof = text.parse().map_err(|_| refuse())?;
     let id = proof.id.parse().map_err(|_| refuse())?;
     let agent = core.store.agent(id).await?.ok_or_else(refuse)?;
+    if core.certificates.is_revoked(&agent).await? {
+        return Err(Problem::unauthorized(
+            "the certificate of this agent was revoked: take its key away and enrol it with a new join token",
+        ));
+    }
     if core.challenges.check(&proof, PURPOSE, &agent.public_key, core.seconds()) {
         Ok(agent)
     } else {

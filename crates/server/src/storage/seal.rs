@@ -9,6 +9,8 @@ use super::{
     path_of,
 };
 use crate::{
+    ServerError,
+    certificates::Stamp,
     clock,
     core::Shared,
     progress,
@@ -45,6 +47,8 @@ enum SealError {
     Nowhere { again_in: Option<Duration> },
     #[error("{0}")]
     Db(#[from] DbError),
+    #[error("cannot sign: {0}")]
+    Sign(#[from] ServerError),
     #[error("cannot read the journal: {0}")]
     Journal(io::Error),
     #[error("a fragment in the server's journal is damaged: {0}")]
@@ -162,6 +166,7 @@ fn again_later(core: &Shared, id: RecordingId, wait: Duration) {
 async fn segment(core: &Shared, live: &Arc<Live>, unsealed: Unsealed) -> Result<SegmentRow, SealError> {
     let path = path_of(&live.info, unsealed.number);
     let previous = core.store.last_segment(live.id()).await?.map(|segment| segment.location);
+    let stamp = core.certificates.stamp(live.id(), unsealed.number, clock::now()).await?;
     let mut failed = Vec::new();
     let mut last = None;
     let (location, kept) = loop {
@@ -170,9 +175,10 @@ async fn segment(core: &Shared, live: &Arc<Live>, unsealed: Unsealed) -> Result<
             return Err(last.map_or(SealError::Nowhere { again_in }, SealError::Storage));
         };
         let Unsealed { run, closing, .. } = &unsealed;
+        let stamp = &stamp;
         let made = keep(&location, &core.store, &path, |sender| {
-            let (run, closing) = (run.clone(), *closing);
-            tokio::task::spawn_blocking(move || build(&run, closing, &sender))
+            let (run, closing, stamp) = (run.clone(), *closing, stamp.clone());
+            tokio::task::spawn_blocking(move || build(&run, closing, stamp, &sender))
         });
         match made.await {
             Ok(kept) => break (location, kept),
@@ -220,7 +226,12 @@ fn row_of(recording: RecordingId, location: &str, kept: Kept<SegmentIndex>) -> S
 }
 
 /// Makes the segment's file out of the journal and sends it off piece by piece.
-fn build(run: &Run, closing: Closing, pieces: &mpsc::Sender<Bytes>) -> Result<SegmentIndex, SealError> {
+fn build(
+    run: &Run,
+    closing: Closing,
+    stamp: Stamp,
+    pieces: &mpsc::Sender<Bytes>,
+) -> Result<SegmentIndex, SealError> {
     let out = Pipe::default();
     let mut writer = SegmentWriter::new(out.clone()).map_err(SealError::Damaged)?;
     for (file, entry) in run {
@@ -229,11 +240,8 @@ fn build(run: &Run, closing: Closing, pieces: &mpsc::Sender<Bytes>) -> Result<Se
         writer.append_open(&record, &fragment).map_err(SealError::Damaged)?;
         out.pass(pieces)?;
     }
-    let index = match closing {
-        Closing::Regular => writer.finish(),
-        Closing::Lost => writer.finish_lost(),
-    }
-    .map_err(SealError::Damaged)?;
+    let lost = closing == Closing::Lost;
+    let index = writer.finish_with(lost, |index| stamp.seal(index)).map_err(SealError::Damaged)?;
     out.pass(pieces)?;
     Ok(index)
 }
