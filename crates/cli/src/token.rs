@@ -31,7 +31,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=43_200))]
     valid_minutes: u32,
     /// How often it can be used
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=100_000))]
     uses: u32,
     /// For scripts: print one JSON object
     #[arg(long)]

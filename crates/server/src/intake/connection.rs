@@ -230,9 +230,12 @@ impl Connection {
     async fn greet(&mut self, hello: Hello) -> Result<(), ConnectionError> {
         let Hello { host, version, system, .. } = hello;
         self.greeted = true;
-        let written =
-            self.core.store.agent_greeted(self.agent.id, &host, &version, &system, clock::now()).await;
-        if let Err(error) = written {
+        // That it is here is written down for all agents together.
+        let news = (&host, &version, &system) != (&self.agent.host, &self.agent.version, &self.agent.system);
+        if news
+            && let Err(error) =
+                self.core.store.agent_greeted(self.agent.id, &host, &version, &system, clock::now()).await
+        {
             // Only for the list of session hosts; recordings can come all the same.
             tracing::warn!(agent = %self.agent.id, %error, "cannot write down what an agent says of itself");
         }

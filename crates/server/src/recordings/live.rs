@@ -182,6 +182,11 @@ impl Live {
         (state.width, state.height) = (head.width, head.height);
         state.events += u64::from(head.events);
         state.new_gaps.extend(gaps);
+        if state.held.len() == state.held.capacity() {
+            // A quiet hour is a thousand fragments, and there are thousands of recordings: not twice what is needed for each.
+            let more = (state.held.len() / 8).max(16);
+            state.held.reserve_exact(more);
+        }
         state.held.push_back(slot);
         state.end = state.end.or(end);
         state.heard_at = now.unwrap_or(state.heard_at);
@@ -284,6 +289,8 @@ impl Live {
                 state.held_bytes = state.held_bytes.saturating_sub(u64::from(slot.entry.length));
             }
         }
+        let left = state.held.len() + 16;
+        state.held.shrink_to(left);
         state.sealed_bytes += segment.bytes;
         state.dirty = true;
         state.end.is_some() && state.held.is_empty()

@@ -77,7 +77,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "SECONDS")]
     ramp: Option<u64>,
     /// Different sequences of activity that are shared among the sessions
-    #[arg(long, default_value_t = 4, value_parser = clap::value_parser!(u32).range(1..=64))]
+    #[arg(long, default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=64))]
     scripts: u32,
     /// Folder with traces by `bench corpus`: real pictures in place of drawn ones
     #[arg(long, value_name = "FOLDER")]
