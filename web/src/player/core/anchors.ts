@@ -1,7 +1,7 @@
 import type { FragmentRecord } from "./records";
 
 /** The most that is kept, bytes. */
-const MOST_BYTES = 24 * 1024 * 1024;
+const MOST_BYTES = 16 * 1024 * 1024;
 
 export interface Anchor {
   /** The fragment that had it first: later ones may repeat it. */

@@ -2,10 +2,10 @@ import type { PlayerController } from "./controller";
 
 /** Pixels of the page. */
 export const THUMB_WIDTH = 208;
-/** The recording is cut into this many stretches; each keeps the picture seen in it last. Some 16 MB together. */
-const STRETCHES = 160;
+/** The recording is cut into this many stretches; each keeps the picture seen in it first. Some 10 MB together. */
+const STRETCHES = 100;
 /** Pictures further away than this many stretches say nothing of a place. */
-const NEAR = 3;
+const NEAR = 2;
 /** Often enough for play at high speed, seldom enough to cost nothing. */
 const EVERY_MS = 400;
 
@@ -48,7 +48,8 @@ export class Thumbs {
     if (this.#busy || us < 0 || width === 0 || height === 0 || document.hidden) return;
     this.#fit(durationUs);
     const at = stretchOf(us, this.#durationUs, STRETCHES);
-    if (this.#kept.get(at)?.us === us) return;
+    // Each look copies the whole canvas, so one for each stretch is enough.
+    if (this.#kept.has(at)) return;
     this.#busy = true;
     try {
       const picture = await createImageBitmap(stage, {
@@ -56,7 +57,6 @@ export class Thumbs {
         resizeHeight: Math.max(1, Math.round((THUMB_WIDTH * height) / width)),
         resizeQuality: "medium",
       });
-      this.#kept.get(at)?.picture.close();
       this.#kept.set(at, { us, picture });
     } catch {
       // The canvas has no picture at this moment; the next turn comes soon.
