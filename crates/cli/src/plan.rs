@@ -54,9 +54,9 @@ struct Measured {
 struct Server {
     /// Processor microseconds for a fragment: receiving, checking, writing, acknowledging, storing.
     us_per_fragment: f64,
-    /// Processor milliseconds for a MB of fragments.
+    /// Processor milliseconds for a MB of fragments: 3.5 for taking it in, the rest for storing it.
     ms_per_mb: f64,
-    /// Bytes of memory for a connected session.
+    /// Bytes of memory for a connected session: 60 kB measured, and the places of an hour's fragments.
     bytes_per_session: f64,
     /// Bytes of memory without sessions.
     bytes_alone: f64,
@@ -66,12 +66,12 @@ struct Server {
 }
 
 const OFFICE: Measured = Measured {
-    mb_per_hour: 33.0,
+    mb_per_hour: 45.0,
     fragments_per_second: 0.33,
-    source: "bench load --profile office, drawn desktop 1920x1080, 2026-11-22",
+    source: "bench load --profile office, drawn desktop 1920x1080, 19 to 72 MB/h by seed and length, 2026-11-22",
 };
 const BUSY: Measured = Measured {
-    mb_per_hour: 200.0,
+    mb_per_hour: 160.0,
     fragments_per_second: 0.9,
     source: "bench load --profile busy, drawn desktop 1920x1080, 2026-11-22",
 };
@@ -81,12 +81,12 @@ const VIDEO: Measured = Measured {
     source: "docs/benchmarks.md, segment video, lossless, 2026-11-22",
 };
 const SERVER: Server = Server {
-    us_per_fragment: 220.0,
-    ms_per_mb: 3.6,
-    bytes_per_session: 80e3,
+    us_per_fragment: 150.0,
+    ms_per_mb: 6.0,
+    bytes_per_session: 180e3,
     bytes_alone: 60e6,
     most_sessions: 5_000.0,
-    source: "bench load with 2,000 and 5,000 office sessions on 2 cores of an AMD EPYC, 2026-11-22",
+    source: "bench load, 2,000 and 5,000 office sessions and bulk, on 2 cores of an AMD EPYC, 2026-11-22",
 };
 
 /// A processor is planned to be this busy at the busiest hour.

@@ -86,7 +86,7 @@ impl Window {
             self.surface.fill(Rect { x: body.x, y, width: body.width, height: LETTER.1 }, PAPER);
             self.text = self.text.wrapping_add(1);
             // Now and then an empty line.
-            if self.text % 7 != 0 {
+            if !self.text.is_multiple_of(7) {
                 self.surface.line(self.text, body.x, y, body.width);
             }
         }
@@ -233,12 +233,9 @@ impl Desktop {
             let (width, height) = (SIZE.0 as i32, SIZE.1 as i32);
             self.target = (self.random.below(1_900) as i32 % width, self.random.below(1_000) as i32 % height);
         }
-        match self.activity {
-            Activity::Switch => {
-                let at = self.random.below(self.windows.len() as u32 - 1) as usize;
-                self.raise(at);
-            }
-            _ => {}
+        if self.activity == Activity::Switch {
+            let at = self.random.below(self.windows.len() as u32 - 1) as usize;
+            self.raise(at);
         }
     }
 
@@ -248,7 +245,7 @@ impl Desktop {
                 let code = self.random.next();
                 self.on_top(|window| window.write(code >> 8));
             }
-            Activity::Browse if self.left % 20 == 0 => self.browse(),
+            Activity::Browse if self.left.is_multiple_of(20) => self.browse(),
             Activity::Scroll if self.left % 12 < 3 => self.on_top(|window| window.scroll(2)),
             Activity::Film => {
                 let at = self.ticks as usize % self.film.len().max(1);

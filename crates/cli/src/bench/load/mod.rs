@@ -107,7 +107,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         files > u64::from(args.sessions) + 64,
         "{sessions} sessions need as many open files, and this shell allows {files}: raise it with `ulimit -n`"
     );
-    let ramp = Duration::from_secs(args.ramp.unwrap_or_else(|| (sessions / PER_SECOND) as u64));
+    let ramp = Duration::from_secs(args.ramp.unwrap_or((sessions / PER_SECOND) as u64));
     let scripts = make_scripts(&args, ramp).await?;
     let rates = script::rates(&scripts);
     tracing::info!(
