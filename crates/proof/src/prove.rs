@@ -276,7 +276,7 @@ impl<'a> Judge<'a> {
         let (signed, covered) = self.signatures(&pieces, &sealed);
         let is_signed = pieces.iter().flat_map(|piece| &piece.fragments).any(|part| part.signature.is_some())
             || !self.agent_certificates.is_empty();
-        self.missing_seals(&pieces, !sealed.is_empty());
+        self.missing_seals(&pieces);
         self.end(&pieces, covered, is_signed);
         let agents = self.agents(&signed);
         let sites = self.sites(&sealed);
@@ -406,13 +406,16 @@ impl<'a> Judge<'a> {
         (right, covered)
     }
 
-    fn missing_seals(&mut self, pieces: &[Piece], any: bool) {
+    fn missing_seals(&mut self, pieces: &[Piece]) {
         let mut sealed = false;
         for piece in pieces {
             sealed |= piece.seal.is_some();
             // Segments from before the server sealed are let pass, unless signatures are asked for.
-            if piece.finished && piece.seal.is_none() && (sealed || (any && self.trust.is_some())) {
-                let text = "the segment has no seal, others of the recording have one";
+            if piece.finished && piece.seal.is_none() && (sealed || self.trust.is_some()) {
+                let text = match sealed {
+                    true => "the segment has no seal, others of the recording have one",
+                    false => "the segment has no seal, and signatures are asked for",
+                };
                 self.problem(ProofKind::MissingSeal, &piece.file, None, text);
             }
         }
@@ -511,9 +514,6 @@ impl<'a> Judge<'a> {
     fn sites(&mut self, sealed: &[Sealed]) -> Vec<SignerReport> {
         let trust = self.trust();
         let authorities = self.authorities.clone();
-        // Who trusts single agents alone has said nothing about sites.
-        let names_sites =
-            trust.authorities().next().is_some() || trust.pinned().any(|pinned| pinned.role == Role::Site);
         let mut reports: BTreeMap<PublicKey, SignerReport> = BTreeMap::new();
         for Sealed { file, seal, certificates } in sealed {
             let key = seal.sealer.key;
@@ -523,15 +523,12 @@ impl<'a> Judge<'a> {
                 first_at: None,
                 last_at: None,
                 certificates: Vec::new(),
-                trusted: (self.trust.is_some() && names_sites).then_some(true),
+                trusted: self.trust.is_some().then_some(true),
             });
             report.signatures += 1;
             let at = seal.sealed_at;
             report.first_at = Some(report.first_at.map_or(at, |first| first.min(at)));
             report.last_at = Some(report.last_at.map_or(at, |last| last.max(at)));
-            if !names_sites {
-                continue;
-            }
             match trust.find((key, Role::Site), certificates, &authorities, at, None) {
                 Ok((certificate, _)) => {
                     if !report.certificates.contains(&certificate.info) {
