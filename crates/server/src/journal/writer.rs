@@ -30,10 +30,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 /// Most bytes written before a sync.
 const GROUP: usize = 16 << 20;
 /// Fragments that may wait to be written.
-const QUEUE: usize = 1_024;
+const QUEUE: usize = 4_096;
 /// Bytes that may wait to be written, in units of a permit.
-const PERMITS: usize = 256;
-const PERMIT: usize = 1 << 20;
+const PERMITS: usize = 4_096;
+/// Small, so that thousands of small fragments may wait at a time and none of them for another's place.
+const PERMIT: usize = 64 << 10;
 /// With so many fragments in a group the next one may wait until [`PACE`] after this one's start.
 const MANY: usize = 8;
 /// Each sync costs the same whatever it covers: when many sessions send, fewer syncs leave the processor to other things, and nobody
