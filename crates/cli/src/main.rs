@@ -2,6 +2,7 @@
 
 mod agent;
 mod bench;
+mod certificate;
 mod console;
 mod data;
 mod demo;
@@ -47,6 +48,7 @@ enum Command {
     Verify(verify::Args),
     Token(token::Args),
     Storage(storage::Args),
+    Certificate(certificate::Args),
     Bench(bench::Args),
     Plan(plan::Args),
     Openapi(openapi::Args),
@@ -65,6 +67,7 @@ fn main() -> ExitCode {
         Command::Verify(args) => verify::run(args),
         Command::Token(args) => on_runtime(token::run(args)),
         Command::Storage(args) => on_runtime(storage::run(args)),
+        Command::Certificate(args) => on_runtime(certificate::run(args)),
         Command::Bench(args) => on_runtime(bench::run(args)),
         Command::Plan(args) => plan::run(&args),
         Command::Openapi(args) => openapi::run(&args),

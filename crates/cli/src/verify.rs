@@ -1,9 +1,13 @@
-//! `playhead verify`: proves that recordings are whole and unchanged.
+//! `playhead verify`: proves that recordings are whole and unchanged, and by whom they were made and kept.
+
+mod document;
 
 use anyhow::Context;
 use playhead_format::{
-    Closing, Ending, FormatError, Problem, RecordingReport, Report, SegmentScan, Status, scan, verify_scans,
+    Closing, Ending, FormatError, Problem, RecordingReport, Report, SegmentScan, Status, scan,
 };
+use playhead_model::WallTime;
+use playhead_proof::{Proof, ProofProblem, Proved, Trust, prove};
 use serde_json::{Value, json};
 use std::{
     fs::File,
@@ -19,10 +23,15 @@ const ABOUT_EXIT: &str = "\
 Exit status:
   0  intact: every recording given is there from its first fragment to its end, and nothing was changed
   1  not intact: something was changed, removed, added or reordered, or the beginning or the end is not there
-     (files missing, a file cut off, a copy of a recording that was still being made)
+     (files missing, a file cut off, a copy of a recording that was still being made); a signature or seal is wrong;
+     with --authority also: not signed, not sealed, by somebody who is not trusted, or the end is not signed
   2  not readable: not found, not a recording, or made by a newer version; nothing else is wrong
 
-Give all files of a recording, or the directory they are in: they are verified as one chain.";
+Give all files of a recording, or the directory they are in: they are verified as one chain.
+
+Without --authority, signatures must fit together, and recordings without any are let pass. Export what to trust with
+'playhead certificate export', and keep it away from the server: whoever holds a server may hold its authority's key as
+well, so give the certificates of the agents too (export --pin, or an agent's certificate.pem).";
 
 /// Prove that recordings are whole and unchanged
 #[derive(Debug, clap::Args)]
@@ -34,27 +43,105 @@ pub(crate) struct Args {
     /// Print one JSON object
     #[arg(long)]
     json: bool,
+    /// Certificates to trust, PEM: of authorities, or of single agents and sites; recordings must be signed by these. May be repeated
+    #[arg(long, value_name = "FILE")]
+    authority: Vec<PathBuf>,
+    /// Write a report to hand over; the ending tells the form: .txt, .html or .json
+    #[arg(long, value_name = "FILE")]
+    report: Option<PathBuf>,
     /// Accept recordings whose beginning or end is not there, if what is there is unchanged
     #[arg(long)]
     allow_incomplete: bool,
 }
 
+/// What was found, and against what it was checked.
+struct Checked {
+    proved: Proved,
+    trust: Option<Trust>,
+    exit: u8,
+    at: WallTime,
+}
+
+impl Checked {
+    fn verdict(&self) -> &'static str {
+        document::verdict_text(self.proved.status())
+    }
+
+    /// Everything for machines: the report with each recording's proof, and the worst of all as `status`.
+    fn json(&self) -> anyhow::Result<Value> {
+        let mut value = serde_json::to_value(&self.proved.report)?;
+        for (recording, proof) in self.proved.proofs.iter().enumerate() {
+            value["recordings"][recording]["proof"] = serde_json::to_value(proof)?;
+        }
+        value["status"] = serde_json::to_value(self.proved.status())?;
+        value["exit"] = self.exit.into();
+        value["verified_at"] = serde_json::to_value(self.at)?;
+        let trusted = self.trust.iter().flat_map(|trust| trust.authorities().chain(trust.pinned()));
+        value["trusted"] = serde_json::to_value(trusted.collect::<Vec<_>>())?;
+        Ok(value)
+    }
+}
+
 /// Verifies and prints what was found.
 ///
 /// # Errors
-/// When a directory cannot be searched or nothing can be printed.
+/// When a directory cannot be searched, a certificate to trust cannot be read, or nothing can be printed or written.
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
-    let report = verify_scans(scan_all(&args.paths)?);
-    let exit = exit_status(report.status, args.allow_incomplete);
+    let form = args.report.as_deref().map(Form::of).transpose()?;
+    let trust = trust(&args.authority)?;
+    let proved = prove(scan_all(&args.paths)?, trust.as_ref());
+    let exit = exit_status(proved.status(), args.allow_incomplete);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    let at = WallTime::from_micros(i64::try_from(now.as_micros()).unwrap_or(i64::MAX));
+    let checked = Checked { proved, trust, exit, at };
+    if let (Some(form), Some(path)) = (form, &args.report) {
+        let text = match form {
+            Form::Text => document::text(&checked),
+            Form::Html => document::html(&checked),
+            Form::Json => format!("{:#}\n", checked.json()?),
+        };
+        std::fs::write(path, text).with_context(|| format!("cannot write the report {}", path.display()))?;
+    }
     let mut out = io::stdout().lock();
     if args.json {
-        let mut value = serde_json::to_value(&report)?;
-        value["exit"] = exit.into();
-        writeln!(out, "{value}")?;
+        writeln!(out, "{}", checked.json()?)?;
     } else {
-        print(&report, &mut out)?;
+        print(&checked.proved, &mut out)?;
     }
     Ok(ExitCode::from(exit))
+}
+
+/// In which form a report is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Text,
+    Html,
+    Json,
+}
+
+impl Form {
+    fn of(path: &Path) -> anyhow::Result<Self> {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("txt") => Ok(Self::Text),
+            Some("html") => Ok(Self::Html),
+            Some("json") => Ok(Self::Json),
+            _ => anyhow::bail!("expected a report that ends in .txt, .html or .json, got {}", path.display()),
+        }
+    }
+}
+
+/// Whom to trust, from all files together.
+fn trust(paths: &[PathBuf]) -> anyhow::Result<Option<Trust>> {
+    let mut text = String::new();
+    for path in paths {
+        let read = std::fs::read_to_string(path);
+        text.push_str(&read.with_context(|| format!("cannot read the authority {}", path.display()))?);
+        text.push('\n');
+    }
+    if paths.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Trust::from_pem(&text).context("cannot use what was given with --authority")?))
 }
 
 const fn exit_status(status: Status, allow_incomplete: bool) -> u8 {
@@ -109,18 +196,18 @@ fn find(directory: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print(report: &Report, out: &mut impl Write) -> io::Result<()> {
-    for recording in &report.recordings {
-        print_recording(recording, out)?;
+fn print(proved: &Proved, out: &mut impl Write) -> io::Result<()> {
+    for (recording, proof) in proved.report.recordings.iter().zip(&proved.proofs) {
+        print_recording(recording, proof, out)?;
     }
-    for file in &report.unreadable {
+    for file in &proved.report.unreadable {
         writeln!(out, "{}: NOT READABLE", plain(&file.file))?;
         writeln!(out, "  {}", plain(&file.text))?;
     }
     Ok(())
 }
 
-fn print_recording(recording: &RecordingReport, out: &mut impl Write) -> io::Result<()> {
+fn print_recording(recording: &RecordingReport, proof: &Proof, out: &mut impl Write) -> io::Result<()> {
     let verdict = match recording.status {
         Status::Intact => "INTACT",
         Status::Incomplete => "NOT COMPLETE: what is there is unchanged, but not all is there",
@@ -128,8 +215,33 @@ fn print_recording(recording: &RecordingReport, out: &mut impl Write) -> io::Res
     };
     writeln!(out, "recording {}: {verdict}", recording.id)?;
     print_particulars(recording, out)?;
+    writeln!(out, "  {}", document::state_text(proof.state))?;
+    for (who, signer) in
+        proof.agents.iter().map(|agent| ("agent", agent)).chain(proof.sites.iter().map(|site| ("site", site)))
+    {
+        for certificate in &signer.certificates {
+            writeln!(
+                out,
+                "  {who} {}: {}, certificate {} valid {} to {}",
+                plain(&certificate.name),
+                counted(signer.signatures, "signature"),
+                certificate.fingerprint,
+                certificate.not_before,
+                certificate.not_after
+            )?;
+        }
+    }
+    for authority in &proof.authorities {
+        writeln!(out, "  authority named: {}, {}", plain(&authority.name), authority.fingerprint)?;
+    }
     for problem in &recording.problems {
         writeln!(out, "  ! {}", problem_text(problem))?;
+    }
+    for problem in &proof.problems {
+        writeln!(out, "  ! {}", proof_problem_text(problem))?;
+    }
+    for open in &proof.not_proved {
+        writeln!(out, "  not proved: {}", plain(open))?;
     }
     Ok(())
 }
@@ -177,6 +289,13 @@ fn problem_text(problem: &Problem) -> String {
     format!("{}: {}", place.join(", "), plain(&problem.text))
 }
 
+fn proof_problem_text(problem: &ProofProblem) -> String {
+    let mut place = Vec::new();
+    place.extend(problem.file.as_deref().map(plain));
+    place.extend(problem.seq.map(|seq| format!("fragment {seq}")));
+    format!("{}: {}", place.join(", "), plain(&problem.text))
+}
+
 /// How a file ends, in words.
 pub(crate) fn ending_text(ending: Ending) -> String {
     match ending {
@@ -217,8 +336,8 @@ mod tests {
     }
 
     fn judge(paths: &[PathBuf]) -> (u8, Report) {
-        let report = verify_scans(scan_all(paths).unwrap());
-        (exit_status(report.status, false), report)
+        let proved = prove(scan_all(paths).unwrap(), None);
+        (exit_status(proved.status(), false), proved.report)
     }
 
     #[test]
@@ -253,11 +372,29 @@ mod tests {
 
     #[test]
     fn what_is_printed_says_what_and_where() {
-        let (_, report) = judge(&[vectors().join("flipped-content.mcap")]);
+        let proved = prove(scan_all(&[vectors().join("flipped-content.mcap")]).unwrap(), None);
         let mut out = Vec::new();
-        print(&report, &mut out).unwrap();
+        print(&proved, &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         assert!(text.contains("NOT INTACT") && text.contains("flipped-content.mcap, byte "), "{text}");
+        let checked = Checked { proved, trust: None, exit: 1, at: WallTime::from_micros(0) };
+        for document in [document::text(&checked), document::html(&checked)] {
+            for part in ["NOT INTACT", "flipped-content.mcap, byte ", "1970-01-01", "it is not signed"] {
+                assert!(document.contains(part), "expected {part} in {document}");
+            }
+        }
+        let json = checked.json().unwrap();
+        assert_eq!((&json["status"], &json["exit"]), (&json!("damaged"), &json!(1)));
+        assert_eq!(json["recordings"][0]["proof"]["state"], "not-signed");
+    }
+
+    #[test]
+    fn a_report_tells_its_form_by_its_name_and_certificates_must_be_some() {
+        assert_eq!(Form::of(Path::new("a/b.html")).unwrap(), Form::Html);
+        assert!(Form::of(Path::new("report.pdf")).unwrap_err().to_string().contains(".txt, .html or .json"));
+        assert!(trust(&[]).unwrap().is_none());
+        let error = trust(&[vectors().join("whole.json")]).unwrap_err();
+        assert!(format!("{error:#}").contains("found none"), "{error:#}");
     }
 
     #[test]

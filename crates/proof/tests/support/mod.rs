@@ -119,15 +119,15 @@ pub(crate) fn record(byte: u8, signer: Option<&Signer>) -> Vec<Fragment> {
     let mut kept = Kept(Vec::new());
     let mut data = vec![0x40u8; 48 * 32 * 4];
     let at = |seconds: u64| Moment { media_us: seconds * SECOND, wall_us: WALL_US + seconds * SECOND };
-    for step in 0..40u64 {
+    for step in 0..20u64 {
         for dot in 0..20 {
             let place = ((step * 131 + dot * 37 + u64::from(byte)) % (48 * 32)) as usize * 4;
             data[place] = data[place].wrapping_add(17);
         }
         let picture = Picture { width: 48, height: 32, stride: 48 * 4, data: &data };
         let whole = Rect { x: 0, y: 0, width: 48, height: 32 };
-        recorder.picture(at(step * 4), &picture, &[whole], &mut kept).unwrap();
-        recorder.tick(at(step * 4 + 1), &mut kept).unwrap();
+        recorder.picture(at(step * 8), &picture, &[whole], &mut kept).unwrap();
+        recorder.tick(at(step * 8 + 1), &mut kept).unwrap();
     }
     recorder.finish(at(161), EndReason::SessionEnded, &mut kept).unwrap();
     kept.0
