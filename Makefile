@@ -33,7 +33,11 @@ bench: build ## Measure bytes and CPU against other encoders and write docs/benc
 fuzz: ## Run every fuzz target for FUZZ_MINUTES (10) minutes
 	@scripts/fuzz.sh
 
+soak: ## Record while SOAK_FAULTS (200) random faults happen, and prove that nothing acknowledged is lost
+	@scripts/deps.sh test
+	@scripts/soak.sh
+
 clean: ## Remove what was built
 	rm -rf target fuzz/target web/dist web/node_modules corpus
 
-.PHONY: help deps web build demo test bench fuzz clean
+.PHONY: help deps web build demo test bench fuzz soak clean

@@ -1,6 +1,7 @@
 """An S3 server for tests: an ordinary bucket and one with object lock, in memory, on a port of its own.
 
-Usage: s3_server.py PORT_FILE. Writes the port into the file when it answers.
+Usage: s3_server.py PORT_FILE [FOLDER PORT]. Writes the port into the file when it answers. With a folder, every object lies there
+as a file before its request is answered, and is there again after the server was killed and started anew on the same port.
 """
 
 import os
@@ -8,6 +9,8 @@ import sys
 import threading
 
 import boto3
+from moto.core import DEFAULT_ACCOUNT_ID
+from moto.s3.models import s3_backends
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
@@ -20,7 +23,53 @@ class Handler(WSGIRequestHandler):
         pass
 
 
-server = make_server("127.0.0.1", 0, DomainDispatcherApplication(create_backend_app), threaded=True, request_handler=Handler)
+class Kept:
+    """Mirrors what requests change to files: FOLDER/BUCKET/KEY."""
+
+    def __init__(self, app, folder):
+        self.app, self.folder, self.lock, self.on = app, folder, threading.Lock(), False
+
+    def __call__(self, environ, start_response):
+        parts = environ["PATH_INFO"].lstrip("/").split("/", 1)
+        if not self.on or environ["REQUEST_METHOD"] not in ("PUT", "POST", "DELETE") or len(parts) < 2 or not parts[1]:
+            return self.app(environ, start_response)
+        with self.lock:
+            answer = self.app(environ, start_response)
+            body = list(answer)
+            if hasattr(answer, "close"):
+                answer.close()
+            self.mirror(*parts)
+        return body
+
+    def mirror(self, bucket, key):
+        found = s3_backends[DEFAULT_ACCOUNT_ID]["aws"].get_object(bucket, key)
+        path = os.path.join(self.folder, bucket, key)
+        if found is None:
+            if os.path.exists(path):
+                os.remove(path)
+            return
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path + ".new", "wb") as file:
+            file.write(found.value)
+        os.rename(path + ".new", path)
+
+    def restore(self, client):
+        for folder, _, names in os.walk(self.folder):
+            for name in names:
+                path = os.path.join(folder, name)
+                if name.endswith(".new"):
+                    os.remove(path)
+                    continue
+                bucket, key = os.path.relpath(path, self.folder).split(os.sep, 1)
+                with open(path, "rb") as file:
+                    client.put_object(Bucket=bucket, Key=key, Body=file.read())
+        self.on = True
+
+
+app = DomainDispatcherApplication(create_backend_app)
+kept = Kept(app, sys.argv[2]) if len(sys.argv) > 2 else None
+port = int(sys.argv[3]) if len(sys.argv) > 3 else 0
+server = make_server("127.0.0.1", port, kept or app, threaded=True, request_handler=Handler)
 thread = threading.Thread(target=server.serve_forever)
 thread.start()
 s3 = boto3.client(
@@ -32,6 +81,8 @@ s3 = boto3.client(
 )
 s3.create_bucket(Bucket="playhead")
 s3.create_bucket(Bucket="locked", ObjectLockEnabledForBucket=True)
+if kept:
+    kept.restore(s3)
 with open(sys.argv[1] + ".new", "w") as file:
     file.write(str(server.server_port))
 os.rename(sys.argv[1] + ".new", sys.argv[1])
