@@ -3,6 +3,7 @@
 use super::fragments::{Made, Tape};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::{Bytes, BytesMut};
+use playhead_format::Signer;
 use playhead_model::{AgentId, RecordingId};
 use playhead_net::{DialError, Endpoint, NodeKey, Upgraded};
 use playhead_protocol::{
@@ -10,7 +11,7 @@ use playhead_protocol::{
     join::{Enrol, Enrolled, JoinToken},
     message::{Fragment, FromAgent, FromServer, Hello, Open, Opened, Refused, from_server::Kind},
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     time::timeout,
@@ -21,7 +22,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Enrolment {
     pub(crate) endpoint: Endpoint,
-    pub(crate) key: NodeKey,
+    pub(crate) key: Arc<NodeKey>,
     pub(crate) id: AgentId,
 }
 
@@ -29,7 +30,7 @@ impl Enrolment {
     pub(crate) async fn new(token: &JoinToken) -> Result<Self, DialError> {
         let authority = URL_SAFE_NO_PAD.decode(token.authority.as_ref().unwrap()).unwrap();
         let endpoint = Endpoint::new(&token.url, Some(&authority)).unwrap();
-        let key = NodeKey::generate().unwrap();
+        let key = Arc::new(NodeKey::generate().unwrap());
         let enrol = Enrol {
             secret: token.secret.clone(),
             host: "pc1".into(),
@@ -38,6 +39,12 @@ impl Enrolment {
         };
         let Enrolled { agent, .. } = endpoint.connect().await?.post(AGENT_ENROL_PATH, &enrol).await?;
         Ok(Self { endpoint, key, id: agent })
+    }
+
+    /// Signs with the agent's key.
+    pub(crate) fn signer(&self) -> Signer {
+        let key = Arc::clone(&self.key);
+        Signer::new(key.public_bytes(), move |statement| key.sign(statement))
     }
 
     pub(crate) async fn log_in(&self) -> Result<Upgraded, DialError> {

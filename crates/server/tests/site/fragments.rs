@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use playhead_format::{
-    Chain, Channel, CursorMessage, Flags, FragmentBuilder, FragmentHead, MetaMessage, genesis,
+    Chain, Channel, CursorMessage, Flags, FragmentBuilder, FragmentHead, MetaMessage, Signer, genesis,
 };
 use playhead_model::{EndReason, Gap, GapCause, RecordingId, RecordingInfo, WallTime};
 use uuid::Uuid;
@@ -23,6 +23,8 @@ pub(crate) struct Tape {
     previous: FragmentHead,
     builder: FragmentBuilder,
     shift: i64,
+    /// Signs every fragment, if there is one.
+    pub(crate) signer: Option<Signer>,
     pub(crate) made: Vec<Made>,
 }
 
@@ -62,6 +64,7 @@ impl Tape {
             previous,
             builder: FragmentBuilder::new(),
             shift: 0,
+            signer: None,
             made: vec![],
         }
     }
@@ -103,7 +106,11 @@ impl Tape {
         self.builder.push(Channel::Screen, start_us, 0, &noise(seq, size)).unwrap();
         let place = CursorMessage::Place { x: seq as i32, y: 2, visible: true }.encode();
         self.builder.push(Channel::Cursor, start_us, 0, &place).unwrap();
-        let fragment = self.builder.finish(head, 1).unwrap();
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let fragment = match &self.signer {
+            Some(signer) => self.builder.finish_signed(head, 1, signer, now.as_micros() as u64).unwrap(),
+            None => self.builder.finish(head, 1).unwrap(),
+        };
         self.chain.accept_head(&fragment.head, fragment.hash).unwrap();
         self.previous = fragment.head;
         let made = Made { seq, bytes: fragment.bytes.into() };

@@ -231,7 +231,7 @@ async fn only_the_holder_of_the_key_connects() {
     let house = House::new().await;
     let mut enrolment = house.agent().await;
     enrolment.log_in().await.unwrap();
-    enrolment.key = playhead_net::NodeKey::generate().unwrap();
+    enrolment.key = std::sync::Arc::new(playhead_net::NodeKey::generate().unwrap());
     let error = enrolment.log_in().await.err().unwrap();
     assert!(matches!(error, DialError::Refused { status, .. } if status == 401), "{error}");
     // Without a proof.

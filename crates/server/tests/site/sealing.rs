@@ -2,7 +2,9 @@ use super::{
     fragments::Tape,
     house::{House, until},
 };
-use playhead_format::{Closing, SegmentReader};
+use playhead_format::{Closing, SegmentReader, Status, scan};
+use playhead_proof::{ProofState, Trust, prove};
+use playhead_server::CertificateAdmin;
 use std::{fs, os::unix::fs::PermissionsExt as _};
 
 #[tokio::test(flavor = "multi_thread")]
@@ -197,4 +199,65 @@ async fn a_damaged_segment_in_storage_is_named_and_the_rest_plays() {
     let (status, problem) = house.refused(&format!("/site/v1/recordings/{}/fragments?at=0", tape.id())).await;
     assert_eq!(status.as_u16(), 503, "{problem}");
     assert_eq!(house.fragments(tape.id(), "at=4000000").await, tape.bytes(4, 9));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_stored_is_signed_sealed_and_proved_by_what_the_site_exports() {
+    let house = House::new().await;
+    let enrolment = house.agent().await;
+    let mut agent = enrolment.connect().await;
+    let mut tape = Tape::new("u");
+    tape.signer = Some(enrolment.signer());
+    for seq in 0..8 {
+        if seq == 4 {
+            tape.roll_over(500)
+        } else {
+            tape.tick(500)
+        };
+    }
+    tape.end();
+    agent.deliver(&tape).await;
+    house.stored(tape.id(), 2).await;
+
+    let admin = CertificateAdmin::open(house.data(), None).await.unwrap();
+    let judge = |pem: &str| {
+        let files = house.files("recordings").into_iter().map(|name| {
+            let file = fs::File::open(house.data().join("recordings").join(&name)).unwrap();
+            (name, scan(file))
+        });
+        prove(files, Some(&Trust::from_pem(pem).unwrap()))
+    };
+    for pin in [false, true] {
+        let proved = judge(&admin.export(pin).await.unwrap());
+        let state = (proved.status(), proved.proofs[0].state);
+        assert_eq!(state, (Status::Intact, ProofState::Proved), "{proved:#?}");
+        assert_eq!((proved.proofs[0].seals.len(), proved.proofs[0].not_covered), (2, 0));
+    }
+    let stranger = House::new().await;
+    let other = CertificateAdmin::open(stranger.data(), None).await.unwrap();
+    let proved = judge(&other.export(false).await.unwrap());
+    assert_eq!(proved.status(), Status::Damaged);
+
+    // Once revoked, it cannot connect, and the export tells those who verify.
+    assert!(admin.revoke("pc1").await.unwrap() > 0);
+    let export = admin.export(true).await.unwrap();
+    assert!(export.contains("X509 CRL"), "{export}");
+    Trust::from_pem(&export).unwrap();
+    assert!(enrolment.log_in().await.is_err());
+    admin.close().await;
+    other.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_signature_of_another_key_is_refused() {
+    let house = House::new().await;
+    let (enrolment, other) = (house.agent().await, house.agent().await);
+    let mut agent = enrolment.connect().await;
+    let mut tape = Tape::new("u");
+    tape.signer = Some(other.signer());
+    let made = tape.tick(100);
+    agent.open(&tape).await;
+    agent.send(&tape, &made).await;
+    let refused = agent.refused().await;
+    assert!(refused.text.contains("does not fit the agent's key"), "{}", refused.text);
 }
