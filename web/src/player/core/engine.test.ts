@@ -8,9 +8,11 @@ const S = 1_000_000;
 
 interface Options extends Partial<OpenRecording> {
   fragments?: FakeFragment[];
+  /** How long the browser takes to show a picture. */
+  shownMs?: number;
 }
 
-function start({ fragments = makeRecording(60), ...rest }: Options = {}) {
+function start({ fragments = makeRecording(60), shownMs = 30, ...rest }: Options = {}) {
   const console = new FakeConsole(fragments, rest.live ?? false);
   const core = new FakeCore();
   const reports: Report[] = [];
@@ -19,7 +21,7 @@ function start({ fragments = makeRecording(60), ...rest }: Options = {}) {
       core,
       painter: {
         paint: () => undefined,
-        shown: (then) => void setTimeout(then, 30),
+        shown: (then) => void setTimeout(then, shownMs),
       },
       source: console.source,
       report: (report) => reports.push(report),
@@ -77,6 +79,18 @@ describe("Engine, a finished recording", () => {
     await pass(4000);
     expect(last().status).toBe("ended");
     expect(last().pictures).toBeLessThan(400);
+  });
+
+  it("does not pile up pictures that the browser has not shown yet, and paints the last one all the same", async () => {
+    const { engine, core, last } = start({ shownMs: 1000, rate: 16, skipIdle: false });
+    await pass(3000);
+    expect(last().positionUs).toBeGreaterThan(40 * S);
+    // Two under way at a time for three seconds, and those before play began.
+    expect(last().pictures).toBeLessThan(10);
+    engine.command({ type: "pause" });
+    await pass(1100);
+    expect(core.shownUs).toBe(Math.floor(last().positionUs / S) * S);
+    expect([last().status, last().paintedUs]).toEqual(["paused", last().positionUs]);
   });
 
   it("seeks with one bounded request, exactly, and paints once", async () => {

@@ -41,6 +41,8 @@ const STEP_WINDOW_US = 2_000_000;
 const NEAR_US = 15_000_000;
 const NEAR_BYTES = 512 * 1024;
 const MOST_SEEKS = 200;
+/** Pictures painted and not yet on the screen, while playing. */
+const MOST_UNSHOWN = 2;
 /** A delay beyond this means that the clocks of host and viewer disagree. */
 const LONGEST_DELAY_MS = 60_000;
 
@@ -124,6 +126,8 @@ export class Engine {
         this.#tick();
         await this.#sleep(TICK_MS);
       } else {
+        // Play may have stopped while a picture was held back.
+        if (this.#serial > 0) this.#paint(this.#positionUs);
         this.#tell(true);
         await this.#sleep(undefined);
       }
@@ -216,7 +220,8 @@ export class Engine {
       this.#ended = true;
       this.#playing = false;
     }
-    this.#paint(this.#positionUs);
+    // A browser that is slow to show pictures would pile them up, eight megabytes each.
+    if (this.#serial - this.#shownSerial < MOST_UNSHOWN || this.#ended) this.#paint(this.#positionUs);
     this.#driver.pump(this.#positionUs, this.#rate, this.#durationUs);
     this.#tell(!this.#playing);
   }
