@@ -435,10 +435,13 @@ impl<'a> Judge<'a> {
             return;
         }
         let last = pieces.iter().flat_map(|piece| &piece.fragments).max_by_key(|part| part.seq);
-        if last.is_some_and(|last| last.is_last) {
-            let text =
-                "the recording's last fragment is not signed, others are: the signature was taken away";
-            self.problem(ProofKind::MissingSignature, &piece.file, last.map(|last| last.seq), text);
+        if let Some(last) = last.filter(|last| last.is_last) {
+            // A signature that is there and wrong has been told already.
+            if last.signature.is_none() {
+                let text =
+                    "the recording's last fragment is not signed, others are: the signature was taken away";
+                self.problem(ProofKind::MissingSignature, &piece.file, Some(last.seq), text);
+            }
             return;
         }
         let lost = piece.index.as_ref().is_some_and(|index| index.closing == Closing::Lost);

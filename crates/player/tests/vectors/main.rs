@@ -7,6 +7,7 @@
 
 mod make;
 mod read;
+mod signed;
 
 use serde_json::Value;
 use std::{

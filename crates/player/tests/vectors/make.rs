@@ -1,9 +1,9 @@
 //! Makes the vectors' files.
 
-use crate::read;
+use crate::{read, signed};
 use playhead_format::{
-    Channel, CursorMessage, Flags, Fragment, FragmentBuilder, FragmentHead, Hash, MetaMessage, SegmentReader,
-    SegmentWriter, genesis, open_fragment,
+    Channel, CursorMessage, Flags, Fragment, FragmentBuilder, FragmentHead, Hash, MetaMessage, SegmentIndex,
+    SegmentReader, SegmentWriter, Signer, genesis, open_fragment,
 };
 use playhead_model::{EndReason, Gap, GapCause, Monitor, RecordingId, RecordingInfo, WallTime};
 use playhead_screen::{Encoder, EncoderConfig, PacketKind, Picture, Want};
@@ -87,6 +87,7 @@ struct Maker {
     anchor_seq: u64,
     now_us: u64,
     moment: u32,
+    signer: Option<Signer>,
 }
 
 impl Maker {
@@ -101,6 +102,7 @@ impl Maker {
             anchor_seq: 0,
             now_us: 0,
             moment: 0,
+            signer: None,
         }
     }
 
@@ -173,7 +175,11 @@ impl Maker {
             width: plan.size.0,
             height: plan.size.1,
         };
-        let fragment = self.builder.finish(head, 3).unwrap();
+        let signer = self.signer.as_ref().filter(|_| self.seq.is_multiple_of(3) || plan.last);
+        let fragment = match signer {
+            Some(signer) => self.builder.finish_signed(head, 3, signer, head.wall_us).unwrap(),
+            None => self.builder.finish(head, 3).unwrap(),
+        };
         self.previous = fragment.hash;
         self.seq += 1;
         if !plan.repeat {
@@ -242,6 +248,15 @@ fn info(id: RecordingId) -> RecordingInfo {
 /// Eight fragments: an anchor, changes, a key frame, quiet, an anchor of another size, a key frame after a gap, the end.
 /// With rollovers before fragments 3 and 6: the first with the same anchor, which is a fragment more, the second with another.
 fn recording(id: RecordingId, rollovers: bool) -> Vec<Fragment> {
+    recording_by(Maker::new(id), rollovers)
+}
+
+/// The same without rollovers, every third fragment and the last signed.
+pub(crate) fn recording_signed(id: RecordingId, signer: &Signer) -> Vec<Fragment> {
+    recording_by(Maker { signer: Some(signer.clone()), ..Maker::new(id) }, false)
+}
+
+fn recording_by(mut maker: Maker, rollovers: bool) -> Vec<Fragment> {
     let (large, small) = ((64, 40), (49, 31));
     let base = Plan { size: large, active: true, ..Plan::default() };
     let again = Plan { repeat: true, rollover: true, active: false, ..base };
@@ -257,16 +272,23 @@ fn recording(id: RecordingId, rollovers: bool) -> Vec<Fragment> {
         Some(Plan { gap_us: SECOND / 2, want: Some(after_gap), rollover: rollovers, size: small, ..base }),
         Some(Plan { size: small, last: true, ..base }),
     ];
-    let mut maker = Maker::new(id);
     plans.into_iter().flatten().map(|plan| maker.make(plan)).collect()
 }
 
 fn finished(fragments: &[Fragment], lost: bool) -> Vec<u8> {
+    finished_with(fragments, lost, |_| None)
+}
+
+pub(crate) fn finished_with(
+    fragments: &[Fragment],
+    lost: bool,
+    seal: impl FnOnce(&SegmentIndex) -> Option<Vec<u8>>,
+) -> Vec<u8> {
     let mut writer = SegmentWriter::new(Vec::new()).unwrap();
     for fragment in fragments {
         writer.append(&fragment.bytes, &fragment.head).unwrap();
     }
-    if lost { writer.finish_lost() } else { writer.finish() }.unwrap();
+    writer.finish_with(lost, seal).unwrap();
     writer.into_inner()
 }
 
@@ -474,6 +496,10 @@ fn all() -> (Vec<Vector>, Files) {
     one("not-mcap", "no MCAP file", b"GIF89a, or anything else that is no recording".to_vec());
     one("empty", "no bytes at all", Vec::new());
     one("magic-only", "nothing but the magic", whole[..8].to_vec());
+
+    for (name, about, bytes) in signed::all() {
+        one(name, about, bytes);
+    }
 
     let segments = recording(RECORDING, true);
     let names: Vec<String> = (0..3).map(|number| format!("segments-{number}.mcap")).collect();

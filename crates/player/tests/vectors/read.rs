@@ -1,7 +1,8 @@
 //! What our readers make of a vector's files.
 
-use playhead_format::{ScannedFragment, StreamState, scan, verify_scans};
+use playhead_format::{ScannedFragment, StreamState, scan};
 use playhead_player::{Player, Step};
+use playhead_proof::{ProofState, Trust, prove};
 use serde_json::{Value, json};
 use std::io::Cursor;
 
@@ -26,17 +27,22 @@ pub(crate) fn reading(about: &str, files: &[(String, Vec<u8>)]) -> Value {
         })
         .collect();
 
-    let report = verify_scans(scanned);
+    let trust = Trust::from_pem(include_str!("../../../../testdata/vectors/authority.pem")).unwrap();
+    // Most vectors have nothing to do with signatures.
+    let is_signed = files.iter().any(|(name, _)| name.starts_with("signed"));
+    let proved = prove(scanned, Some(&trust).filter(|_| is_signed));
+    let report = &proved.report;
     let recordings: Vec<Value> = report
         .recordings
         .iter()
-        .map(|recording| {
+        .zip(&proved.proofs)
+        .map(|(recording, proof)| {
             let problems: Vec<Value> = recording
                 .problems
                 .iter()
                 .map(|problem| json!({ "kind": problem.kind, "file": problem.file, "offset": problem.offset, "seq": problem.seq }))
                 .collect();
-            json!({
+            let mut reading = json!({
                 "id": recording.id,
                 "status": recording.status,
                 "info": recording.info,
@@ -44,7 +50,16 @@ pub(crate) fn reading(about: &str, files: &[(String, Vec<u8>)]) -> Value {
                 "gaps": recording.gaps,
                 "end": recording.end,
                 "problems": problems,
-            })
+            });
+            if proof.state != ProofState::NotSigned {
+                let problems: Vec<Value> = proof
+                    .problems
+                    .iter()
+                    .map(|problem| json!({ "kind": problem.kind, "file": problem.file, "seq": problem.seq }))
+                    .collect();
+                reading["proof"] = json!({ "state": proof.state, "problems": problems });
+            }
+            reading
         })
         .collect();
     let unreadable: Vec<Value> =
