@@ -18,6 +18,10 @@ use std::{
 /// A location that failed is tried again after five minutes at the latest.
 const STORED: Duration = Duration::from_secs(420);
 
+/// Where nothing changes nothing is recorded. But the desktops change all the time, so that a silence that long is a gap. In
+/// microseconds of media time.
+const SILENCE_US: u64 = 10_000_000;
+
 /// What the judge has seen.
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
@@ -140,7 +144,7 @@ fn problems(
             gap["from_us"].as_u64().is_some_and(|from| from <= end_us)
                 && gap["to_us"].as_u64().is_some_and(|to| to >= start_us)
         });
-        if start_us != end_us && !is_declared {
+        if (start_us < end_us || start_us - end_us > SILENCE_US) && !is_declared {
             problems
                 .push(format!("between {end_us} and {start_us} us nothing is recorded and nothing declared"));
         }
@@ -196,13 +200,12 @@ mod tests {
 
     /// Three fragments in two segments, with a gap before the last.
     fn inspected() -> Value {
-        let fragment =
-            |seq: u64, start_us: u64| json!({ "seq": seq, "start_us": start_us, "end_us": start_us + 10 });
+        let fragment = |seq: u64, start_us: u64| json!({ "seq": seq, "start_us": start_us, "end_us": start_us + 1_000_000 });
         json!({
-            "gaps": [{ "from_us": 20, "to_us": 50, "cause": "agent-restarted" }],
+            "gaps": [{ "from_us": 2_000_000, "to_us": 50_000_000, "cause": "agent-restarted" }],
             "segments": [
-                { "table": [fragment(0, 0), fragment(1, 10)] },
-                { "table": [fragment(2, 50)] },
+                { "table": [fragment(0, 0), fragment(1, 1_000_000)] },
+                { "table": [fragment(2, 50_000_000)] },
             ],
         })
     }
