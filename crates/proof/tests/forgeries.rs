@@ -4,7 +4,7 @@
 
 mod support;
 
-use playhead_format::{Channel, Closing, Flags, Fragment, MetaMessage, Seal, Sealer, Signer, Status};
+use playhead_format::{Channel, Closing, Flags, Fragment, MetaMessage, Sealer, Signer, Status};
 use playhead_model::EndReason;
 use playhead_proof::{ProofState, Trust};
 use std::{collections::BTreeMap, sync::Arc};
@@ -342,7 +342,7 @@ impl Forger {
 
 #[test]
 fn every_forgery_is_found() {
-    let mut forger = Forger::new();
+    let forger = Forger::new();
     for trust in [&forger.by_authority, &forger.by_pin, &forger.by_both] {
         let real = judge(&forger.files, Some(trust));
         assert_eq!(real.status(), Status::Intact, "{real:#?}");
