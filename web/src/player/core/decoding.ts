@@ -28,6 +28,8 @@ export class Decoding {
 
   readonly #anchors = new Anchors();
   #record: FragmentRecord | undefined;
+  /** Among the anchors, which need its bytes. */
+  #recordIsKept = false;
   #pending = false;
   /** After damage nothing fits until the next key frame, and saying so once is enough. */
   #skipping = false;
@@ -73,7 +75,10 @@ export class Decoding {
     this.#head = undefined;
     this.#anchorFirst = false;
     this.finished = false;
-    if (anchor && anchor.seq !== this.core.anchorSeq()) this.#give(anchor.record);
+    if (anchor && anchor.seq !== this.core.anchorSeq()) {
+      this.#give(anchor.record);
+      this.#recordIsKept = true;
+    }
   }
 
   /** Applies everything up to a media time, for at most `budgetMs`. */
@@ -135,7 +140,9 @@ export class Decoding {
   }
 
   #give(record: FragmentRecord): void {
+    if (this.#record && !this.#recordIsKept) this.driver.buffers.give(this.#record.bytes);
     this.#record = record;
+    this.#recordIsKept = false;
     this.#recordStartUs = record.startUs;
     this.#recordEndUs = record.endUs;
     this.#pending = true;
@@ -170,6 +177,7 @@ export class Decoding {
     this.#head = head;
     this.#skipping = false;
     if ((head.flags & ANCHOR) !== 0 && this.#record) {
+      this.#recordIsKept = true;
       this.#anchors.keep({ seq: head.anchorSeq, record: this.#record, fromUs: head.startUs });
     }
     this.fragments += 1;

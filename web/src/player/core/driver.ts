@@ -1,5 +1,6 @@
 import type { Trouble } from "./messages";
-import { FragmentQueue, type FragmentRecord, RecordSplitter, StreamError } from "./records";
+import { PieceReader } from "./pieces";
+import { Buffers, FragmentQueue, type FragmentRecord, RecordSplitter, StreamError } from "./records";
 import { errorText, type FragmentRequest, type FragmentSource, SourceError } from "./source";
 
 /** How much may lie ready. The larger of the two never decides: whichever is reached first stops the reading. */
@@ -46,6 +47,8 @@ const LONGEST_DELAY_MS = 5000;
  */
 export class Driver {
   readonly queue = new FragmentQueue();
+  /** Give it those of fragments that nobody needs any more. */
+  readonly buffers = new Buffers();
   live: boolean;
   /** Bytes received since the beginning. */
   received = 0;
@@ -193,14 +196,14 @@ export class Driver {
 
   /** Reads to the end of the stream, waiting while there is no room. Returns the number of fragments. */
   async #readStream(stream: ReadableStream<Uint8Array>, abort: AbortController): Promise<number> {
-    const reader = stream.getReader();
-    const splitter = new RecordSplitter();
+    const reader = new PieceReader(stream);
+    const splitter = new RecordSplitter(this.buffers);
     let fragments = 0;
     try {
       for (;;) {
-        const { done, value } = await reader.read();
+        const value = await reader.read();
         if (this.#abort !== abort) return fragments;
-        if (done) break;
+        if (!value) break;
         this.received += value.length;
         const records = splitter.push(value);
         for (const record of records) this.queue.push(record);
@@ -219,7 +222,7 @@ export class Driver {
       }
     } finally {
       // A stream that is left early must not stay open at the console.
-      reader.cancel().catch(() => undefined);
+      reader.cancel();
     }
     return fragments;
   }

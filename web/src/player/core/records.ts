@@ -18,11 +18,39 @@ const SMALLEST_CONTENT = 40;
 /** The most a fragment may be: 64 MiB uncompressed, and compression may add a little. */
 export const LARGEST_RECORD = 72 * 1024 * 1024;
 
+/** Buffers of fragments that are decoded, for those to come: less than a browser would let pile up before it looks for garbage. */
+export class Buffers {
+  #free: ArrayBuffer[] = [];
+  #bytes = 0;
+
+  constructor(private readonly most = 6 * 1024 * 1024) {}
+
+  /** Room for so many bytes, with whatever stands there. */
+  take(length: number): Uint8Array<ArrayBuffer> {
+    const fits = (buffer: ArrayBuffer) =>
+      buffer.byteLength >= length && buffer.byteLength <= length * 2 + 65_536;
+    const at = this.#free.findIndex(fits);
+    const [buffer] = at < 0 ? [] : this.#free.splice(at, 1);
+    if (!buffer) return new Uint8Array(length);
+    this.#bytes -= buffer.byteLength;
+    return new Uint8Array(buffer, 0, length);
+  }
+
+  /** Takes back what nobody looks at any more. */
+  give({ buffer }: Uint8Array<ArrayBuffer>): void {
+    this.#free.push(buffer);
+    this.#bytes += buffer.byteLength;
+    while (this.#bytes > this.most) this.#bytes -= this.#free.shift()?.byteLength ?? this.#bytes;
+  }
+}
+
 /** Cuts a stream of bytes, arriving in pieces of any size, into fragments. Holds at most one unfinished record. */
 export class RecordSplitter {
   #prefix = new Uint8Array(PREFIX);
   #filled = 0;
   #record: Uint8Array<ArrayBuffer> | undefined;
+
+  constructor(private readonly buffers = new Buffers()) {}
 
   /** Takes the next piece and returns the fragments it completed. Throws StreamError. */
   push(piece: Uint8Array): FragmentRecord[] {
@@ -65,7 +93,7 @@ export class RecordSplitter {
           `expected a fragment of ${SMALLEST_CONTENT} to ${LARGEST_RECORD} bytes, got ${length}`,
         );
       }
-      this.#record = new Uint8Array(PREFIX + length);
+      this.#record = this.buffers.take(PREFIX + length);
       this.#record.set(this.#prefix);
     }
     return piece.subarray(take);
