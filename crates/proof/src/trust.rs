@@ -147,7 +147,8 @@ impl Trust {
                     why = format!("its certificate was revoked at {revoked}");
                     continue;
                 }
-                if is_pinned {
+                // A pinned key is trusted for the time that its pinned certificate has, or another that an authority issued.
+                if self.pinned.contains(certificate) {
                     return Ok((certificate, by_site));
                 }
                 match self.chain(certificate, others, time) {

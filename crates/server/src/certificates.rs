@@ -51,8 +51,12 @@ pub(crate) struct Stamp {
 }
 
 impl Stamp {
-    /// The seal for a segment with this index.
-    pub(crate) fn seal(self, index: &SegmentIndex) -> Option<Vec<u8>> {
+    /// The seal for a segment with this index. The agent's certificates go into it only where the agent `signed`: an older one does
+    /// not, and nobody shall think that its signatures were taken away.
+    pub(crate) fn seal(mut self, index: &SegmentIndex, signed: bool) -> Option<Vec<u8>> {
+        if !signed {
+            self.sealer.agent_certificates.clear();
+        }
         self.sealer.seal(index, &self.signer, self.at)
     }
 }

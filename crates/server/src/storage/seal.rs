@@ -234,14 +234,16 @@ fn build(
 ) -> Result<SegmentIndex, SealError> {
     let out = Pipe::default();
     let mut writer = SegmentWriter::new(out.clone()).map_err(SealError::Damaged)?;
+    let mut signed = false;
     for (file, entry) in run {
         let record = file.read(entry.offset, entry.length).map_err(SealError::Journal)?;
         let fragment = open_fragment(&record).map_err(SealError::Damaged)?;
+        signed |= fragment.signature().map_err(SealError::Damaged)?.is_some();
         writer.append_open(&record, &fragment).map_err(SealError::Damaged)?;
         out.pass(pieces)?;
     }
     let lost = closing == Closing::Lost;
-    let index = writer.finish_with(lost, |index| stamp.seal(index)).map_err(SealError::Damaged)?;
+    let index = writer.finish_with(lost, |index| stamp.seal(index, signed)).map_err(SealError::Damaged)?;
     out.pass(pieces)?;
     Ok(index)
 }

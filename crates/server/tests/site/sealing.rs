@@ -35,6 +35,13 @@ async fn segments_go_to_storage_and_out_of_the_journal() {
             assert_eq!(reader.fragment(position).unwrap(), tape.made[first + position].bytes);
         }
     }
+    // Sealed, though the agent, an old one, does not sign.
+    let scans = names.iter().map(|name| {
+        let file = fs::File::open(house.data().join("recordings").join(name)).unwrap();
+        (name.clone(), scan(file))
+    });
+    let proved = prove(scans, None);
+    assert_eq!((proved.status(), proved.proofs[0].seals.len()), (Status::Intact, 3), "{proved:#?}");
     // One more fragment, so that the file that was being written is an earlier one; then none of them is needed.
     let mut next = Tape::new("v");
     next.tick(2_000);
