@@ -17,7 +17,10 @@ use std::{
 /// that follows says that it had been durable.
 const JOURNAL_END: u64 = 256 << 10;
 /// How far before that a byte is damaged, so that it is one that still matters.
-const JOURNAL_REACH: u64 = 2 << 20;
+const JOURNAL_REACH: u64 = 768 << 10;
+
+/// After this at the latest programs notice that the clock has jumped.
+const CLOCK: Duration = Duration::from_secs(2);
 
 /// One kind of fault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -207,17 +210,17 @@ impl Fault {
                 let clock = site.clock.as_ref().context("no clock")?;
                 let seconds = jump(random);
                 clock.jump(seconds)?;
-                waited.await;
+                tokio::time::sleep(down + CLOCK).await;
                 clock.jump(0)?;
-                told = format!("{seconds:+} s {told}");
+                told = format!("{seconds:+} s for {:.1} s", (down + CLOCK).as_secs_f64());
             }
             Self::AgentClock => {
                 let clock = site.hosts[host].clock.as_ref().context("no clock")?;
                 let seconds = jump(random);
                 clock.jump(seconds)?;
-                waited.await;
+                tokio::time::sleep(down + CLOCK).await;
                 clock.jump(0)?;
-                told = format!("agent{host} {seconds:+} s {told}");
+                told = format!("agent{host} {seconds:+} s for {:.1} s", (down + CLOCK).as_secs_f64());
             }
             Self::RottenSegment => {
                 let taken: BTreeSet<_> = excuses.rotten.iter().map(|rot| rot.path.clone()).collect();
