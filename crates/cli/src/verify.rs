@@ -7,7 +7,7 @@ use playhead_format::{
     Closing, Ending, FormatError, Problem, RecordingReport, Report, SegmentScan, Status, scan,
 };
 use playhead_model::WallTime;
-use playhead_proof::{Proof, ProofProblem, Proved, Trust, prove};
+use playhead_proof::{Proof, ProofProblem, ProofState, Proved, Trust, prove};
 use serde_json::{Value, json};
 use std::{
     fs::File,
@@ -209,6 +209,8 @@ fn print(proved: &Proved, out: &mut impl Write) -> io::Result<()> {
 
 fn print_recording(recording: &RecordingReport, proof: &Proof, out: &mut impl Write) -> io::Result<()> {
     let verdict = match recording.status {
+        Status::Intact if proof.state == ProofState::NotProved => "NOT PROVED",
+        Status::Intact if proof.state == ProofState::EndNotProved => "NOT PROVED TO ITS END",
         Status::Intact => "INTACT",
         Status::Incomplete => "NOT COMPLETE: what is there is unchanged, but not all is there",
         Status::Damaged | Status::Unreadable => "NOT INTACT",
