@@ -27,11 +27,11 @@ class Kept:
     """Mirrors what requests change to files: FOLDER/BUCKET/KEY."""
 
     def __init__(self, app, folder):
-        self.app, self.folder, self.lock, self.on = app, folder, threading.Lock(), False
+        self.app, self.folder, self.lock = app, folder, threading.Lock()
 
     def __call__(self, environ, start_response):
         parts = environ["PATH_INFO"].lstrip("/").split("/", 1)
-        if not self.on or environ["REQUEST_METHOD"] not in ("PUT", "POST", "DELETE") or len(parts) < 2 or not parts[1]:
+        if environ["REQUEST_METHOD"] not in ("PUT", "POST", "DELETE") or len(parts) < 2 or not parts[1]:
             return self.app(environ, start_response)
         with self.lock:
             answer = self.app(environ, start_response)
@@ -63,18 +63,22 @@ class Kept:
                 bucket, key = os.path.relpath(path, self.folder).split(os.sep, 1)
                 with open(path, "rb") as file:
                     client.put_object(Bucket=bucket, Key=key, Body=file.read())
-        self.on = True
+
+
+def serve(app, port):
+    server = make_server("127.0.0.1", port, app, threaded=True, request_handler=Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    return server, thread
 
 
 app = DomainDispatcherApplication(create_backend_app)
 kept = Kept(app, sys.argv[2]) if len(sys.argv) > 2 else None
-port = int(sys.argv[3]) if len(sys.argv) > 3 else 0
-server = make_server("127.0.0.1", port, kept or app, threaded=True, request_handler=Handler)
-thread = threading.Thread(target=server.serve_forever)
-thread.start()
+# Made ready where nobody else asks: what came before the files are followed would be lost.
+inner, thread = serve(app, 0)
 s3 = boto3.client(
     "s3",
-    endpoint_url=f"http://127.0.0.1:{server.server_port}",
+    endpoint_url=f"http://127.0.0.1:{inner.server_port}",
     aws_access_key_id="test",
     aws_secret_access_key="test",
     region_name="us-east-1",
@@ -83,6 +87,10 @@ s3.create_bucket(Bucket="playhead")
 s3.create_bucket(Bucket="locked", ObjectLockEnabledForBucket=True)
 if kept:
     kept.restore(s3)
+s3.close()
+inner.shutdown()
+thread.join()
+server, thread = serve(kept or app, int(sys.argv[3]) if len(sys.argv) > 3 else 0)
 with open(sys.argv[1] + ".new", "w") as file:
     file.write(str(server.server_port))
 os.rename(sys.argv[1] + ".new", sys.argv[1])

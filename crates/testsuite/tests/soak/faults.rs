@@ -81,6 +81,8 @@ pub(crate) struct Rot {
 pub(crate) struct Excuses {
     /// Causes of gaps.
     pub(crate) gaps: BTreeSet<&'static str>,
+    /// Recordings that went on after their agent was killed, added up: so many gaps must be declared.
+    pub(crate) restarts: usize,
     /// Stored files with a changed byte.
     pub(crate) rotten: Vec<Rot>,
     /// How often the journal was damaged. Each time recordings may be quarantined.
@@ -140,7 +142,7 @@ impl Fault {
         match self {
             Self::KillAgent => {
                 excuses.gaps.insert("agent-restarted");
-                site.kill_agent(host);
+                excuses.restarts += site.kill_agent(host);
                 waited.await;
                 site.start_agent(host)?;
                 told = format!("agent{host} {told}");
@@ -158,7 +160,7 @@ impl Fault {
             Self::KillAll => {
                 excuses.gaps.insert("agent-restarted");
                 for host in 0..site.hosts.len() {
-                    site.kill_agent(host);
+                    excuses.restarts += site.kill_agent(host);
                 }
                 site.kill_server();
                 site.kill_console();

@@ -59,6 +59,7 @@ pub(crate) async fn judge(site: &mut Site, excuses: &Excuses) -> Result<Verdict>
     check_rot(&excuses.rotten, &mut verdict)?;
 
     let none = Acknowledged::default();
+    let mut restarts = 0;
     for recording in &listed {
         let id = recording["id"].as_str().context("no id")?;
         let acknowledged = site.ledger.recordings().get(id).unwrap_or(&none);
@@ -94,10 +95,22 @@ pub(crate) async fn judge(site: &mut Site, excuses: &Excuses) -> Result<Verdict>
         let inspected = &inspected["recordings"][0];
         verdict.fragments += inspected["fragments"].as_u64().unwrap_or(0);
         verdict.gaps += inspected["gaps"].as_array().map_or(0, Vec::len);
+        restarts += restarted(inspected);
         let found = problems(inspected, acknowledged, excuses, gaps[id]);
         verdict.problems.extend(found.into_iter().map(|problem| format!("recording {id}: {problem}")));
     }
+    // Of a quarantined recording nobody can tell how many of its gaps came before the damage.
+    let expected = excuses.restarts;
+    if restarts > expected || (restarts < expected && verdict.quarantined == 0) {
+        verdict.problems.push(format!("expected {expected} gaps after restarts of agents, got {restarts}"));
+    }
     Ok(verdict)
+}
+
+/// How many of a recording's gaps tell of an agent that was started again.
+fn restarted(inspected: &Value) -> usize {
+    let gaps = inspected["gaps"].as_array().into_iter().flatten();
+    gaps.filter(|gap| gap["cause"] == "agent-restarted").count()
 }
 
 /// What is wrong with a recording that is not quarantined, by what `playhead inspect` tells of its files.

@@ -174,9 +174,10 @@ impl Site {
         Ok(())
     }
 
-    /// Kills an agent.
-    pub(crate) fn kill_agent(&mut self, at: usize) {
+    /// Kills an agent. Returns how many displays it was recording.
+    pub(crate) fn kill_agent(&mut self, at: usize) -> usize {
         self.hosts[at].program.kill_hard();
+        self.hosts[at].displays.len()
     }
 
     /// Starts an agent again.
