@@ -286,14 +286,21 @@ mod tests {
 
     #[tokio::test(flavor = "multi_thread")]
     async fn a_trace_has_the_pictures_its_facts_tell() {
-        let folder = tempfile::tempdir().unwrap();
-        let desktop = DesktopArgs { size: (800, 600), display: None, seed: 1 };
-        let activities = vec![Activity::Terminal];
-        let out = folder.path().to_owned();
-        run_corpus(CorpusArgs { out, desktop, seconds: 4.0, activities, fps: 10 }).await.unwrap();
-        let facts: serde_json::Value =
-            serde_json::from_slice(&fs::read(folder.path().join("terminal.json")).unwrap()).unwrap();
-        let times: Vec<u64> = serde_json::from_value(facts["timestamps_ms"].clone()).unwrap();
+        let mut folder = tempfile::tempdir().unwrap();
+        let (mut facts, mut times) = (serde_json::Value::Null, Vec::<u64>::new());
+        // On a machine with much else to do a terminal may need some seconds for its first lines.
+        for seconds in [4.0, 20.0] {
+            folder = tempfile::tempdir().unwrap();
+            let desktop = DesktopArgs { size: (800, 600), display: None, seed: 1 };
+            let activities = vec![Activity::Terminal];
+            let out = folder.path().to_owned();
+            run_corpus(CorpusArgs { out, desktop, seconds, activities, fps: 10 }).await.unwrap();
+            facts = serde_json::from_slice(&fs::read(folder.path().join("terminal.json")).unwrap()).unwrap();
+            times = serde_json::from_value(facts["timestamps_ms"].clone()).unwrap();
+            if times.len() > 5 {
+                break;
+            }
+        }
         assert_eq!(facts["frames"], times.len());
         assert!(times.len() > 5 && times.is_sorted() && times[0] < 200, "{times:?}");
         let mkv = folder.path().join("terminal.mkv");

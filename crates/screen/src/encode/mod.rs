@@ -18,8 +18,12 @@ use history::History;
 use moves::Finder;
 use symbols::Symbols;
 
-/// A key larger than this share of the last anchor becomes an anchor itself.
+/// A key larger than this share of the last anchor becomes an anchor itself: who seeks fetches both.
 const KEY_PERCENT: u64 = 30;
+/// A key of fewer bytes than this matters little to who seeks,
+const SMALL_KEY: usize = 32 << 10;
+/// and remains one up to this share.
+const SMALL_KEY_PERCENT: u64 = 70;
 
 /// Settings of an encoder.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -263,7 +267,9 @@ impl Encoder {
         let before = out.len();
         self.writer.finish(PacketKind::Key, None, out);
         let Some(state) = &mut self.state else { return PacketKind::Key };
-        if (out.len() - before) as u64 * 100 > state.anchor_bytes as u64 * KEY_PERCENT {
+        let bytes = out.len() - before;
+        let most = if bytes < SMALL_KEY { SMALL_KEY_PERCENT } else { KEY_PERCENT };
+        if bytes as u64 * 100 > state.anchor_bytes as u64 * most {
             out.truncate(before);
             self.anchor(new, out);
             return PacketKind::Anchor;
