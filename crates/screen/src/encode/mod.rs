@@ -20,6 +20,10 @@ use symbols::Symbols;
 
 /// A key larger than this share of the last anchor becomes an anchor itself: who seeks fetches both.
 const KEY_PERCENT: u64 = 30;
+/// More than this of key and anchor together is much to fetch for one who seeks: a fresh anchor alone is less,
+const MUCH: usize = 1_700_000;
+/// if the key is larger than this share.
+const MUCH_KEY_PERCENT: u64 = 15;
 /// A key of fewer bytes than this matters little to who seeks,
 const SMALL_KEY: usize = 32 << 10;
 /// and remains one up to this share.
@@ -268,7 +272,11 @@ impl Encoder {
         self.writer.finish(PacketKind::Key, None, out);
         let Some(state) = &mut self.state else { return PacketKind::Key };
         let bytes = out.len() - before;
-        let most = if bytes < SMALL_KEY { SMALL_KEY_PERCENT } else { KEY_PERCENT };
+        let most = match bytes {
+            ..SMALL_KEY => SMALL_KEY_PERCENT,
+            _ if bytes + state.anchor_bytes > MUCH => MUCH_KEY_PERCENT,
+            _ => KEY_PERCENT,
+        };
         if bytes as u64 * 100 > state.anchor_bytes as u64 * most {
             out.truncate(before);
             self.anchor(new, out);
