@@ -404,7 +404,7 @@ mod tests {
             if expected.contains(&all()) {
                 break;
             }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
         }
         assert!(expected.contains(&all()), "{}", all());
         tokio::task::spawn_blocking(|| exporter.finish()).await.unwrap();
