@@ -242,16 +242,10 @@ fn say_queue(queue: &QueueReport, at: WallTime, out: &mut impl Write) -> io::Res
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Parser as _;
-
-    #[derive(clap::Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
-    }
+    use crate::testing::parse;
 
     fn settings(line: &[&str]) -> anyhow::Result<Settings> {
-        Line::try_parse_from([&["playhead", "--data", "/d"], line].concat())?.args.settings()
+        parse::<Args>([&["--data", "/d"], line].concat())?.settings()
     }
 
     #[test]
@@ -320,8 +314,8 @@ mod tests {
         assert!(settings(&["--settings", "/none/agent.toml"]).is_err());
         assert!(settings(&["--json"]).is_err());
         assert!(settings(&["--display", ":1", "status"]).is_err());
-        let line = Line::try_parse_from(["playhead", "status", "--data", "/d", "--json"]).unwrap();
-        let Some(What::Status(StatusArgs { place, json: true })) = line.args.what else { panic!() };
+        let line = parse::<Args>(["status", "--data", "/d", "--json"]).unwrap();
+        let Some(What::Status(StatusArgs { place, json: true })) = line.what else { panic!() };
         assert_eq!(place.settings().unwrap().data, PathBuf::from("/d"));
     }
 }

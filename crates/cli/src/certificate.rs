@@ -1,12 +1,9 @@
 //! `playhead certificate`: who signs at a site, on the server's own machine.
 
+use crate::place::{Place, answer};
 use anyhow::Context as _;
 use playhead_server::{CertificateAdmin, CertificateReport};
-use std::{
-    fmt::Write as _,
-    io::{self, Write as _},
-    path::PathBuf,
-};
+use std::{fmt::Write as _, path::PathBuf};
 
 /// Show, renew, revoke and export the certificates by which recordings are signed
 #[derive(Debug, clap::Args)]
@@ -51,19 +48,6 @@ enum Command {
     },
 }
 
-#[derive(Debug, clap::Args)]
-struct Place {
-    /// Data folder of the `playhead up` or `playhead server`, which may run or not
-    #[arg(long, value_name = "FOLDER", env = "PLAYHEAD_DATA")]
-    data: PathBuf,
-    /// The site's database, when it does not lie in the data folder
-    #[arg(long, value_name = "ADDRESS", env = "PLAYHEAD_DATABASE", hide_env_values = true)]
-    database: Option<String>,
-    /// For scripts: print one JSON object
-    #[arg(long)]
-    json: bool,
-}
-
 /// Does what is asked and prints what came of it.
 ///
 /// # Errors
@@ -100,17 +84,10 @@ async fn act(command: Command, json: bool, admin: &CertificateAdmin) -> anyhow::
                 std::fs::write(&path, &pem).with_context(|| format!("cannot write {}", path.display()))?;
                 return Ok(());
             }
-            return say(&if json { serde_json::json!({ "pem": pem }).to_string() } else { pem });
+            return answer(json, &serde_json::json!({ "pem": pem }), |_| pem.clone());
         }
     }
-    let report = admin.report().await?;
-    say(&if json { serde_json::to_string(&report)? } else { listed(&report) })
-}
-
-fn say(text: &str) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "{}", text.trim_end())?;
-    Ok(out.flush()?)
+    answer(json, &admin.report().await?, listed)
 }
 
 fn listed(report: &CertificateReport) -> String {

@@ -34,13 +34,7 @@ impl Locations {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Parser as _;
-
-    #[derive(clap::Parser)]
-    struct Line {
-        #[command(flatten)]
-        locations: Locations,
-    }
+    use crate::testing::parse;
 
     #[test]
     fn locations_come_from_the_command_line_and_from_a_file() {
@@ -48,12 +42,12 @@ mod tests {
         let file = folder.path().join("storage.toml");
         std::fs::write(&file, "[[location]]\nname = \"c\"\nurl = \"s3://c/x\"\n").unwrap();
         let file = file.to_str().unwrap();
-        let line = ["playhead", "--storage", "/a", "--storage", "file:///b", "--storage-file", file];
-        let all = Line::try_parse_from(line).unwrap().locations.settings().unwrap();
+        let line = ["--storage", "/a", "--storage", "file:///b", "--storage-file", file];
+        let all = parse::<Locations>(line).unwrap().settings().unwrap();
         let urls: Vec<_> = all.iter().map(|location| location.url.as_str()).collect();
         assert_eq!(urls, ["/a", "file:///b", "s3://c/x"]);
         assert_eq!(all[2].name.as_deref(), Some("c"));
-        let error = Line::try_parse_from(["playhead", "--storage", "s3://id:hush@bucket"]).err().unwrap();
+        let error = parse::<Locations>(["--storage", "s3://id:hush@bucket"]).err().unwrap();
         assert!(error.to_string().contains("environment"), "{error}");
     }
 }

@@ -13,12 +13,15 @@ mod locations;
 mod logging;
 mod metrics;
 mod openapi;
+mod place;
 mod plan;
 mod process;
 mod ready;
 mod server;
 mod stop;
 mod storage;
+#[cfg(test)]
+mod testing;
 mod token;
 mod traces;
 mod up;

@@ -224,16 +224,10 @@ fn say(args: &Args, plan: &Plan) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Parser as _;
-
-    #[derive(clap::Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
-    }
+    use crate::testing::parse;
 
     fn of(line: &[&str]) -> Plan {
-        plan(&Line::try_parse_from([&["playhead"], line].concat()).unwrap().args)
+        plan(&parse(line).unwrap())
     }
 
     #[test]
@@ -263,7 +257,7 @@ mod tests {
         for wrong in
             [["--sessions", "0"], ["--active-hours", "25"], ["--watched-percent", "-1"], ["--profile", "x"]]
         {
-            assert!(Line::try_parse_from(["playhead", "--sessions", "1", wrong[0], wrong[1]]).is_err());
+            assert!(parse::<Args>(["--sessions", "1", wrong[0], wrong[1]]).is_err());
         }
     }
 }

@@ -138,22 +138,16 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Parser as _;
-
-    #[derive(clap::Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
-    }
+    use crate::testing::parse;
 
     #[test]
     fn arguments_become_settings_and_nonsense_is_refused() {
-        let line = ["playhead", "--data", "/d", "--lost-after-hours", "0.5", "--least-free-mib", "1"];
-        let settings = Line::try_parse_from(line).unwrap().args.settings().unwrap();
+        let line = ["--data", "/d", "--lost-after-hours", "0.5", "--least-free-mib", "1"];
+        let settings = parse::<Args>(line).unwrap().settings().unwrap();
         assert_eq!((settings.lost_after.as_secs(), settings.least_free), (1_800, 1 << 20));
         assert_eq!(settings.listen_agents.port(), 8443);
         for wrong in [["--join", "nonsense"], ["--lost-after-hours", "0"], ["--listen-agents", "x"]] {
-            assert!(Line::try_parse_from(["playhead", "--data", "/d", wrong[0], wrong[1]]).is_err());
+            assert!(parse::<Args>(["--data", "/d", wrong[0], wrong[1]]).is_err());
         }
     }
 }

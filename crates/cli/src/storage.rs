@@ -1,12 +1,12 @@
 //! `playhead storage`: where recordings are stored, and moving them, on the server's own machine.
 
+use crate::place::{Place, answer};
 use anyhow::Context as _;
 use playhead_model::RecordingId;
 use playhead_server::{LocationReport, LocationState, MoveReport, StorageAdmin, StorageReport, Wanted};
 use std::{
     fmt::Write as _,
     io::{self, Write as _},
-    path::PathBuf,
 };
 
 /// Show where recordings are stored, and move them between storage locations
@@ -55,19 +55,6 @@ enum Command {
     },
 }
 
-#[derive(Debug, clap::Args)]
-struct Place {
-    /// Data folder of the `playhead up` or `playhead server`, which may run or not
-    #[arg(long, value_name = "FOLDER", env = "PLAYHEAD_DATA")]
-    data: PathBuf,
-    /// The site's database, when it does not lie in the data folder
-    #[arg(long, value_name = "ADDRESS", env = "PLAYHEAD_DATABASE", hide_env_values = true)]
-    database: Option<String>,
-    /// For scripts: print one JSON object
-    #[arg(long)]
-    json: bool,
-}
-
 /// Does what is asked and prints what came of it.
 ///
 /// # Errors
@@ -91,13 +78,11 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 async fn act(command: Command, json: bool, admin: &StorageAdmin) -> anyhow::Result<()> {
     let wanted = match command {
         Command::List { .. } => {
-            let report = admin.report().await?;
-            return say(if json { serde_json::to_string(&report)? } else { listed(&report) });
+            return answer(json, &admin.report().await?, listed);
         }
         Command::Activate { location, .. } => {
             admin.set_read_only(&location, false).await?;
-            let report = admin.report().await?;
-            return say(if json { serde_json::to_string(&report)? } else { listed(&report) });
+            return answer(json, &admin.report().await?, listed);
         }
         Command::Move { recording, to, .. } => Wanted::Recording { id: recording, to },
         Command::Drain { from, to, .. } => Wanted::Drain { from, to },
@@ -106,19 +91,13 @@ async fn act(command: Command, json: bool, admin: &StorageAdmin) -> anyhow::Resu
         writeln!(io::stderr(), "The running server moves; this waits for it.")?;
     }
     let report = admin.move_now(wanted).await?;
-    say(if json { serde_json::to_string(&report)? } else { moved(&report) })?;
+    answer(json, &report, moved)?;
     anyhow::ensure!(
         report.failed == 0 && report.state == "done",
         "not everything could be moved; what is left lies where it was: {}",
         report.error.unwrap_or_default()
     );
     Ok(())
-}
-
-fn say(text: String) -> anyhow::Result<()> {
-    let mut out = io::stdout().lock();
-    writeln!(out, "{}", text.trim_end())?;
-    Ok(out.flush()?)
 }
 
 fn listed(report: &StorageReport) -> String {
@@ -167,19 +146,12 @@ fn moved(report: &MoveReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Parser as _;
+    use crate::testing::parse;
     use playhead_server::{LocationSettings, Server, Settings};
-
-    #[derive(clap::Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
-    }
 
     async fn asked(data: &std::path::Path, line: &[&str]) -> anyhow::Result<()> {
         let data = data.to_str().unwrap();
-        let line = ["storage"].into_iter().chain(line.iter().copied()).chain(["--data", data, "--json"]);
-        run(Line::try_parse_from(line)?.args).await
+        run(parse(line.iter().copied().chain(["--data", data, "--json"]))?).await
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -177,20 +177,14 @@ impl House {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::Parser as _;
+    use crate::testing::parse;
     use playhead_net::{DialError, Endpoint};
     use serde_json::{Value, json};
-
-    #[derive(clap::Parser)]
-    struct Line {
-        #[command(flatten)]
-        args: Args,
-    }
+    use std::ffi::OsString;
 
     async fn start(folder: &std::path::Path) -> House {
-        let line = ["playhead", "--listen", "127.0.0.1:0", "--data"].map(Into::into);
-        let line = line.into_iter().chain([folder.as_os_str().to_owned()]);
-        let args = Line::try_parse_from(line).unwrap().args;
+        let line: [OsString; 4] = ["--listen".into(), "127.0.0.1:0".into(), "--data".into(), folder.into()];
+        let args: Args = parse(line).unwrap();
         House::start(&args.house, "up", Password::Kept).await.unwrap()
     }
 
@@ -221,8 +215,8 @@ mod tests {
     async fn two_on_one_folder_are_one_too_many() {
         let folder = tempfile::tempdir().unwrap();
         let house = start(folder.path()).await;
-        let line = Line::try_parse_from(["playhead", "--listen", "127.0.0.1:0"]).unwrap();
-        let args = HouseArgs { data: Some(folder.path().to_owned()), ..line.args.house };
+        let line = parse::<Args>(["--listen", "127.0.0.1:0"]).unwrap();
+        let args = HouseArgs { data: Some(folder.path().to_owned()), ..line.house };
         let error = House::start(&args, "up", Password::Kept).await.err().unwrap().to_string();
         assert!(error.starts_with("another playhead uses the folder"), "{error}");
         house.shutdown().await;
