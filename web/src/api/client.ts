@@ -5,6 +5,8 @@ import type { paths } from "./schema";
 export const api = createClient<paths>({
   baseUrl: window.location.origin,
   credentials: "same-origin",
+  // The console takes changes as JSON only, even those without a body: no other page can make a browser send that.
+  headers: { "content-type": "application/json" },
   fetch: (request) => fetch(request),
 });
 

@@ -11,8 +11,7 @@ export function UserMenu({ me, onDone }: { me: Me; onDone: () => void }) {
   const navigate = useNavigate();
   const client = useQueryClient();
   const signOut = useMutation({
-    mutationFn: () =>
-      answer(api.POST("/api/v1/sign-out", { headers: { "content-type": "application/json" } })),
+    mutationFn: () => answer(api.POST("/api/v1/sign-out")),
     onSettled: async () => {
       onDone();
       await navigate({ to: "/sign-in", search: {} });

@@ -6,6 +6,7 @@ import { useTranslation } from "react-i18next";
 import { answer, api } from "../../api/client";
 import { sessionsQuery } from "../../api/queries";
 import type { Me, OpenSession } from "../../api/types";
+import { ActionsHead } from "../../app/actions-head";
 import { Confirm } from "../../app/confirm";
 import { useNotes } from "../../app/notes";
 import { Preferences } from "../../app/preferences";
@@ -15,8 +16,6 @@ import { When } from "../../app/when";
 import { browserName } from "../../format/browser";
 import { sentence } from "../../format/sentence";
 import "./account.css";
-
-const JSON_BODY = { "content-type": "application/json" };
 
 export function AccountPage() {
   const { t } = useTranslation();
@@ -79,7 +78,6 @@ function Sessions() {
       await answer(
         api.DELETE("/api/v1/me/sessions/{id}", {
           params: { path: { id: session.id } },
-          headers: JSON_BODY,
         }),
       );
       void notes.success(t("account.ended"));
@@ -131,9 +129,7 @@ function SessionsTable({ items, ending, onEnd }: TableProps) {
             <th scope="col">{t("account.opened")}</th>
             <th scope="col">{t("account.used")}</th>
             <th scope="col">{t("account.ends")}</th>
-            <th scope="col" className="actions">
-              <span className="visually-hidden">{t("common.actions")}</span>
-            </th>
+            <ActionsHead />
           </tr>
         </thead>
         <tbody>
@@ -180,7 +176,7 @@ function SignOutEverywhere({ count, onClose }: { count: number; onClose: () => v
   const navigate = useNavigate();
   const client = useQueryClient();
   const leave = async () => {
-    await answer(api.DELETE("/api/v1/me/sessions", { headers: JSON_BODY }));
+    await answer(api.DELETE("/api/v1/me/sessions"));
     await navigate({ to: "/sign-in", search: {} });
     // Nothing of one person's lists may be left for the next.
     client.clear();

@@ -2,6 +2,7 @@ import { Link } from "@tanstack/react-router";
 import { Button, Tooltip } from "antd";
 import { useTranslation } from "react-i18next";
 import type { Server, Site } from "../../api/types";
+import { ActionsHead } from "../../app/actions-head";
 import { When } from "../../app/when";
 import { StorageTable } from "./storage";
 
@@ -75,11 +76,7 @@ function Servers({ site, onRemove }: { site: Site; onRemove: ((server: Server) =
             <th scope="col">{t("sites.state")}</th>
             <th scope="col">{t("sites.seen")}</th>
             <th scope="col">{t("sites.serverVersion")}</th>
-            {onRemove ? (
-              <th scope="col" className="actions">
-                <span className="visually-hidden">{t("common.actions")}</span>
-              </th>
-            ) : null}
+            {onRemove ? <ActionsHead /> : null}
           </tr>
         </thead>
         <tbody>

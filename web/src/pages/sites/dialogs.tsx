@@ -16,8 +16,6 @@ import { ProblemAlert } from "../../app/states";
 const MOST_NAME = 100;
 const MOST_DESCRIPTION = 1000;
 
-const JSON_BODY = { "content-type": "application/json" };
-
 /** Creates a site, or renames and describes the one given. */
 export function EditSite({ site, onClose }: { site: Site | undefined; onClose: () => void }) {
   const { t } = useTranslation();
@@ -98,7 +96,7 @@ export function EditSite({ site, onClose }: { site: Site | undefined; onClose: (
 export function RemoveSite({ site, onClose }: { site: Site; onClose: () => void }) {
   const { t } = useTranslation();
   const remove = useRemoval(t("sites.removed"), () =>
-    answer(api.DELETE("/api/v1/sites/{id}", { params: { path: { id: site.id } }, headers: JSON_BODY })),
+    answer(api.DELETE("/api/v1/sites/{id}", { params: { path: { id: site.id } } })),
   );
   return (
     <Confirm
@@ -115,7 +113,7 @@ export function RemoveSite({ site, onClose }: { site: Site; onClose: () => void 
 export function RemoveServer({ server, onClose }: { server: Server; onClose: () => void }) {
   const { t } = useTranslation();
   const remove = useRemoval(t("sites.serverRemoved"), () =>
-    answer(api.DELETE("/api/v1/servers/{id}", { params: { path: { id: server.id } }, headers: JSON_BODY })),
+    answer(api.DELETE("/api/v1/servers/{id}", { params: { path: { id: server.id } } })),
   );
   return (
     <Confirm

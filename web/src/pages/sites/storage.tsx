@@ -6,6 +6,7 @@ import { answer, api } from "../../api/client";
 import { asApiError } from "../../api/problem";
 import { storageQuery } from "../../api/queries";
 import type { Site, Storage, StorageLocation } from "../../api/types";
+import { ActionsHead } from "../../app/actions-head";
 import { Confirm } from "../../app/confirm";
 import { useNotes } from "../../app/notes";
 import { When } from "../../app/when";
@@ -47,11 +48,7 @@ export function StorageTable({ site, manages }: { site: Site; manages: boolean }
             <th scope="col" className="number">
               {t("storage.free")}
             </th>
-            {manages ? (
-              <th scope="col" className="actions">
-                <span className="visually-hidden">{t("common.actions")}</span>
-              </th>
-            ) : null}
+            {manages ? <ActionsHead /> : null}
           </tr>
         </thead>
         <tbody>

@@ -7,6 +7,7 @@ import { answer, api } from "../../api/client";
 import { ApiError, asApiError } from "../../api/problem";
 import { joinTokensQuery } from "../../api/queries";
 import type { JoinToken } from "../../api/types";
+import { ActionsHead } from "../../app/actions-head";
 import { Confirm } from "../../app/confirm";
 import { useNotes } from "../../app/notes";
 import { EmptyState, ErrorState, PartialNotice, SkeletonRows, StaleNotice } from "../../app/states";
@@ -79,9 +80,7 @@ function TokensTable({ items, onRevoke }: { items: JoinToken[]; onRevoke: (token
             <th scope="col">{t("tokens.madeBy")}</th>
             <th scope="col">{t("tokens.made")}</th>
             <th scope="col">{t("tokens.expires")}</th>
-            <th scope="col" className="actions">
-              <span className="visually-hidden">{t("common.actions")}</span>
-            </th>
+            <ActionsHead />
           </tr>
         </thead>
         <tbody>
@@ -125,7 +124,6 @@ function Revoke({ token, onClose }: { token: JoinToken; onClose: () => void }) {
     await answer(
       api.DELETE("/api/v1/join-tokens/{id}", {
         params: { path: { id: token.id } },
-        headers: { "content-type": "application/json" },
       }),
     );
     await client.invalidateQueries({ queryKey: joinTokensQuery.queryKey });
