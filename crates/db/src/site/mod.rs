@@ -20,7 +20,12 @@ use playhead_model::{RecordingSettings, SiteId, WallTime};
 /// The site's tables.
 pub const AREA: Area = Area {
     name: "site",
-    migrations: &[include_str!("0001.sql"), include_str!("0002.sql"), include_str!("0003.sql")],
+    migrations: &[
+        include_str!("0001.sql"),
+        include_str!("0002.sql"),
+        include_str!("0003.sql"),
+        include_str!("0004_keys.sql"),
+    ],
 };
 
 /// The site's metadata. Cheap to clone.
