@@ -8,6 +8,7 @@
 //! The crate is pure: bytes come from slices and from `Read`, `Write` and `Seek`; it opens no file and reads no clock.
 //! On wasm32 it reads only: making fragments needs the C library of zstd.
 
+pub mod audio;
 #[cfg(not(target_arch = "wasm32"))]
 mod build;
 mod chain;
@@ -31,6 +32,7 @@ mod splitter;
 mod verify;
 mod writer;
 
+pub use audio::AudioMessage;
 #[cfg(not(target_arch = "wasm32"))]
 pub use build::{Fragment, FragmentBuilder, recompress};
 pub use chain::{Chain, ChainError};
