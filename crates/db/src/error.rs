@@ -51,6 +51,12 @@ pub enum DbError {
         /// What it should hold.
         expected: &'static str,
     },
+    /// Another server took over what this one held.
+    #[error("another server of the site has taken over what this one held: its signs of life came too late")]
+    Fenced,
+    /// The recording belongs to another server now.
+    #[error("recording {0} belongs to another server of the site now")]
+    NotOwner(playhead_model::RecordingId),
     /// A cursor that this program did not make.
     #[error("expected the cursor of an earlier answer, got '{0}'")]
     Cursor(String),

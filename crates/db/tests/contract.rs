@@ -10,6 +10,7 @@ mod contract {
     pub(crate) mod databases;
     pub(crate) mod site;
     pub(crate) mod site_list;
+    pub(crate) mod site_servers;
     pub(crate) mod site_storage;
 }
 
@@ -47,6 +48,9 @@ contract! {
     site_list::filters_find_what_they_should,
     site_list::a_foreign_cursor_is_refused,
     site_list::the_total_is_exact_up_to_its_limit,
+    site_servers::a_server_is_known_by_its_signs_of_life,
+    site_servers::only_one_takes_over_and_only_from_who_is_still,
+    site_servers::nobody_writes_for_a_recording_that_is_not_theirs,
     site_storage::locations_are_known_with_what_lies_there,
     site_storage::a_moved_segment_leaves_a_file_to_remove,
     site_storage::removals_wait_for_their_time,

@@ -5,6 +5,7 @@ mod certificates;
 mod list;
 mod recordings;
 mod segments;
+mod servers;
 mod storage;
 
 pub use agents::{Agent, Enrolment, HostRow, JoinToken, NewAgent, NewToken};
@@ -12,6 +13,7 @@ pub use certificates::CertificateRow;
 pub use list::{Filter, Page, Sort, SortKey};
 pub use recordings::{Opening, Progress, RecordingRow};
 pub use segments::SegmentRow;
+pub use servers::{NewServer, Owner, ServerRow, ServerState};
 pub use storage::{LocationRow, MoveRow, MoveState, NewMove, Removal, Use};
 
 use crate::{Area, Database, DbError, RowExt as _, WriteTx};
@@ -25,6 +27,7 @@ pub const AREA: Area = Area {
         include_str!("0002.sql"),
         include_str!("0003.sql"),
         include_str!("0004_keys.sql"),
+        include_str!("0005_servers.sql"),
     ],
 };
 
@@ -32,6 +35,8 @@ pub const AREA: Area = Area {
 #[derive(Debug, Clone)]
 pub struct Store {
     db: Database,
+    /// Whoever writes progress and segments through it: refused once another server has taken over.
+    acting: Option<Owner>,
 }
 
 /// Who a site is.
@@ -51,12 +56,18 @@ impl Store {
     /// # Errors
     /// Those of [`Database::open`].
     pub async fn open(url: &str) -> Result<Self, DbError> {
-        Ok(Self { db: Database::open(url, &AREA).await? })
+        Ok(Self { db: Database::open(url, &AREA).await?, acting: None })
     }
 
     /// The database underneath.
     pub fn database(&self) -> &Database {
         &self.db
+    }
+
+    /// The same, acting for a server: progress of recordings that belong to another server is passed over, and segments of them are
+    /// refused.
+    pub fn acting_for(&self, owner: Owner) -> Self {
+        Self { db: self.db.clone(), acting: Some(owner) }
     }
 
     async fn write(&self) -> Result<WriteTx, DbError> {

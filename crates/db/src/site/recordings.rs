@@ -44,6 +44,8 @@ pub struct RecordingRow {
     pub quarantined_at: Option<WallTime>,
     /// When something of it last came, or it was opened.
     pub heard_at: WallTime,
+    /// Whether its agent was connected to the server that holds it, as of the last progress.
+    pub connected: bool,
 }
 
 /// How far a recording has come. Written over what was there.
@@ -75,6 +77,8 @@ pub struct Progress {
     pub quarantined_at: Option<WallTime>,
     /// When something of it last came.
     pub heard_at: WallTime,
+    /// Whether its agent is connected.
+    pub connected: bool,
     /// Gaps that were not written down yet.
     pub new_gaps: Vec<Gap>,
 }
@@ -89,7 +93,7 @@ pub enum Opening {
 }
 
 pub(super) const COLUMNS: &str = "id, agent, server, info, state, started_at, ended_at, duration_us, bytes, fragments, segments, \
-     width, height, gaps, events, end_reason, problem, quarantined_at, heard_at";
+     width, height, gaps, events, end_reason, problem, quarantined_at, heard_at, connected";
 
 impl RecordingRow {
     pub(super) fn read(row: &AnyRow) -> Result<Self, DbError> {
@@ -112,6 +116,7 @@ impl RecordingRow {
             problem: row.text_or_null("problem")?,
             quarantined_at: row.time_or_null("quarantined_at")?,
             heard_at: row.time("heard_at")?,
+            connected: row.integer("connected")? != 0,
         })
     }
 }
@@ -187,13 +192,22 @@ impl Store {
         rows.iter().map(RecordingRow::read).collect()
     }
 
-    /// Writes down how far recordings have come, all or none.
+    /// Writes down how far recordings have come, all or none. One that acts for a server passes over those that are another's now.
     ///
     /// # Errors
-    /// The database's.
+    /// The database's; [`DbError::Fenced`].
     pub async fn set_progress(&self, all: &[Progress]) -> Result<(), DbError> {
         let mut tx = self.write().await?;
+        if let Some(owner) = self.acting {
+            self.check(&mut tx, owner).await?;
+        }
         for progress in all {
+            if let Some(owner) = self.acting {
+                match self.check_recording(&mut tx, progress.recording, owner).await {
+                    Err(DbError::NotOwner(_)) => continue,
+                    checked => checked?,
+                }
+            }
             for gap in &progress.new_gaps {
                 sqlx::query(
                     "INSERT INTO gaps (recording, from_us, to_us, cause) VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING",
@@ -210,7 +224,7 @@ impl Store {
                     ended_at = CASE WHEN $4 = 1 THEN started_at + $3 END, bytes = $5, fragments = $6, segments = $7,
                     width = $8, height = $9, events = $10, end_reason = $11, problem = $12, heard_at = $13,
                     quarantined_at = CASE WHEN $2 = 'quarantined' THEN COALESCE(quarantined_at, $14) END,
-                    gaps = (SELECT COUNT(*) FROM gaps WHERE gaps.recording = recordings.id)
+                    gaps = (SELECT COUNT(*) FROM gaps WHERE gaps.recording = recordings.id), connected = $15
                  WHERE id = $1",
             )
             .bind(progress.recording.to_string())
@@ -227,6 +241,7 @@ impl Store {
             .bind(progress.problem.clone())
             .bind(progress.heard_at.as_micros())
             .bind(progress.quarantined_at.map(WallTime::as_micros))
+            .bind(i64::from(progress.connected))
             .execute(&mut *tx)
             .await?;
         }

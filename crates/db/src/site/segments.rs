@@ -63,9 +63,13 @@ impl Store {
     /// Writes down that a segment is stored. Saying so again, after a crash, replaces what was there.
     ///
     /// # Errors
-    /// The database's.
+    /// The database's; for one that acts for a server, [`DbError::Fenced`] and [`DbError::NotOwner`].
     pub async fn add_segment(&self, segment: &SegmentRow) -> Result<(), DbError> {
         let mut tx = self.write().await?;
+        if let Some(owner) = self.acting {
+            self.check(&mut tx, owner).await?;
+            self.check_recording(&mut tx, segment.recording, owner).await?;
+        }
         sqlx::query(
             "INSERT INTO segments (recording, number, path, bytes, blake3, fragments, first_seq, next_seq, start_us, end_us,
                 events, head, stored_at, location)

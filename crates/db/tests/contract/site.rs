@@ -63,6 +63,7 @@ pub(crate) fn progress(recording: RecordingId) -> Progress {
         problem: None,
         quarantined_at: None,
         heard_at: at(9),
+        connected: true,
         new_gaps: vec![],
     }
 }

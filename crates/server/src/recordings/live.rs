@@ -359,6 +359,7 @@ impl Live {
             problem: state.problem.clone(),
             quarantined_at: state.quarantined_at,
             heard_at: state.heard_at,
+            connected: state.session.as_ref().is_some_and(|session| session.is_open()),
             new_gaps: Vec::new(),
         }
     }
