@@ -77,6 +77,15 @@ impl Database {
         Ok(WriteTx(self.writers.begin_with(begin).await?))
     }
 
+    /// Runs a statement that must not stand in a transaction.
+    ///
+    /// # Errors
+    /// The database's.
+    pub(crate) async fn outside(&self, statement: &'static str) -> Result<(), DbError> {
+        sqlx::query(statement).execute(&self.writers).await?;
+        Ok(())
+    }
+
     /// Which database it is.
     pub fn dialect(&self) -> Dialect {
         self.dialect
@@ -148,6 +157,8 @@ async fn prepare_sqlite(connection: &mut AnyConnection, reads_only: bool) -> Res
             "PRAGMA journal_mode = WAL",
             "PRAGMA synchronous = FULL",
             "PRAGMA foreign_keys = ON",
+            // A key that is deleted must not be found in the file.
+            "PRAGMA secure_delete = ON",
         ]
     };
     for &setting in settings {

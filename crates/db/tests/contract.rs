@@ -9,6 +9,7 @@ mod contract {
     pub(crate) mod core;
     pub(crate) mod databases;
     pub(crate) mod site;
+    pub(crate) mod site_keys;
     pub(crate) mod site_list;
     pub(crate) mod site_servers;
     pub(crate) mod site_storage;
@@ -56,6 +57,8 @@ contract! {
     site_storage::removals_wait_for_their_time,
     site_storage::a_move_is_taken_by_one_server_until_it_falls_silent,
     site_storage::what_was_stored_before_lies_at_the_default_location,
+    site_keys::a_data_key_is_given_once_and_rewrapped_unless_shredded,
+    site_keys::a_time_stamp_is_wanted_once_and_follows_its_segment,
     console::an_account_has_its_name_alone,
     console::a_new_password_ends_all_sessions_of_its_account,
     console::sessions_are_listed_and_ended_by_account,

@@ -2,19 +2,23 @@
 
 mod agents;
 mod certificates;
+mod keys;
 mod list;
 mod recordings;
 mod segments;
 mod servers;
 mod storage;
+mod time_stamps;
 
 pub use agents::{Agent, Enrolment, HostRow, JoinToken, NewAgent, NewToken};
 pub use certificates::CertificateRow;
+pub use keys::{DataKeyRow, KeyUse, Privacy, Shredded, WrappedKey};
 pub use list::{Filter, Page, Sort, SortKey};
 pub use recordings::{Opening, Progress, RecordingRow};
 pub use segments::SegmentRow;
 pub use servers::{NewServer, Owner, ServerRow, ServerState};
 pub use storage::{LocationRow, MoveRow, MoveState, NewMove, Removal, Use};
+pub use time_stamps::TimeStampRow;
 
 use crate::{Area, Database, DbError, RowExt as _, WriteTx};
 use playhead_model::{RecordingSettings, SiteId, WallTime};

@@ -1,6 +1,6 @@
 //! Recordings: what is known of each, and how far it has come.
 
-use super::Store;
+use super::{Privacy, Store};
 use crate::{Content as _, DbError, RowExt as _};
 use playhead_model::{
     AgentId, EndReason, Gap, RecordingId, RecordingInfo, RecordingState, ServerId, WallTime,
@@ -44,6 +44,8 @@ pub struct RecordingRow {
     pub quarantined_at: Option<WallTime>,
     /// When something of it last came, or it was opened.
     pub heard_at: WallTime,
+    /// Whether it is encrypted, and whether its key is gone.
+    pub privacy: Privacy,
     /// Whether its agent was connected to the server that holds it, as of the last progress.
     pub connected: bool,
 }
@@ -93,7 +95,9 @@ pub enum Opening {
 }
 
 pub(super) const COLUMNS: &str = "id, agent, server, info, state, started_at, ended_at, duration_us, bytes, fragments, segments, \
-     width, height, gaps, events, end_reason, problem, quarantined_at, heard_at, connected";
+     width, height, gaps, events, end_reason, problem, quarantined_at, heard_at, connected, \
+     shredded_at, shredded_by, shredded_why, \
+     (SELECT COUNT(*) FROM data_keys WHERE data_keys.recording = recordings.id) AS encrypted";
 
 impl RecordingRow {
     pub(super) fn read(row: &AnyRow) -> Result<Self, DbError> {
@@ -116,6 +120,7 @@ impl RecordingRow {
             problem: row.text_or_null("problem")?,
             quarantined_at: row.time_or_null("quarantined_at")?,
             heard_at: row.time("heard_at")?,
+            privacy: Privacy::read(row)?,
             connected: row.integer("connected")? != 0,
         })
     }

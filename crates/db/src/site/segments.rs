@@ -34,6 +34,8 @@ pub struct SegmentRow {
     pub head: String,
     /// When it was stored.
     pub stored_at: WallTime,
+    /// The header of the encrypted layer around the file, base64; `None` when it is not encrypted.
+    pub vault: Option<String>,
 }
 
 impl SegmentRow {
@@ -52,12 +54,13 @@ impl SegmentRow {
             events: row.count("events")?,
             head: row.text("head")?,
             stored_at: row.time("stored_at")?,
+            vault: row.text_or_null("vault")?,
         })
     }
 }
 
 pub(super) const COLUMNS: &str = "recording, number, location, path, bytes, blake3, first_seq, next_seq, start_us, end_us, events, head, \
-     stored_at";
+     stored_at, vault";
 
 impl Store {
     /// Writes down that a segment is stored. Saying so again, after a crash, replaces what was there.
@@ -72,12 +75,12 @@ impl Store {
         }
         sqlx::query(
             "INSERT INTO segments (recording, number, path, bytes, blake3, fragments, first_seq, next_seq, start_us, end_us,
-                events, head, stored_at, location)
-             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+                events, head, stored_at, location, vault)
+             VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
              ON CONFLICT (recording, number) DO UPDATE SET location = excluded.location, path = excluded.path, bytes = excluded.bytes,
                 blake3 = excluded.blake3, fragments = excluded.fragments, first_seq = excluded.first_seq,
                 next_seq = excluded.next_seq, start_us = excluded.start_us, end_us = excluded.end_us,
-                events = excluded.events, head = excluded.head, stored_at = excluded.stored_at",
+                events = excluded.events, head = excluded.head, stored_at = excluded.stored_at, vault = excluded.vault",
         )
         .bind(segment.recording.to_string())
         .bind(i64::from(segment.number))
@@ -93,6 +96,7 @@ impl Store {
         .bind(segment.head.clone())
         .bind(segment.stored_at.as_micros())
         .bind(segment.location.clone())
+        .bind(segment.vault.clone())
         .execute(&mut *tx)
         .await?;
         tx.commit().await

@@ -260,6 +260,7 @@ pub(crate) async fn segments_are_kept_once_each(place: Place) {
         end_us: u64::from(number) * 1_000 + 900,
         events: 4,
         head: "bb".into(),
+        vault: Some("cc".into()),
         stored_at: at(3),
     };
     assert_eq!(store.last_segment(id).await.unwrap(), None);

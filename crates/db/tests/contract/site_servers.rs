@@ -38,6 +38,7 @@ fn segment(recording: RecordingId) -> SegmentRow {
         end_us: 1,
         events: 0,
         head: "0".repeat(64),
+        vault: None,
         stored_at: at(0),
     }
 }

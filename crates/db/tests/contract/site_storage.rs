@@ -9,7 +9,7 @@ use playhead_db::{
 use playhead_model::{RecordingId, ServerId};
 use uuid::Uuid;
 
-fn segment(recording: RecordingId, number: u32, location: &str) -> SegmentRow {
+pub(crate) fn segment(recording: RecordingId, number: u32, location: &str) -> SegmentRow {
     SegmentRow {
         recording,
         number,
@@ -23,6 +23,7 @@ fn segment(recording: RecordingId, number: u32, location: &str) -> SegmentRow {
         end_us: 1,
         events: 0,
         head: "bb".into(),
+        vault: None,
         stored_at: at(3),
     }
 }

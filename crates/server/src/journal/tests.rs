@@ -79,6 +79,7 @@ impl Desk {
             problem: None,
             quarantined_at: None,
             heard_at: WallTime::from_micros(0),
+            privacy: playhead_db::site::Privacy::default(),
         };
         let live = self.recordings.get_or_insert(tape.id(), || Live::new(&row, &[]));
         let session = Session::new(tape.id(), Arc::new(Outgoing::default()));
@@ -343,6 +344,7 @@ async fn files_go_when_nothing_in_them_is_needed_and_the_journal_stays_small() {
             end_us: 0,
             events: 0,
             head: String::new(),
+            vault: None,
             stored_at: WallTime::from_micros(0),
         });
         desk.journal.tidy();

@@ -222,6 +222,7 @@ fn row_of(recording: RecordingId, location: &str, kept: Kept<SegmentIndex>) -> S
         events: index.entries.iter().map(|entry| u64::from(entry.events)).sum(),
         head: index.head.to_string(),
         stored_at: clock::now(),
+        vault: None,
     }
 }
 
