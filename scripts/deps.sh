@@ -25,11 +25,11 @@ quietly() {
 }
 
 debian_packages() {
-  local packages=(build-essential pkg-config ca-certificates
+  local packages=(build-essential cmake pkg-config ca-certificates
     xvfb openbox xterm mousepad chromium ffmpeg procps fonts-dejavu-core xfonts-base)
   case $what in
     demo) ;;
-    test) packages+=(postgresql util-linux python3 python3-venv chromium-driver tigervnc-standalone-server) ;;
+    test) packages+=(postgresql util-linux python3 python3-venv chromium-driver tigervnc-standalone-server pulseaudio pulseaudio-utils) ;;
     bench) packages+=(mkvtoolnix python3) ;;
     *) fail "unknown set of packages '$what': choose demo, test or bench" ;;
   esac

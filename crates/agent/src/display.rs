@@ -1,17 +1,18 @@
 //! The thread that records one display.
 
 use crate::{
+    audio::Sound,
     capture::{CaptureError, Happened, Screen},
     clock::{Moment, Now},
     control::{Control, Registry, Renew},
     recorder::{RecordError, Sink},
     session::{self, Host, Session, SessionError},
-    settings::{DisplaySettings, WhenFull},
+    settings::{AudioSettings, DisplaySettings, WhenFull},
     spool::{Queue, Spool, SpoolError},
     status::{DisplayReport, Status},
 };
 use playhead_format::Fragment;
-use playhead_model::{EndReason, GapCause};
+use playhead_model::{EndReason, GapCause, Mask, Monitor};
 use std::{
     process::{Command, Stdio},
     sync::Arc,
@@ -29,6 +30,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// What the thread needs of the rest of the agent.
 pub(crate) struct Context {
     pub(crate) display: DisplaySettings,
+    pub(crate) masks: Vec<Mask>,
+    pub(crate) audio: AudioSettings,
     pub(crate) host: Host,
     pub(crate) spool: Arc<Spool>,
     pub(crate) registry: Arc<Registry>,
@@ -87,7 +90,7 @@ pub(crate) fn run(context: &Context) {
     };
     while !context.control.take().stop {
         let mut pause = RETRY;
-        match Screen::open(name, context.display.xauthority.as_deref()) {
+        match Screen::open(name, context.display.xauthority.as_deref(), &context.masks) {
             Ok(screen) => match context.begin(screen) {
                 Ok(recording) => match recording.run() {
                     Outcome::Stopped => break,
@@ -128,17 +131,33 @@ impl Context {
         self.control.wish(|wishes| (wishes.watched, wishes.renew) = (false, None));
         self.registry.begin(queue.id(), &self.control);
         self.tell(&queue, None);
-        let everything = Happened { drawn: true, moved: true, reshaped: true, resized: false };
+        let sound = self.listen();
+        let everything = Happened { drawn: true, moved: true, reshaped: true, resized: true };
         Ok(Recording {
             context: self,
             screen: Some(screen),
+            sound,
             recorder,
             queue,
             pending: everything,
+            monitors: None,
             next_us: 0,
             paused: false,
             troubled: false,
         })
+    }
+
+    /// Begins to listen, where sound is to be recorded. That it cannot is no reason not to record the picture.
+    fn listen(&self) -> Option<Sound> {
+        let sound = self
+            .audio
+            .enabled
+            .then(|| Sound::start(&self.display, &self.audio, &self.control, &self.status))?;
+        sound
+            .inspect_err(|error| {
+                tracing::error!(display = self.display.display, %error, "cannot record sound");
+            })
+            .ok()
     }
 
     /// Nothing is recorded until there is room again. Returns whether there is; otherwise the agent is told to stop.
@@ -173,10 +192,14 @@ struct Recording<'a> {
     context: &'a Context,
     /// Gone once the session is.
     screen: Option<Screen>,
+    /// Gone where sound is not recorded.
+    sound: Option<Sound>,
     recorder: crate::recorder::Recorder,
     queue: Arc<Queue>,
     /// What happened and is not recorded yet.
     pending: Happened,
+    /// The monitors, when they may be others than those that are recorded.
+    monitors: Option<Vec<Monitor>>,
     /// Media time before which no picture is taken.
     next_us: u64,
     /// There is no room in the queue.
@@ -221,6 +244,7 @@ impl Recording<'_> {
         if matches!(outcome, Outcome::Stopped) {
             self.take_last();
         }
+        self.hear_last();
         self.context.registry.end(id);
         if let Some(reason) = reason {
             self.finish(reason);
@@ -247,18 +271,25 @@ impl Recording<'_> {
             self.recorder.set_settings(settings);
         }
         self.recorder.set_watched(wishes.watched);
+        if let Some(sound) = &mut self.sound {
+            sound.set_watched(wishes.watched);
+        }
         let Some(screen) = &mut self.screen else { return Ok(Some(Outcome::Ended)) };
         self.pending.add(screen.events()?);
-        if std::mem::take(&mut self.pending.resized) && screen.resize()? {
-            self.pending.drawn = true;
+        if std::mem::take(&mut self.pending.resized) {
+            self.pending.drawn |= screen.resize()?;
+            self.monitors = Some(screen.monitors()?);
         }
         if self.paused {
             if self.context.spool.has_room() {
                 self.go_on();
                 return Ok(None);
             }
+            // What is heard meanwhile is not recorded either.
+            self.sound.iter().for_each(|sound| drop(sound.take()));
         } else {
             let now = self.now();
+            self.hear(now)?;
             if self.pending.is_something() && now.media_us >= self.next_us {
                 self.next_us = now.media_us + self.interval();
                 self.take()?;
@@ -269,6 +300,34 @@ impl Recording<'_> {
         }
         self.wait()?;
         Ok(None)
+    }
+
+    /// Records what has been heard.
+    fn hear(&mut self, at: Moment) -> Result<(), Trouble> {
+        let Some(sound) = &self.sound else { return Ok(()) };
+        for heard in sound.take() {
+            if let Some(message) = heard.message(self.queue.started().start_boot_us) {
+                self.recorder.sound(at, &message)?;
+            }
+            // Where nobody draws, sound alone must make segments end and key frames come.
+            self.pending.drawn |= self.recorder.needs_picture(at);
+        }
+        Ok(())
+    }
+
+    /// Stops listening; what was heard up to now still belongs to the recording.
+    fn hear_last(&mut self) {
+        let Some(sound) = self.sound.take() else { return };
+        let (heard, at) = (sound.finish(), self.now());
+        if self.paused {
+            return;
+        }
+        let start_boot_us = self.queue.started().start_boot_us;
+        for message in heard.into_iter().filter_map(|heard| heard.message(start_boot_us)) {
+            if let Err(error) = self.recorder.sound(at, &message) {
+                tracing::warn!(%error, "cannot record the last sound");
+            }
+        }
     }
 
     /// Records what is pending.
@@ -283,9 +342,13 @@ impl Recording<'_> {
             let place = screen.place()?;
             self.recorder.place(at, place.x, place.y, place.visible)?;
         }
+        if let Some(monitors) = self.monitors.take() {
+            self.recorder.monitors(at, monitors)?;
+        }
         let needed = self.recorder.needs_picture(at);
         if pending.drawn || needed {
             let rects = screen.update()?;
+            self.recorder.masked(at, &screen.applied_masks())?;
             if needed || !rects.is_empty() {
                 let mut sink = ToSpool(&self.context.spool, &self.queue);
                 self.recorder.picture(at, &screen.picture(), &rects, &mut sink)?;
@@ -300,7 +363,7 @@ impl Recording<'_> {
 
     /// What was drawn since the last picture still belongs to the recording.
     fn take_last(&mut self) {
-        let Some(screen) = &self.screen else { return };
+        let Some(screen) = &mut self.screen else { return };
         let Ok(more) = screen.events() else { return };
         self.pending.add(more);
         if self.pending.is_something()
@@ -321,8 +384,9 @@ impl Recording<'_> {
         let resting = self.pending.is_something() && !self.paused;
         let fd = self.screen.as_ref().filter(|_| !self.paused && !resting).map(Screen::fd);
         let rest = resting.then(|| until(self.next_us));
+        let reveal = self.screen.as_ref().filter(|_| !self.paused && !resting).and_then(Screen::rest);
         let pause = self.paused.then_some(PAUSE);
-        let most = [close, rest, pause].into_iter().flatten().min();
+        let most = [close, rest, reveal, pause].into_iter().flatten().min();
         self.context.control.wait(fd, most).map_err(|error| CaptureError::Request(error.to_string()).into())
     }
 
@@ -333,7 +397,8 @@ impl Recording<'_> {
         for _ in 0..3 {
             // A session that ends takes its display with it within a moment.
             let _ = self.context.control.wait(None, Some(Duration::from_millis(150)));
-            let Ok(screen) = Screen::open(&settings.display, settings.xauthority.as_deref()) else {
+            let masks = &self.context.masks;
+            let Ok(screen) = Screen::open(&settings.display, settings.xauthority.as_deref(), masks) else {
                 continue;
             };
             if !session::is_same(&screen, self.recorder.id()).unwrap_or(false) {

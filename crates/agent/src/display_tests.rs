@@ -32,11 +32,16 @@ impl Stage {
     }
 
     fn with(folder: TempDir, display: &str, settings: SpoolSettings) -> Self {
+        Self::masked(folder, display, settings, Vec::new())
+    }
+
+    fn masked(folder: TempDir, display: &str, settings: SpoolSettings, masks: Vec<Mask>) -> Self {
         let spool = Arc::new(Spool::open(&folder.path().join("spool"), settings).unwrap());
         let registry = Arc::new(Registry::default());
         let control = Arc::new(Control::new().unwrap());
         let context = Context {
             display: DisplaySettings::new(display),
+            masks,
             host: Host {
                 name: "pc1".into(),
                 boot_id: "boot".into(),

@@ -4,12 +4,14 @@
 //! them into the queue on disk ([`spool`]). The uplink ([`uplink`]) is asynchronous, sends what is queued and forgets what
 //! the server calls durable. The two meet in the spool and in [`control`] alone: capture never waits for the network.
 
+mod audio;
 mod capture;
 mod clock;
 mod control;
 mod display;
 mod folder;
 mod identity;
+mod mask;
 mod recorder;
 mod session;
 mod settings;
@@ -22,10 +24,10 @@ mod uplink;
 
 pub use clock::Moment;
 pub use recorder::{RecordError, Recorder, Sink};
-pub use settings::{DisplaySettings, ServerSettings, Settings, SpoolSettings, WhenFull};
+pub use settings::{AudioSettings, DisplaySettings, ServerSettings, Settings, SpoolSettings, WhenFull};
 pub use spool::SpoolError;
 pub use standing::{QueueReport, QueueState, QueuedRecording, RefusedQueue};
-pub use status::{DisplayReport, Report, ServerReport, status};
+pub use status::{DisplayReport, Report, ServerReport, SoundReport, status};
 
 use control::{Control, Registry};
 use identity::Identity;
@@ -262,6 +264,8 @@ fn start_displays(
         let control = Arc::new(Control::new()?);
         let context = display::Context {
             display: display.clone(),
+            masks: settings.masks.clone(),
+            audio: settings.audio.clone(),
             host: host.clone(),
             spool: Arc::clone(spool),
             registry: Arc::clone(registry),

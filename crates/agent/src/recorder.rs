@@ -5,10 +5,12 @@
 
 use crate::clock::Moment;
 use playhead_format::{
-    Chain, Channel, CursorMessage, Flags, FormatError, Fragment, FragmentBuilder, FragmentHead, Hash,
+    AudioMessage, Chain, Channel, CursorMessage, Flags, FormatError, Fragment, FragmentBuilder, FragmentHead, Hash,
     MetaMessage, Signer,
 };
-use playhead_model::{EndReason, Gap, GapCause, RecordingId, RecordingInfo, RecordingSettings};
+use playhead_model::{
+    AppliedMask, EndReason, Gap, GapCause, Mask, Monitor, RecordingId, RecordingInfo, RecordingSettings,
+};
 use playhead_screen::{EncodeError, Encoder, EncoderConfig, PacketKind, Picture, Rect, Want};
 
 /// zstd's level: 1 costs least, and what the codec leaves over gains little from more.
@@ -28,6 +30,9 @@ const HELPED_PERCENT: u64 = 75;
 const MOST_PATIENCE: u64 = 32;
 /// Between two pictures at most this counts as activity.
 const MOST_ACTIVITY_US: u64 = 1_000_000;
+
+/// A fragment with nothing but sound may take twice as long as others, but not longer than this: nobody waits for its picture.
+const MOST_SOUND_MS: u32 = 2_000;
 
 /// Why nothing could be recorded.
 #[derive(Debug, thiserror::Error)]
@@ -134,6 +139,14 @@ struct Filling {
     activity: u64,
     /// Bytes of the packet at its start when that is a key frame or an anchor.
     key_packet: usize,
+    /// Nothing but sound is in it.
+    only_sound: bool,
+}
+
+impl Filling {
+    fn new(start: Moment) -> Self {
+        Self { start, flags: Flags::default(), activity: 0, key_packet: 0, only_sound: false }
+    }
 }
 
 /// Makes one recording.
@@ -157,9 +170,13 @@ pub struct Recorder {
     filling: Option<Filling>,
     size: (u32, u32),
     pointer: Pointer,
+    /// Masks that have covered something.
+    masks: Vec<AppliedMask>,
     signer: Option<Signer>,
     /// Media time at which the newest signed fragment ends.
     signed_us: Option<u64>,
+    /// No sound from before is recorded: that of a declared gap.
+    sound_from_us: u64,
 }
 
 impl Recorder {
@@ -183,8 +200,10 @@ impl Recorder {
             filling: None,
             size: (0, 0),
             pointer: Pointer::default(),
+            masks: Vec::new(),
             signer: None,
             signed_us: None,
+            sound_from_us: 0,
         }
     }
 
@@ -227,15 +246,23 @@ impl Recorder {
         self.watched = watched;
     }
 
-    /// Whether the next thing must be a picture, even if nothing changed in it, because a segment begins.
+    /// Whether the next thing must be a picture, even if nothing changed in it, because a segment begins or so much came without
+    /// one that a seek would have to fetch too much.
     pub fn needs_picture(&self, at: Moment) -> bool {
-        self.fresh || self.is_segment_full(at)
+        self.fresh || self.is_segment_full(at) || self.has_much_since_key()
     }
 
     /// Media time at which the fragment under way has to be closed.
     pub fn deadline(&self) -> Option<u64> {
-        let ms = if self.watched { self.settings.watched_fragment_ms } else { self.settings.fragment_ms };
-        self.filling.map(|filling| filling.start.media_us + u64::from(ms) * 1_000)
+        let RecordingSettings { fragment_ms, watched_fragment_ms, .. } = self.settings;
+        self.filling.map(|filling| {
+            let ms = match (self.watched, filling.only_sound) {
+                (true, _) => watched_fragment_ms,
+                (false, false) => fragment_ms,
+                (false, true) => fragment_ms.saturating_mul(2).min(MOST_SOUND_MS),
+            };
+            filling.start.media_us + u64::from(ms) * 1_000
+        })
     }
 
     /// Something after the newest kept fragment is lost, or nothing was recorded for a while. The next picture begins a
@@ -316,6 +343,41 @@ impl Recorder {
         Ok(())
     }
 
+    /// These masks cover something in the pictures from now on, or have done so before.
+    ///
+    /// # Errors
+    /// A fragment that cannot be made.
+    pub fn masked(&mut self, at: Moment, masks: &[Mask]) -> Result<(), RecordError> {
+        let before = self.masks.len();
+        for mask in masks {
+            let is_known = |known: &AppliedMask| mask.applied(known.first_us) == *known;
+            if !self.masks.iter().any(is_known) {
+                self.masks.push(mask.applied(at.media_us));
+            }
+        }
+        if self.masks.len() > before && !self.fresh {
+            self.note_masks(at)?;
+        }
+        Ok(())
+    }
+
+    /// The monitors from now on.
+    ///
+    /// # Errors
+    /// A fragment that cannot be made.
+    pub fn monitors(&mut self, at: Moment, monitors: Vec<Monitor>) -> Result<(), RecordError> {
+        if monitors == self.info.monitors {
+            return Ok(());
+        }
+        self.info.monitors = monitors;
+        if !self.fresh {
+            self.begin(at);
+            let note = MetaMessage::Monitors { monitors: self.info.monitors.clone() };
+            self.builder.push(Channel::Meta, at.media_us, at.wall_us, &note.encode())?;
+        }
+        Ok(())
+    }
+
     /// The pointer looks like this from now on.
     ///
     /// # Errors
@@ -341,6 +403,20 @@ impl Recorder {
         }
         self.push_cursor(at, &bytes)?;
         self.pointer.place = Some(bytes);
+        Ok(())
+    }
+
+    /// This was heard. Sound is left out where it has no place: before the first picture and in a gap.
+    ///
+    /// # Errors
+    /// A fragment that cannot be made.
+    pub fn sound(&mut self, at: Moment, message: &AudioMessage) -> Result<(), RecordError> {
+        if self.fresh || message.at_us < self.sound_from_us || !message.fits(at.media_us) {
+            return Ok(());
+        }
+        self.builder.push(Channel::Audio, at.media_us, at.wall_us, &message.encode())?;
+        let filling = Filling { only_sound: true, ..Filling::new(at) };
+        self.filling.get_or_insert(filling);
         Ok(())
     }
 
@@ -388,19 +464,25 @@ impl Recorder {
             return Next::Anchor;
         }
         let outlived = self.anchor.is_outlived();
-        let SinceKey { activity_us, bytes, key_bytes, .. } = self.since_key;
+        let SinceKey { activity_us, key_bytes, .. } = self.since_key;
         if self.is_segment_full(at) {
             self.fresh = true;
             let worth = !outlived && key_bytes * 100 <= self.anchor.bytes * REPEAT_PERCENT;
             return if worth { Next::Repeated } else { Next::Anchor };
         }
-        let most = MOST_AFTER_ANCHOR.saturating_sub(key_bytes).max(key_bytes / 2).max(LEAST_BEFORE_KEY);
-        let due = activity_us >= u64::from(self.settings.key_frame_seconds) * 1_000_000 || bytes >= most;
+        let due = activity_us >= u64::from(self.settings.key_frame_seconds) * 1_000_000
+            || self.has_much_since_key();
         match (due, outlived) {
             (false, _) => Next::Delta,
             (true, false) => Next::Key,
             (true, true) => Next::Anchor,
         }
+    }
+
+    /// Whether so much came since the last key frame that another one is due.
+    fn has_much_since_key(&self) -> bool {
+        let SinceKey { bytes, key_bytes, .. } = self.since_key;
+        bytes >= MOST_AFTER_ANCHOR.saturating_sub(key_bytes).max(key_bytes / 2).max(LEAST_BEFORE_KEY)
     }
 
     /// Begins a segment with the anchor of the one before, alone in its fragment.
@@ -425,7 +507,9 @@ impl Recorder {
 
     /// The fragment under way, begun now if there is none.
     fn begin(&mut self, at: Moment) -> &mut Filling {
-        self.filling.get_or_insert(Filling { start: at, flags: Flags::default(), activity: 0, key_packet: 0 })
+        let filling = self.filling.get_or_insert(Filling::new(at));
+        filling.only_sound = false;
+        filling
     }
 
     /// Puts in what stands at the start of a segment.
@@ -436,13 +520,23 @@ impl Recorder {
         if let Some(gap) = self.gap.clone() {
             self.declare(at, gap)?;
         }
+        if !self.masks.is_empty() {
+            self.note_masks(at)?;
+        }
         self.segment_start_us = at.media_us;
         self.segment_bytes = 0;
         Ok(())
     }
 
+    fn note_masks(&mut self, at: Moment) -> Result<(), RecordError> {
+        self.begin(at);
+        let note = MetaMessage::Mask { masks: self.masks.clone() };
+        Ok(self.builder.push(Channel::Meta, at.media_us, at.wall_us, &note.encode())?)
+    }
+
     fn declare(&mut self, at: Moment, gap: Gap) -> Result<(), RecordError> {
         self.begin(at).flags.gap_before = true;
+        self.sound_from_us = at.media_us;
         let gap = MetaMessage::from(Gap { to_us: at.media_us, ..gap });
         Ok(self.builder.push(Channel::Meta, at.media_us, at.wall_us, &gap.encode())?)
     }

@@ -301,13 +301,105 @@ fn a_restarted_recorder_goes_on_and_one_that_never_began_ends_without_a_word() {
     assert_eq!(metas(&open_fragment(&kept.fragments[2].bytes).unwrap())[1], gap.into());
 }
 
+fn sound(at_us: u64, packets: usize, length: usize) -> AudioMessage {
+    AudioMessage { at_us, begins: false, channels: 2, packets: vec![vec![7; length]; packets] }
+}
+
+fn sounds(open: &OpenFragment) -> Vec<AudioMessage> {
+    let messages = open.messages().map(Result::unwrap);
+    messages
+        .filter(|message| message.channel == 5)
+        .map(|message| {
+            let sound = AudioMessage::parse(message.data).unwrap().unwrap();
+            assert!(sound.fits(message.log_time_us));
+            sound
+        })
+        .collect()
+}
+
+#[test]
+fn sound_comes_after_the_first_picture_and_makes_few_fragments() {
+    let (mut recorder, mut kept, canvas) =
+        (recorder(RecordingSettings::default()), Kept::new(), Canvas::new(40, 30));
+    recorder.sound(at(900_000), &sound(500_000, 5, 9)).unwrap();
+    assert_eq!(recorder.deadline(), None, "no sound without a picture");
+    recorder.picture(at(1_000_000), &canvas.picture(), &[], &mut kept).unwrap();
+    for round in 1..=60_u64 {
+        let now = at(1_000_000 + round * 1_000_000);
+        recorder.sound(now, &sound(now.media_us - 1_030_000, 50, 120)).unwrap();
+        recorder.tick(at(now.media_us + 500_000), &mut kept).unwrap();
+    }
+    recorder.finish(at(62_000_000), EndReason::SessionEnded, &mut kept).unwrap();
+    assert!((20..=32).contains(&kept.fragments.len()), "{} fragments a minute", kept.fragments.len());
+    let heard: Vec<_> = kept
+        .fragments
+        .iter()
+        .flat_map(|fragment| sounds(&open_fragment(&fragment.bytes).unwrap()))
+        .collect();
+    assert_eq!(heard.len(), 60);
+    assert!(kept.fragments.iter().all(|fragment| fragment.head.end_us - fragment.head.start_us <= 2_500_000));
+    play(&kept.fragments);
+
+    // Somebody watches: sound is not held back.
+    let mut watched = self::recorder(RecordingSettings::default());
+    watched.picture(at(0), &canvas.picture(), &[], &mut Kept::new()).unwrap();
+    watched.set_watched(true);
+    watched.sound(at(100_000), &sound(0, 5, 9)).unwrap();
+    assert_eq!(watched.deadline(), Some(300_000));
+}
+
+#[test]
+fn much_sound_on_a_still_desktop_brings_key_frames_and_ends_segments() {
+    let settings = RecordingSettings { rollover_seconds: 600, ..Default::default() };
+    let (mut recorder, mut kept, canvas) = (recorder(settings), Kept::new(), Canvas::new(64, 64));
+    recorder.picture(at(0), &canvas.picture(), &[], &mut kept).unwrap();
+    let mut state = 1_u32;
+    for second in 1..1_800 {
+        let now = at(second * 1_000_000);
+        let mut message = sound(now.media_us - 900_000, 50, 120);
+        for byte in message.packets.iter_mut().flatten() {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            *byte = (state >> 24) as u8;
+        }
+        recorder.sound(now, &message).unwrap();
+        if recorder.needs_picture(now) {
+            recorder.picture(now, &canvas.picture(), &[], &mut kept).unwrap();
+        }
+        recorder.tick(now, &mut kept).unwrap();
+    }
+    let mut since = 0;
+    for fragment in &kept.fragments {
+        since = if fragment.head.flags.key_frame { 0 } else { since + fragment.bytes.len() };
+        assert!(since < 512 << 10, "{since} bytes without a key frame");
+    }
+    assert_eq!(kept.fragments.last().unwrap().head.segment, 2);
+    play(&kept.fragments);
+}
+
+#[test]
+fn nothing_heard_in_a_gap_is_recorded() {
+    let (mut recorder, mut kept, canvas) =
+        (recorder(RecordingSettings::default()), Kept::new(), Canvas::new(32, 32));
+    recorder.picture(at(0), &canvas.picture(), &[], &mut kept).unwrap();
+    recorder.lost(GapCause::QueueFull);
+    recorder.sound(at(4_000_000), &sound(3_900_000, 5, 9)).unwrap();
+    recorder.picture(at(5_000_000), &canvas.picture(), &[], &mut kept).unwrap();
+    recorder.sound(at(5_200_000), &sound(4_900_000, 5, 9)).unwrap();
+    recorder.sound(at(5_300_000), &sound(5_000_000, 5, 9)).unwrap();
+    recorder.finish(at(6_000_000), EndReason::SessionEnded, &mut kept).unwrap();
+    let heard: Vec<_> =
+        kept.fragments.iter().flat_map(|kept| sounds(&open_fragment(&kept.bytes).unwrap())).collect();
+    assert_eq!(heard, [sound(5_000_000, 5, 9)]);
+    play(&kept.fragments);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
 
     /// Draws, moves, waits, fails and resizes at random: what was kept always plays to the last picture that was kept.
     #[test]
     fn any_row_of_events_makes_a_sound_recording(
-        steps in prop::collection::vec((0u8..9, 0u64..3_000_000), 1..80),
+        steps in prop::collection::vec((0u8..10, 0u64..3_000_000), 1..80),
     ) {
         let settings = RecordingSettings {
             key_frame_seconds: 1, rollover_seconds: 60, rollover_bytes: 1 << 20, ..Default::default()
@@ -330,6 +422,10 @@ proptest! {
                 6 => {
                     canvas = Canvas::new(30 + number as u32 % 40, 20);
                     recorder.picture(moment, &canvas.picture(), &[canvas.whole()], &mut kept)
+                }
+                8 => {
+                    let heard = sound(now.saturating_sub(1_000_000), 50, 80);
+                    recorder.sound(moment, &heard).map_err(KeptError::from)
                 }
                 7 => { kept.is_full = !kept.is_full; Ok(()) }
                 _ => Ok(()),

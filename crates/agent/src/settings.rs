@@ -1,6 +1,7 @@
 //! What an agent is told: by a file, by flags, or by the program that runs it.
 
-use crate::AgentError;
+use crate::{AgentError, mask::MOST_MASKS};
+use playhead_model::Mask;
 use serde::{Deserialize, Serialize};
 use std::{
     fs,
@@ -9,6 +10,9 @@ use std::{
 
 /// Least room for the queue: less than one large picture makes no sense.
 const LEAST_QUOTA: u64 = 64 << 20;
+
+/// What Opus makes of two channels: below, it sounds like a bad telephone; above, nobody hears a difference.
+const BIT_RATES: std::ops::RangeInclusive<u32> = 16_000..=256_000;
 
 /// All settings of an agent.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -22,8 +26,28 @@ pub struct Settings {
     pub server: ServerSettings,
     /// What to record.
     pub displays: Vec<DisplaySettings>,
+    /// Applications whose windows the recordings do not show.
+    pub masks: Vec<Mask>,
     /// The queue on disk.
     pub spool: SpoolSettings,
+    /// What is heard.
+    pub audio: AudioSettings,
+}
+
+/// What is heard in the sessions.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AudioSettings {
+    /// Whether it is recorded; it is not, by default.
+    pub enabled: bool,
+    /// Bits a second while there is sound: 16,000 to 256,000, 48,000 by default. Silence takes none.
+    pub bit_rate: u32,
+}
+
+impl Default for AudioSettings {
+    fn default() -> Self {
+        Self { enabled: false, bit_rate: 48_000 }
+    }
 }
 
 /// Where to send recordings.
@@ -55,13 +79,15 @@ pub struct DisplaySettings {
     pub user: Option<String>,
     /// The published application; `desktop` when there is none.
     pub application: Option<String>,
+    /// The socket of the session's sound server. Without it: where the session's own programs find it.
+    pub sound_server: Option<PathBuf>,
 }
 
 /// The two ways to write a display down.
 #[derive(Deserialize)]
 #[serde(
     untagged,
-    expecting = "expected a display such as \":10\", or a table with display, xauthority, user, application"
+    expecting = "expected a display such as \":10\", or a table with display, xauthority, user, application, sound_server"
 )]
 enum DisplayForm {
     Name(String),
@@ -75,14 +101,15 @@ struct DisplayTable {
     xauthority: Option<PathBuf>,
     user: Option<String>,
     application: Option<String>,
+    sound_server: Option<PathBuf>,
 }
 
 impl From<DisplayForm> for DisplaySettings {
     fn from(form: DisplayForm) -> Self {
         match form {
             DisplayForm::Name(display) => Self::new(display),
-            DisplayForm::Table(DisplayTable { display, xauthority, user, application }) => {
-                Self { display, xauthority, user, application }
+            DisplayForm::Table(DisplayTable { display, xauthority, user, application, sound_server }) => {
+                Self { display, xauthority, user, application, sound_server }
             }
         }
     }
@@ -91,7 +118,7 @@ impl From<DisplayForm> for DisplaySettings {
 impl DisplaySettings {
     /// A display about which nothing special is known.
     pub fn new(display: impl Into<String>) -> Self {
-        Self { display: display.into(), xauthority: None, user: None, application: None }
+        Self { display: display.into(), xauthority: None, user: None, application: None, sound_server: None }
     }
 }
 
@@ -168,7 +195,9 @@ impl Default for Settings {
             host: None,
             server: ServerSettings::default(),
             displays: Vec::new(),
+            masks: Vec::new(),
             spool: SpoolSettings::default(),
+            audio: AudioSettings::default(),
         }
     }
 }
@@ -205,10 +234,24 @@ impl Settings {
                 return wrong(format!("display {name} is given twice: give it once"));
             }
         }
+        if self.masks.len() > MOST_MASKS {
+            return wrong(format!("expected at most {MOST_MASKS} masks, got {}", self.masks.len()));
+        }
+        for mask in &self.masks {
+            mask.check().or_else(|error| wrong(error.to_string()))?;
+        }
         if self.spool.quota_bytes < LEAST_QUOTA {
             return wrong(format!(
                 "expected a queue of at least {LEAST_QUOTA} bytes, got {}: raise quota_bytes",
                 self.spool.quota_bytes
+            ));
+        }
+        if !BIT_RATES.contains(&self.audio.bit_rate) {
+            return wrong(format!(
+                "expected from {} to {} bits a second for sound, got {}: change bit_rate",
+                BIT_RATES.start(),
+                BIT_RATES.end(),
+                self.audio.bit_rate
             ));
         }
         if self.spool.stop_command.is_some() && self.spool.when_full != WhenFull::StopSession {
@@ -241,6 +284,7 @@ mod tests {
             .collect();
         let example: Settings = toml::from_str(&written).unwrap();
         assert_eq!(example.spool, SpoolSettings::default());
+        assert_eq!(example.audio, AudioSettings::default());
         for policy in [WhenFull::Pause, WhenFull::KeepNewest, WhenFull::StopSession] {
             assert_eq!(policy.as_str().parse(), Ok(policy));
             assert_eq!(serde_json::to_value(policy).unwrap(), policy.as_str());
@@ -274,13 +318,20 @@ mod tests {
             displays: names.iter().map(|&name| DisplaySettings::new(name)).collect(),
             ..Settings::default()
         };
+        let no_mask: Mask = toml::from_str("colour = \"grey\"").unwrap();
         for (settings, expected) in [
             (with(&[]), "no display"),
             (with(&["ten"]), "got 'ten'"),
             (with(&[":1", ":1"]), "given twice"),
+            (Settings { masks: vec![no_mask.clone()], ..with(&[":1"]) }, "needs class"),
+            (Settings { masks: vec![no_mask; 65], ..with(&[":1"]) }, "at most 64"),
             (
                 Settings { spool: SpoolSettings { quota_bytes: 1, ..Default::default() }, ..with(&[":1"]) },
                 "at least 67108864",
+            ),
+            (
+                Settings { audio: AudioSettings { enabled: true, bit_rate: 500 }, ..with(&[":1"]) },
+                "16000 to 256000",
             ),
             (
                 Settings {

@@ -34,6 +34,9 @@ pub struct Report {
     pub server: ServerReport,
     /// Each display by its name.
     pub displays: BTreeMap<String, DisplayReport>,
+    /// What is heard on each display; nothing where sound is not recorded.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sound: BTreeMap<String, SoundReport>,
     /// The queue on disk.
     #[serde(default)]
     pub queue: QueueReport,
@@ -67,6 +70,15 @@ pub struct DisplayReport {
     pub error: Option<String>,
 }
 
+/// How it stands with a session's sound.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct SoundReport {
+    /// The sink that is listened to.
+    pub sink: Option<String>,
+    /// Why none is.
+    pub error: Option<String>,
+}
+
 /// The report under way.
 pub(crate) struct Status {
     report: Mutex<Report>,
@@ -79,6 +91,7 @@ impl Default for Status {
             version: crate::VERSION.into(),
             server: ServerReport::default(),
             displays: BTreeMap::new(),
+            sound: BTreeMap::new(),
             queue: QueueReport::default(),
             at: crate::clock::Now::read().wall,
             queue_bytes: 0,
@@ -97,6 +110,19 @@ impl Status {
     /// How it stands with a display.
     pub(crate) fn display(&self, name: &str, now: DisplayReport) {
         self.change(|report| _ = report.displays.insert(name.to_owned(), now));
+    }
+
+    /// How it stands with a display's sound; `None` when it is not recorded any more.
+    pub(crate) fn sound(&self, name: &str, now: Option<SoundReport>) {
+        self.change(|report| match now {
+            Some(now) => _ = report.sound.insert(name.to_owned(), now),
+            None => _ = report.sound.remove(name),
+        });
+    }
+
+    #[cfg(test)]
+    pub(crate) fn sound_of(&self, name: &str) -> Option<SoundReport> {
+        self.lock().sound.get(name).cloned()
     }
 
     fn change(&self, change: impl FnOnce(&mut Report)) {

@@ -3,7 +3,7 @@
 use crate::{data::default_folder, stop};
 use anyhow::Context as _;
 use playhead_agent::{DisplaySettings, QueueReport, QueueState, QueuedRecording, Report, Settings, WhenFull};
-use playhead_model::WallTime;
+use playhead_model::{Mask, WallTime};
 use std::{
     io::{self, Write},
     path::{Path, PathBuf},
@@ -20,6 +20,10 @@ pub(crate) struct Args {
     /// Display to record, such as :10; may be repeated
     #[arg(long = "display", value_name = "DISPLAY")]
     displays: Vec<String>,
+    /// Application whose windows are covered, such as class=keepassxc,colour=black: patterns for class, process and title, and black,
+    /// grey or white; may be repeated
+    #[arg(long = "mask", value_name = "MASK")]
+    masks: Vec<Mask>,
     /// Join token for an agent, from the console. Needed at the first start only
     #[arg(long, value_name = "TOKEN", env = "PLAYHEAD_JOIN", hide_env_values = true)]
     join: Option<String>,
@@ -41,6 +45,12 @@ pub(crate) struct Args {
     /// MiB of queues that were set aside and are kept for the administrator [default: 256]
     #[arg(long, value_name = "MIB")]
     refused_quota_mib: Option<u64>,
+    /// Record what is heard in the sessions too, from PulseAudio or PipeWire; tell the users
+    #[arg(long)]
+    audio: bool,
+    /// Kbit a second while there is sound, 16 to 256; silence takes none [default: 48]
+    #[arg(long, value_name = "KBIT")]
+    audio_kbit: Option<u32>,
 }
 
 /// Where the agent's settings and data are.
@@ -101,7 +111,12 @@ impl Args {
             settings.server.join = self.join;
             settings.server.join_file = None;
         }
+        settings.masks.extend(self.masks);
         settings.host = self.host.or(settings.host);
+        settings.audio.enabled |= self.audio;
+        if let Some(kbit) = self.audio_kbit {
+            settings.audio.bit_rate = kbit.saturating_mul(1_000);
+        }
         if let Some(mib) = self.quota_mib {
             settings.spool.quota_bytes = mib.saturating_mul(1 << 20);
         }
@@ -145,7 +160,7 @@ pub(crate) async fn run(mut args: Args) -> anyhow::Result<()> {
 }
 
 fn say(report: &Report, data: &Path, out: &mut impl Write) -> io::Result<()> {
-    let Report { server, running, displays, queue, queue_bytes, at, .. } = report;
+    let Report { server, running, displays, sound, queue, queue_bytes, at, .. } = report;
     let state = match (running, server.connected) {
         (true, true) => "connected",
         (true, false) => "running, not connected",
@@ -161,6 +176,15 @@ fn say(report: &Report, data: &Path, out: &mut impl Write) -> io::Result<()> {
         writeln!(out, "Display    {name} {recording}")?;
         if let Some(error) = &display.error {
             writeln!(out, "           {error}")?;
+        }
+    }
+    for (name, heard) in sound {
+        match (&heard.sink, &heard.error) {
+            (Some(sink), None) => writeln!(out, "Sound      {name} of {sink}")?,
+            (_, error) => {
+                let why = error.as_deref().unwrap_or("not yet");
+                writeln!(out, "Sound      {name} not recorded: {why}")?;
+            }
         }
     }
     writeln!(out, "Queue      {queue_bytes} bytes on disk, {} allowed", queue.quota_bytes)?;
@@ -266,6 +290,9 @@ mod tests {
         assert_eq!(flagged.displays[1], DisplaySettings::new(":9"));
         assert_eq!((flagged.spool.quota_bytes, flagged.host.as_deref()), (200 << 20, Some("pc2")));
         assert_eq!((flagged.spool.when_full, flagged.spool.least_free_bytes), (WhenFull::KeepNewest, 7));
+        let heard = settings(&["--display", ":1", "--audio", "--audio-kbit", "32"]).unwrap();
+        assert!(heard.audio.enabled && !plain.audio.enabled);
+        assert_eq!(heard.audio.bit_rate, 32_000);
         let stop = [
             "--settings",
             path,
@@ -288,7 +315,7 @@ mod tests {
             "fragments": 4, "bytes": 55, "oldest": "2026-01-01T00:00:10Z", "error": "no server",
             "last_gap": { "from_us": 1_000_000, "to_us": 4_000_000, "cause": "queue-full" } });
         let report = serde_json::json!({ "version": "0", "server": { "url": null, "connected": false, "error": null },
-            "displays": {}, "at": "2026-01-01T00:01:00Z", "running": true, "queue_bytes": 64,
+            "displays": {}, "sound": { ":3": { "sink": "xrdp-sink" }, ":4": { "error": "no sound server" } }, "at": "2026-01-01T00:01:00Z", "running": true, "queue_bytes": 64,
             "queue": { "state": "paused", "when_full": "pause", "quota_bytes": 60, "waiting_fragments": 4, "refused": [refused],
                 "refused_bytes": 9, "refused_deleted": 2, "recordings": [recording] } });
         let mut out = Vec::new();
@@ -296,6 +323,8 @@ mod tests {
         let text = String::from_utf8(out).unwrap();
         for part in [
             "64 bytes on disk, 60 allowed",
+            ":3 of xrdp-sink",
+            ":4 not recorded: no sound server",
             "NO ROOM",
             "the oldest 50 s old",
             "no server",
