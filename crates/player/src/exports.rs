@@ -5,7 +5,7 @@
     reason = "raw exports take pointers from JavaScript; nothing else in this crate is unsafe"
 )]
 
-use crate::{Player, Step};
+use crate::{Player, Sound, Step};
 use playhead_format::StreamState;
 use std::alloc::Layout;
 
@@ -231,6 +231,53 @@ pub(crate) extern "C" fn player_file_state(handle: &Handle) -> i32 {
         StreamState::File => 1,
         StreamState::Whole => 2,
     }
+}
+
+/// 1 once a fragment with sound was met.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn player_has_sound(handle: &Handle) -> i32 {
+    handle.player.has_sound().into()
+}
+
+/// Makes a reader of sound.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn sound_new() -> *mut Sound {
+    Box::into_raw(Box::default())
+}
+
+/// Ends a reader of sound.
+///
+/// # Safety
+/// `sound` must come from [`sound_new`] and not be used again.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn sound_free(sound: *mut Sound) {
+    // SAFETY: the caller's promise.
+    drop(unsafe { Box::from_raw(sound) });
+}
+
+/// Reads the sound out of one fragment: the number of its packets.
+///
+/// # Safety
+/// `sound` must come from [`sound_new`]; `ptr` must be readable for `len` bytes.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C" fn sound_read(sound: &mut Sound, ptr: *const u8, len: usize) -> usize {
+    if len == 0 {
+        return 0;
+    }
+    // SAFETY: the caller's promise.
+    sound.read(unsafe { std::slice::from_raw_parts(ptr, len) })
+}
+
+/// Numbers of the packets read last.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn sound_fields(sound: &Sound) -> *const f64 {
+    sound.fields().as_ptr()
+}
+
+/// The packets read last.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn sound_bytes(sound: &Sound) -> *const u8 {
+    sound.bytes().as_ptr()
 }
 
 fn number(value: Option<u64>) -> f64 {

@@ -33,11 +33,18 @@
 //! | `player_error(player)`, `player_error_len(player)` | text of the error; length 0 when there is none |
 //! | `player_file_state(player)` | 0 bare fragments, 1 a file whose end was not seen, 2 a whole file |
 
+//! | `player_has_sound(player)` | 1 once a fragment with sound was met |
+//! | `sound_new()`, `sound_free(sound)` | makes and ends a reader of sound |
+//! | `sound_read(sound, ptr, len)` | reads the sound out of one fragment's Chunk record: the number of its packets |
+//! | `sound_fields(sound)`, `sound_bytes(sound)` | of these: media time in microseconds, 1 where the encoder began anew, channels, length as floats; the packets of Opus |
+
 mod canvas;
 #[cfg(target_arch = "wasm32")]
 mod exports;
 mod player;
 mod pointer;
+mod sound;
 
 pub use player::{Player, Step};
 pub use pointer::Pointer;
+pub use sound::{SOUND_FIELDS, Sound};

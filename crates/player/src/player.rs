@@ -46,6 +46,8 @@ pub struct Player {
     position_us: Option<u64>,
     /// Whether a picture was applied since the last seek.
     shown: bool,
+    /// Whether a fragment with sound was met.
+    has_sound: bool,
     error: Option<String>,
 }
 
@@ -92,6 +94,10 @@ fn named(seq: Option<u64>) -> String {
     seq.map_or_else(|| "none".to_owned(), |seq| format!("that of fragment {seq}"))
 }
 
+fn is_with_sound(fragment: &OpenFragment) -> bool {
+    fragment.messages().map_while(Result::ok).any(|message| message.channel == Channel::Audio.id())
+}
+
 impl Default for Player {
     fn default() -> Self {
         Self::new()
@@ -116,6 +122,7 @@ impl Player {
             chain_ok: true,
             position_us: None,
             shown: false,
+            has_sound: false,
             error: None,
         }
     }
@@ -183,6 +190,7 @@ impl Player {
             let fragment = open_fragment(record.bytes)?;
             match self.admit(&fragment)? {
                 Use::Play => {
+                    self.has_sound |= is_with_sound(&fragment);
                     self.head = Some(*fragment.head());
                     self.current = Some((fragment, 0));
                 }
@@ -375,6 +383,11 @@ impl Player {
     /// Whether every fragment since the last seek followed the one before it.
     pub const fn chain_ok(&self) -> bool {
         self.chain_ok
+    }
+
+    /// Whether a fragment with sound was met.
+    pub const fn has_sound(&self) -> bool {
+        self.has_sound
     }
 
     /// Columns of the picture, 0 before the first.

@@ -2,8 +2,8 @@
 
 use crate::{read, signed};
 use playhead_format::{
-    Channel, CursorMessage, Flags, Fragment, FragmentBuilder, FragmentHead, Hash, MetaMessage, SegmentIndex,
-    SegmentReader, SegmentWriter, Signer, genesis, open_fragment,
+    AudioMessage, Channel, CursorMessage, Flags, Fragment, FragmentBuilder, FragmentHead, Hash, MetaMessage,
+    SegmentIndex, SegmentReader, SegmentWriter, Signer, genesis, open_fragment,
 };
 use playhead_model::{EndReason, Gap, GapCause, Monitor, RecordingId, RecordingInfo, WallTime};
 use playhead_screen::{Encoder, EncoderConfig, PacketKind, Picture, Want};
@@ -433,6 +433,7 @@ fn all() -> (Vec<Vector>, Files) {
         writer.finish().unwrap();
         writer.into_inner()
     });
+    one("sound", "messages with sound, and some that make none", with_sound(&fragments));
     one(
         "later-version",
         "longer heads, and channels, messages and pointer kinds that version 1 does not know",
@@ -520,6 +521,44 @@ fn all() -> (Vec<Vector>, Files) {
         vectors.push(Vector { name: name.to_owned(), about, files });
     }
     (vectors, files)
+}
+
+/// The same fragments, the third and fourth with sound: as it should be, of an unknown kind, cut off, and of a time that cannot be.
+fn with_sound(fragments: &[Fragment]) -> Vec<u8> {
+    let sound = |at_us, begins, packets: &[&[u8]]| {
+        let packets = packets.iter().map(|packet| packet.to_vec()).collect();
+        AudioMessage { at_us, begins, channels: 2, packets }.encode()
+    };
+    let mut writer = SegmentWriter::new(Vec::new()).unwrap();
+    let mut previous = fragments[0].head.previous;
+    for fragment in fragments {
+        let open = open_fragment(&fragment.bytes).unwrap();
+        let mut builder = FragmentBuilder::new();
+        for message in open.messages().skip(1).map(Result::unwrap) {
+            let channel = Channel::from_id(message.channel).unwrap();
+            builder.push(channel, message.log_time_us, message.publish_time_us, message.data).unwrap();
+        }
+        let end_us = fragment.head.end_us;
+        let heard_us = end_us.saturating_sub(SECOND);
+        let late = [
+            // Heard before the fragment begins.
+            sound(heard_us.saturating_sub(7), true, &[&[0xfc, 1, 2, 3], &[0xfc, 4], &[0xfc, 0xff]]),
+            sound(heard_us + 60_000, false, &[&[0xf8]]),
+            [&[9][..], &sound(heard_us, false, &[&[5]])].concat(),
+            sound(heard_us, false, &[&[6, 6, 6]])[..16].to_vec(),
+            sound(end_us + 1, false, &[&[7]]),
+            sound(end_us, false, &[]),
+        ];
+        if (2..4).contains(&fragment.head.seq) {
+            late.iter()
+                .for_each(|data| builder.push(Channel::Audio, end_us, WALL_US + end_us, data).unwrap());
+        }
+        let made = builder.finish(FragmentHead { previous, ..fragment.head }, 3).unwrap();
+        previous = made.hash;
+        writer.append(&made.bytes, &made.head).unwrap();
+    }
+    writer.finish().unwrap();
+    writer.into_inner()
 }
 
 /// Checks that what is played is what was drawn, at the end of every fragment.

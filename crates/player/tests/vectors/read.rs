@@ -1,7 +1,7 @@
 //! What our readers make of a vector's files.
 
 use playhead_format::{ScannedFragment, StreamState, scan};
-use playhead_player::{Player, Step};
+use playhead_player::{Player, SOUND_FIELDS, Sound, Step};
 use playhead_proof::{ProofState, Trust, prove};
 use serde_json::{Value, json};
 use std::io::Cursor;
@@ -18,12 +18,18 @@ pub(crate) fn reading(about: &str, files: &[(String, Vec<u8>)]) -> Value {
         .zip(&scanned)
         .map(|((name, bytes), (_, scan))| {
             let fragments = scan.as_ref().map(|scan| scan.fragments.clone()).unwrap_or_default();
-            json!({
+            let mut file = json!({
                 "name": name,
                 "bytes": bytes.len(),
                 "fragments": fragments.iter().map(fragment_json).collect::<Vec<_>>(),
                 "play": play(bytes, &fragments),
-            })
+            });
+            let heard: Vec<Value> =
+                fragments.iter().filter_map(|fragment| sound_json(bytes, fragment)).collect();
+            if !heard.is_empty() {
+                file["sound"] = heard.into();
+            }
+            file
         })
         .collect();
 
@@ -87,6 +93,22 @@ fn fragment_json(fragment: &ScannedFragment) -> Value {
         "offset": fragment.offset,
         "length": fragment.length,
         "hash": fragment.hash,
+    })
+}
+
+/// The sound of a fragment, if it has any.
+fn sound_json(bytes: &[u8], fragment: &ScannedFragment) -> Option<Value> {
+    let mut sound = Sound::default();
+    let start = usize::try_from(fragment.offset).unwrap();
+    let packets = sound.read(&bytes[start..start + usize::try_from(fragment.length).unwrap()]);
+    let fields: Vec<u64> = sound.fields().iter().map(|&field| field as u64).collect();
+    assert_eq!(fields.len(), packets * SOUND_FIELDS);
+    (packets > 0).then(|| {
+        json!({
+            "seq": fragment.head.seq,
+            "packets": fields.chunks(SOUND_FIELDS).collect::<Vec<_>>(),
+            "crc32": format!("{:08x}", crc32fast::hash(sound.bytes())),
+        })
     })
 }
 
