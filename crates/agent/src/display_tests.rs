@@ -42,6 +42,7 @@ impl Stage {
         let context = Context {
             display: DisplaySettings::new(display),
             masks,
+            audio: AudioSettings::default(),
             host: Host {
                 name: "pc1".into(),
                 boot_id: "boot".into(),
@@ -172,7 +173,7 @@ fn a_session_plays_to_what_the_display_shows() {
     assert_eq!((played.end(), played.gaps().len()), (Some(EndReason::AgentStopped), 0));
     assert!(played.pointer.contains(&CursorMessage::Place { x: 220, y: 110, visible: true }));
     assert!(played.pointer.iter().any(|message| matches!(message, CursorMessage::Shape { .. })));
-    assert!(Screen::open(&display.name, None).unwrap().mark("_PLAYHEAD_RECORDING").unwrap().is_none());
+    assert!(Screen::open(&display.name, None, &[]).unwrap().mark("_PLAYHEAD_RECORDING").unwrap().is_none());
     let info = stage.spool.get(id).unwrap().started().info.clone();
     assert_eq!((info.host.as_str(), info.monitors[0].width), ("pc1", 800));
 }
@@ -231,7 +232,7 @@ fn a_killed_agent_goes_on_with_the_same_recording_and_declares_the_gap() {
     display.act();
     let before = first.until_it_shows(id, &display.shot());
     // What a killed agent leaves: its queue with a half-written fragment, and its mark on the display.
-    let screen = Screen::open(&display.name, None).unwrap();
+    let screen = Screen::open(&display.name, None, &[]).unwrap();
     let mark = screen.mark("_PLAYHEAD_RECORDING").unwrap().unwrap();
     let left = copy(first.folder.path());
     first.stop();
@@ -299,7 +300,7 @@ fn an_agent_whose_queue_is_gone_goes_on_with_the_same_recording() {
     display.act();
     first.until_it_shows(id, &display.shot());
     let info = first.spool.get(id).unwrap().started().clone();
-    let screen = Screen::open(&display.name, None).unwrap();
+    let screen = Screen::open(&display.name, None, &[]).unwrap();
     let mark = screen.mark("_PLAYHEAD_RECORDING").unwrap().unwrap();
     first.stop();
     screen.set_mark("_PLAYHEAD_RECORDING", Some(&mark)).unwrap();

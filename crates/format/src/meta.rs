@@ -1,7 +1,7 @@
 //! Messages of the meta channel: JSON objects with a `type`.
 
 use crate::{PublicKey, Signature};
-use playhead_model::{EndReason, Gap, GapCause, RecordingInfo};
+use playhead_model::{AppliedMask, EndReason, Gap, GapCause, Monitor, RecordingInfo};
 use serde::{Deserialize, Serialize};
 
 /// One meta message. Types that this version does not know read as [`MetaMessage::Unknown`].
@@ -28,6 +28,16 @@ pub enum MetaMessage {
         at_us: u64,
         /// Why.
         reason: EndReason,
+    },
+    /// Windows are covered in the pictures: when a mask covers something for the first time, and at the start of every segment after.
+    Mask {
+        /// All masks that have covered something so far.
+        masks: Vec<AppliedMask>,
+    },
+    /// The monitors are others from now on than the particulars, or the last such message, say.
+    Monitors {
+        /// All of them.
+        monitors: Vec<Monitor>,
     },
     /// The agent's signature over everything before it in the fragment: the fragment's last message.
     Signature {
@@ -84,6 +94,21 @@ mod tests {
             r#"{"type":"end","at_us":3,"reason":"session-ended"}"#
         );
         assert_eq!(MetaMessage::parse(&end.encode()), end);
+    }
+
+    #[test]
+    fn masks_and_monitors_read_back() {
+        let mask: playhead_model::Mask = "class=keepassxc,colour=grey".parse().unwrap();
+        let note = MetaMessage::Mask { masks: vec![mask.applied(7)] };
+        let text = r#"{"type":"mask","masks":[{"first_us":7,"class":"keepassxc","colour":"grey"}]}"#;
+        assert_eq!(String::from_utf8(note.encode()).unwrap(), text);
+        assert_eq!(MetaMessage::parse(text.as_bytes()), note);
+        let monitor = Monitor { name: "DP-1".into(), x: -5, y: 0, width: 800, height: 600 };
+        let note = MetaMessage::Monitors { monitors: vec![monitor] };
+        let text =
+            r#"{"type":"monitors","monitors":[{"name":"DP-1","x":-5,"y":0,"width":800,"height":600}]}"#;
+        assert_eq!(String::from_utf8(note.encode()).unwrap(), text);
+        assert_eq!(MetaMessage::parse(text.as_bytes()), note);
     }
 
     #[test]

@@ -325,7 +325,10 @@ impl<R: Read + Seek> Scanner<R> {
                         self.scan.gaps.push(Gap { from_us, to_us, cause });
                     }
                     MetaMessage::End { at_us, reason } => self.scan.end = Some((at_us, reason)),
-                    MetaMessage::Signature { .. } | MetaMessage::Unknown => {}
+                    MetaMessage::Mask { .. }
+                    | MetaMessage::Monitors { .. }
+                    | MetaMessage::Signature { .. }
+                    | MetaMessage::Unknown => {}
                 }
             } else if message.channel == Channel::Screen.id() && flags.anchor && anchor.is_none() {
                 anchor = Some(Hash::of(message.data));

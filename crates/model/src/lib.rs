@@ -5,12 +5,14 @@
 
 mod access;
 mod ids;
+pub mod mask;
 mod recording;
 mod settings;
 mod time;
 
 pub use access::{Permission, Role, Scope, Statement, UnknownName};
 pub use ids::{AgentId, RecordingId, ServerId, SiteId};
+pub use mask::{AppliedMask, Mask, MaskColour};
 pub use recording::{EndReason, Gap, GapCause, Monitor, RecordingInfo, RecordingState};
 pub use settings::{RecordingSettings, SettingsError};
 pub use time::{TimeError, WallTime};

@@ -19,6 +19,8 @@ use x11rb::{
 pub(super) struct Connected {
     pub(super) connection: RustConnection,
     pub(super) screen: Screen,
+    /// The screen's number.
+    pub(super) number: usize,
 }
 
 /// Connects to a display with the cookie from `xauthority` or from where it usually lies.
@@ -41,7 +43,7 @@ pub(super) fn connect(display: &str, xauthority: Option<&Path>) -> Result<Connec
     })?;
     // The connection checked that there is a screen of this number.
     let screen = connection.setup().roots[number].clone();
-    Ok(Connected { connection, screen })
+    Ok(Connected { connection, screen, number })
 }
 
 /// Opens the socket and finds the cookie. The third is where it was looked for, for people.

@@ -1,6 +1,8 @@
 //! The agent's copy of a display's picture.
 
 use super::{CaptureError, memory::SharedMemory};
+use crate::mask::{Area, Cover};
+use playhead_model::MaskColour;
 use playhead_screen::{Picture, Rect};
 use x11rb::{
     connection::{Connection as _, RequestConnection as _},
@@ -93,14 +95,15 @@ impl Frame {
         self.stale = true;
     }
 
-    /// Fetches what `damage` covers, or everything where nothing is valid, and returns what was fetched.
+    /// Fetches what `damage` covers and what is `open`, or everything where nothing is valid, and returns what was fetched.
     pub(super) fn fetch(
         &mut self,
         connection: &RustConnection,
         damage: &[Rectangle],
+        open: &[Rect],
     ) -> Result<Vec<Rect>, CaptureError> {
         let whole = Rect { x: 0, y: 0, width: self.width.into(), height: self.height.into() };
-        let rects = if self.stale { vec![whole] } else { plan(damage, self.width, self.height) };
+        let rects = if self.stale { vec![whole] } else { plan(damage, open, self.width, self.height) };
         if rects.is_empty() {
             return Ok(rects);
         }
@@ -110,6 +113,34 @@ impl Frame {
         }
         self.stale = false;
         Ok(rects)
+    }
+
+    /// Paints over everything in `cover`, or over what of it lies in some of the rectangles. Returns where that is.
+    pub(super) fn cover(&mut self, cover: &Cover, only: Option<&Vec<Rect>>) -> Vec<Rect> {
+        let (width, height) = (u32::from(self.width), u32::from(self.height));
+        let mut covered = Vec::new();
+        for (colour, area) in cover.areas() {
+            let pixel: [u8; PIXEL] = match colour {
+                MaskColour::Black => [0; PIXEL],
+                MaskColour::Grey => [0x80; PIXEL],
+                MaskColour::White => [0xff; PIXEL],
+            };
+            match only {
+                None => covered.extend(area.within(width, height).map(|rect| (pixel, rect))),
+                Some(rects) => covered.extend(rects.iter().filter_map(|rect| {
+                    let both = area.both(Area::from(*rect));
+                    Some((pixel, both.within(width, height)?))
+                })),
+            }
+        }
+        let stride = usize::from(self.width) * PIXEL;
+        for (pixel, rect) in &covered {
+            let first = rect.y as usize * stride + rect.x as usize * PIXEL;
+            for row in self.pixels[first..].chunks_mut(stride).take(rect.height as usize) {
+                row[..rect.width as usize * PIXEL].as_chunks_mut().0.fill(*pixel);
+            }
+        }
+        covered.into_iter().map(|(_, rect)| rect).collect()
     }
 
     /// As many rectangles as there is room for side by side in the shared memory, then into their places, and so on.
@@ -217,8 +248,8 @@ fn attach(connection: &RustConnection, bytes: usize) -> Result<Option<Segment>, 
     Ok(Some(Segment { memory, id }))
 }
 
-/// What to fetch for some damage: the rectangles within the picture, or the rows they cover when they are many.
-fn plan(damage: &[Rectangle], width: u16, height: u16) -> Vec<Rect> {
+/// What to fetch for some damage and more: the rectangles within the picture, or the rows they cover when they are many.
+fn plan(damage: &[Rectangle], more: &[Rect], width: u16, height: u16) -> Vec<Rect> {
     let clip = |rect: &Rectangle| {
         let (left, top) = (i32::from(rect.x).max(0), i32::from(rect.y).max(0));
         let right = (i32::from(rect.x) + i32::from(rect.width)).min(width.into());
@@ -231,7 +262,7 @@ fn plan(damage: &[Rectangle], width: u16, height: u16) -> Vec<Rect> {
             height: side(top, bottom)?,
         })
     };
-    let mut rects: Vec<Rect> = damage.iter().filter_map(clip).collect();
+    let mut rects: Vec<Rect> = damage.iter().filter_map(clip).chain(more.iter().copied()).collect();
     if rects.len() <= MOST_RECTS {
         return rects;
     }
@@ -291,6 +322,7 @@ mod tests {
                 rectangle(200, 0, 5, 5),
                 rectangle(0, -9, 5, 9),
             ],
+            &[],
             100,
             100,
         );
@@ -333,7 +365,7 @@ mod tests {
                     damage.push(rectangle(x, y, 20, 5));
                 }
             }
-            let rects = plan(&damage, 1920, 1080);
+            let rects = plan(&damage, &[], 1920, 1080);
             assert!(rects.len() <= MOST_RECTS);
             assert!(area(&rects) <= 1920 * 1080);
             for one in damage {

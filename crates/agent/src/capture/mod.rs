@@ -18,15 +18,17 @@ mod tests;
 pub(crate) use connect::session_user;
 pub(crate) use memory::{forget_unused_code, return_large_buffers};
 
+use crate::mask::Masks;
 use connect::Connected;
 use frame::Frame;
 use playhead_format::CursorMessage;
-use playhead_model::Monitor;
+use playhead_model::{Mask, Monitor};
 use playhead_screen::{Picture, Rect};
 use pointer::Place;
 use std::{
     os::fd::{AsFd as _, BorrowedFd},
     path::PathBuf,
+    time::{Duration, Instant},
 };
 use x11rb::{
     connection::Connection as _,
@@ -170,15 +172,24 @@ pub(crate) struct Screen {
     damage: damage::Damage,
     region: xfixes::Region,
     has_motion: bool,
+    /// Only where anything is to be masked.
+    masks: Option<Box<Masks>>,
+    /// What happened while a picture was taken.
+    meanwhile: Happened,
 }
 
 impl Screen {
-    /// Connects to the display `name` and begins to watch it. `xauthority` names the file with its cookie.
+    /// Connects to the display `name` and begins to watch it. `xauthority` names the file with its cookie. Windows that fit one of the
+    /// `masks` are covered in every picture.
     ///
     /// # Errors
     /// No such display, no permission, or a display that cannot be captured.
-    pub(crate) fn open(name: &str, xauthority: Option<&std::path::Path>) -> Result<Self, CaptureError> {
-        let Connected { connection, screen } = connect::connect(name, xauthority)?;
+    pub(crate) fn open(
+        name: &str,
+        xauthority: Option<&std::path::Path>,
+        masks: &[Mask],
+    ) -> Result<Self, CaptureError> {
+        let Connected { connection, screen, number } = connect::connect(name, xauthority)?;
         let (root, depth) = (screen.root, screen.root_depth);
         connect::check_pixels(name, &connection, &screen)?;
         let missing =
@@ -214,7 +225,12 @@ impl Screen {
         }
         let size = layout::size(&connection, root)?;
         let frame = Frame::new(&connection, root, depth, size)?;
-        Ok(Self { connection, root, frame, damage, region, has_motion })
+        let masks = match masks {
+            [] => None,
+            masks => Some(Box::new(Masks::new(&connection, number, root, masks)?)),
+        };
+        let meanwhile = Happened::default();
+        Ok(Self { connection, root, frame, damage, region, has_motion, masks, meanwhile })
     }
 
     /// The connection's socket, to wait for.
@@ -226,21 +242,31 @@ impl Screen {
     ///
     /// # Errors
     /// The display is gone.
-    pub(crate) fn events(&self) -> Result<Happened, CaptureError> {
-        let mut happened = Happened::default();
+    pub(crate) fn events(&mut self) -> Result<Happened, CaptureError> {
+        let mut happened = std::mem::take(&mut self.meanwhile);
         while let Some(event) = self.connection.poll_for_event()? {
-            match event {
-                Event::DamageNotify(_) => happened.drawn = true,
-                Event::XinputRawMotion(_) | Event::XinputRawTouchUpdate(_) => happened.moved = true,
-                Event::XfixesCursorNotify(_) => happened.reshaped = true,
-                Event::RandrScreenChangeNotify(_) | Event::RandrNotify(_) => happened.resized = true,
-                Event::Error(error) => tracing::debug!(?error, "the display refused a request"),
-                _ => {}
+            match self.masks.as_mut().and_then(|masks| masks.take(&event)) {
+                Some(matters) => happened.drawn |= matters,
+                None => happened.add(meaning(&event)),
             }
+        }
+        if let Some(masks) = &self.masks {
+            happened.drawn |= masks.next().is_some_and(|next| next <= Instant::now());
         }
         // Where there is no word of motion, look whenever there is a reason to look at all.
         happened.moved |= !self.has_motion && happened.drawn;
         Ok(happened)
+    }
+
+    /// How long it takes until the picture may be another although nothing happens.
+    pub(crate) fn rest(&self) -> Option<Duration> {
+        let next = self.masks.as_ref().and_then(|masks| masks.next())?;
+        Some(next.saturating_duration_since(Instant::now()))
+    }
+
+    /// The masks that have covered anything so far.
+    pub(crate) fn applied_masks(&self) -> Vec<Mask> {
+        self.masks.iter().flat_map(|masks| masks.applied().cloned()).collect()
     }
 
     /// Takes over the display's size if it changed. The whole picture counts as drawn then. Returns whether it did.
@@ -263,11 +289,12 @@ impl Screen {
     pub(crate) fn update(&mut self) -> Result<Vec<Rect>, CaptureError> {
         let mut refusals = 0;
         loop {
+            let open = self.begin_cover()?;
             // Taken before the pixels are read: what is drawn after this is reported again.
             self.connection.damage_subtract(self.damage, x11rb::NONE, self.region)?;
             let region = self.connection.xfixes_fetch_region(self.region)?.reply()?;
-            match self.frame.fetch(&self.connection, &region.rectangles) {
-                Ok(rects) => return Ok(rects),
+            match self.frame.fetch(&self.connection, &region.rectangles, &open) {
+                Ok(rects) => return self.end_cover(rects),
                 // The display shrank a moment ago, and the word of it is still on its way.
                 Err(CaptureError::Request(reason)) if refusals < 3 => {
                     refusals += 1;
@@ -278,6 +305,30 @@ impl Screen {
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Before pixels are read: the areas that are not covered any more and have to be read.
+    fn begin_cover(&mut self) -> Result<Vec<Rect>, CaptureError> {
+        let Some(masks) = &mut self.masks else { return Ok(Vec::new()) };
+        let meanwhile = &mut self.meanwhile;
+        let mut other = |event: &Event| meanwhile.add(meaning(event));
+        let (width, height) = self.frame.size();
+        let open = masks.begin(&self.connection, (width, height), &mut other, Instant::now())?;
+        Ok(open.into_iter().filter_map(|area| area.within(width.into(), height.into())).collect())
+    }
+
+    /// Covers what has to be covered after `read` was read. Returns where the picture may have changed.
+    fn end_cover(&mut self, mut read: Vec<Rect>) -> Result<Vec<Rect>, CaptureError> {
+        let Some(masks) = &mut self.masks else { return Ok(read) };
+        let meanwhile = &mut self.meanwhile;
+        let mut other = |event: &Event| meanwhile.add(meaning(event));
+        let covered = masks.end(&self.connection, &read, &mut other, Instant::now())?;
+        meanwhile.drawn |= covered.is_more;
+        let places = self.frame.cover(masks.shown(), (!covered.is_new).then_some(&read));
+        if covered.is_new {
+            read.extend(places);
+        }
+        Ok(read)
     }
 
     /// The picture as of the last [`Self::update`].
@@ -341,6 +392,22 @@ impl Screen {
             None => self.connection.delete_property(self.root, atom)?.check()?,
         }
         Ok(())
+    }
+}
+
+/// What an event says that is not about masks.
+fn meaning(event: &Event) -> Happened {
+    let nothing = Happened::default();
+    match event {
+        Event::DamageNotify(_) => Happened { drawn: true, ..nothing },
+        Event::XinputRawMotion(_) | Event::XinputRawTouchUpdate(_) => Happened { moved: true, ..nothing },
+        Event::XfixesCursorNotify(_) => Happened { reshaped: true, ..nothing },
+        Event::RandrScreenChangeNotify(_) | Event::RandrNotify(_) => Happened { resized: true, ..nothing },
+        Event::Error(error) => {
+            tracing::debug!(?error, "the display refused a request");
+            nothing
+        }
+        _ => nothing,
     }
 }
 

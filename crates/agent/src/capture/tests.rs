@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use x11rb::protocol::xproto::ChangeWindowAttributesAux;
 
 /// Waits until the display tells of something that `wanted` likes.
-fn wait_for(screen: &Screen, wanted: impl Fn(Happened) -> bool) -> Happened {
+fn wait_for(screen: &mut Screen, wanted: impl Fn(Happened) -> bool) -> Happened {
     let until = Instant::now() + Duration::from_secs(10);
     let mut all = Happened::default();
     while Instant::now() < until {
@@ -28,14 +28,14 @@ fn pixels(screen: &Screen) -> Vec<u32> {
 fn the_copy_equals_the_display_whatever_is_drawn() {
     for arguments in [&[][..], &["-extension", "MIT-SHM"][..]] {
         let mut display = Display::start(640, 480, arguments);
-        let mut screen = Screen::open(&display.name, None).unwrap();
+        let mut screen = Screen::open(&display.name, None, &[]).unwrap();
         assert_eq!(screen.update().unwrap(), [Rect { x: 0, y: 0, width: 640, height: 480 }]);
         assert_eq!(pixels(&screen), display.shot());
         for round in 0..60 {
             for _ in 0..=round % 4 {
                 display.act();
             }
-            wait_for(&screen, |happened| happened.drawn);
+            wait_for(&mut screen, |happened| happened.drawn);
             let rects = screen.update().unwrap();
             assert!(!rects.is_empty());
             assert!(pixels(&screen) == display.shot(), "{arguments:?} round {round}");
@@ -47,12 +47,12 @@ fn the_copy_equals_the_display_whatever_is_drawn() {
 #[test]
 fn another_size_is_taken_over() {
     let Some(mut display) = Display::resizable(1280, 1024, 24) else { return };
-    let mut screen = Screen::open(&display.name, None).unwrap();
+    let mut screen = Screen::open(&display.name, None, &[]).unwrap();
     screen.update().unwrap();
     for wanted in [(1024, 768), (640, 480), (1280, 1024)] {
         display.resize(wanted.0, wanted.1);
         display.act();
-        wait_for(&screen, |happened| happened.resized);
+        wait_for(&mut screen, |happened| happened.resized);
         assert!(screen.resize().unwrap());
         assert!(!screen.resize().unwrap());
         screen.update().unwrap();
@@ -66,7 +66,7 @@ fn another_size_is_taken_over() {
 #[test]
 fn a_display_that_shrinks_unnoticed_is_no_failure() {
     let Some(mut display) = Display::resizable(1280, 1024, 32) else { return };
-    let mut screen = Screen::open(&display.name, None).unwrap();
+    let mut screen = Screen::open(&display.name, None, &[]).unwrap();
     screen.update().unwrap();
     display.act();
     display.resize(640, 480);
@@ -78,13 +78,13 @@ fn a_display_that_shrinks_unnoticed_is_no_failure() {
 #[test]
 fn the_pointer_is_followed_without_its_picture_in_the_picture() {
     let display = Display::start(640, 480, &[]);
-    let mut screen = Screen::open(&display.name, None).unwrap();
+    let mut screen = Screen::open(&display.name, None, &[]).unwrap();
     screen.update().unwrap();
     screen.events().unwrap();
     let still = display.shot();
     for (x, y) in [(100, 50), (639, 479), (3, 4)] {
         display.point(x, y);
-        let happened = wait_for(&screen, |happened| happened.moved);
+        let happened = wait_for(&mut screen, |happened| happened.moved);
         assert!(!happened.drawn, "moving the pointer draws nothing");
         assert_eq!(screen.place().unwrap(), Place { x: x.into(), y: y.into(), visible: true });
     }
@@ -94,7 +94,7 @@ fn the_pointer_is_followed_without_its_picture_in_the_picture() {
     c.create_glyph_cursor(cursor, font, font, 34, 35, u16::MAX, 0, 0, 0, 0, 0).unwrap();
     c.change_window_attributes(display.root, &ChangeWindowAttributesAux::new().cursor(cursor)).unwrap();
     display.sync();
-    wait_for(&screen, |happened| happened.reshaped);
+    wait_for(&mut screen, |happened| happened.reshaped);
     let CursorMessage::Shape { width, height, hot_x, rgba, .. } = screen.shape().unwrap() else { panic!() };
     assert!(width > 4 && height > 4 && hot_x < width);
     assert!(rgba.chunks_exact(4).any(|pixel| pixel == [255, 0, 0, 255]), "a red crosshair");
@@ -105,11 +105,11 @@ fn the_pointer_is_followed_without_its_picture_in_the_picture() {
 #[test]
 fn a_mark_stays_with_the_display() {
     let display = Display::start(320, 200, &[]);
-    let screen = Screen::open(&display.name, None).unwrap();
+    let screen = Screen::open(&display.name, None, &[]).unwrap();
     assert_eq!(screen.mark("_PLAYHEAD_TEST").unwrap(), None);
     screen.set_mark("_PLAYHEAD_TEST", Some("abc def")).unwrap();
     drop(screen);
-    let screen = Screen::open(&display.name, None).unwrap();
+    let screen = Screen::open(&display.name, None, &[]).unwrap();
     assert_eq!(screen.mark("_PLAYHEAD_TEST").unwrap().as_deref(), Some("abc def"));
     screen.set_mark("_PLAYHEAD_TEST", None).unwrap();
     assert_eq!(screen.mark("_PLAYHEAD_TEST").unwrap(), None);
@@ -117,7 +117,7 @@ fn a_mark_stays_with_the_display() {
 
 #[test]
 fn displays_that_cannot_be_captured_are_named() {
-    let error = Screen::open(":7999", None).err().unwrap();
+    let error = Screen::open(":7999", None, &[]).err().unwrap();
     assert!(error.is_gone());
     assert!(error.to_string().contains("there is no display :7999"), "{error}");
 
@@ -141,13 +141,13 @@ fn displays_that_cannot_be_captured_are_named() {
     std::io::BufRead::read_line(&mut pipe, &mut line).unwrap();
     let name = format!(":{}", line.trim());
 
-    let screen = Screen::open(&name, Some(&path)).unwrap();
+    let mut screen = Screen::open(&name, Some(&path), &[]).unwrap();
     assert!(screen.monitors().unwrap().len() == 1);
     let other = folder.path().join("other");
     std::fs::write(&other, cookie("", &[8; 16])).unwrap();
-    let error = Screen::open(&name, Some(&other)).err().unwrap().to_string();
+    let error = Screen::open(&name, Some(&other), &[]).err().unwrap().to_string();
     assert!(error.contains("XAUTHORITY") && error.contains("other"), "{error}");
-    let error = Screen::open(&name, Some(&folder.path().join("none"))).err().unwrap().to_string();
+    let error = Screen::open(&name, Some(&folder.path().join("none")), &[]).err().unwrap().to_string();
     assert!(error.contains("none"), "{error}");
 
     server.kill().unwrap();
@@ -173,7 +173,7 @@ fn displays_that_cannot_be_captured_are_named() {
     let mut line = String::new();
     let mut pipe = std::io::BufReader::new(display.stdout.take().unwrap());
     std::io::BufRead::read_line(&mut pipe, &mut line).unwrap();
-    let error = Screen::open(&format!(":{}", line.trim()), None).err().unwrap().to_string();
+    let error = Screen::open(&format!(":{}", line.trim()), None, &[]).err().unwrap().to_string();
     assert!(error.contains("depth 16"), "{error}");
     let _ =
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(display.id() as i32), nix::sys::signal::SIGTERM);
