@@ -34,6 +34,12 @@ pub const TUNNEL_UPGRADE: &str = "playhead-tunnel/1";
 /// Where a recording server with a join token joins.
 pub const TUNNEL_JOIN_PATH: &str = "/tunnel/v1/join";
 
+/// Where a server of a site connects to another one: an HTTP/1.1 upgrade to [`PEER_UPGRADE`], after which the one that has dialled
+/// speaks HTTP/2.
+pub const PEER_CONNECT_PATH: &str = "/peer/v1/connect";
+/// Name in the `Upgrade` header of a connection between servers.
+pub const PEER_UPGRADE: &str = "playhead-peer/1";
+
 /// Where a program that is about to connect asks for a fresh [`login`] challenge.
 pub const CHALLENGE_PATH: &str = "/challenge/v1";
 

@@ -134,7 +134,7 @@ pub struct Queue {
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct FromServer {
     /// Exactly one kind; none when a newer server says something this version does not know.
-    #[prost(oneof = "from_server::Kind", tags = "1, 2, 3, 4, 5, 6")]
+    #[prost(oneof = "from_server::Kind", tags = "1, 2, 3, 4, 5, 6, 7")]
     pub kind: Option<from_server::Kind>,
 }
 
@@ -161,8 +161,15 @@ pub mod from_server {
         /// Still there.
         #[prost(message, tag = "6")]
         Heartbeat(super::Heartbeat),
+        /// Connect again at once: the recordings are, or will be, with another server of the site.
+        #[prost(message, tag = "7")]
+        Elsewhere(super::Elsewhere),
     }
 }
+
+/// The agent is to connect again at once, by the same address: the server is about to stop, or another one has the recording.
+#[derive(Clone, Copy, PartialEq, prost::Message)]
+pub struct Elsewhere {}
 
 /// The server's greeting.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -302,7 +309,7 @@ macro_rules! wire {
 }
 
 wire!(FromAgent, from_agent: Hello Open Fragment Heartbeat Queue);
-wire!(FromServer, from_server: Welcome Opened Durable Refused Watch Heartbeat);
+wire!(FromServer, from_server: Welcome Opened Durable Refused Watch Heartbeat Elsewhere);
 
 #[cfg(test)]
 mod tests {

@@ -52,6 +52,8 @@ pub(super) enum LinkError {
     Io(#[from] io::Error),
     #[error("the server closed the connection")]
     Closed,
+    #[error("the server sends this agent to another one of its site")]
+    Elsewhere,
     #[error("nothing was heard of the server for {} s", .0.as_secs())]
     Silent(Duration),
     #[error("the server's bytes make no sense: {0}")]
@@ -374,6 +376,7 @@ impl Link<'_> {
                 self.shared.registry.set_watched(recording_id(&watch.recording)?, watch.watched);
                 Ok(())
             }
+            Some(Kind::Elsewhere(_)) => Err(LinkError::Elsewhere),
             Some(Kind::Welcome(_) | Kind::Heartbeat(_)) | None => Ok(()),
         }
     }

@@ -16,7 +16,12 @@ use crate::{
 use playhead_format::Signer;
 use playhead_net::{DialError, NodeKey, Upgraded};
 use playhead_protocol::{AGENT_CONNECT_PATH, AGENT_UPGRADE, join::JoinToken};
-use std::{path::PathBuf, sync::Arc, time::Duration};
+use link::LinkError;
+use std::{
+    path::PathBuf,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio_util::sync::CancellationToken;
 
 const SHORTEST: Duration = Duration::from_millis(100);
@@ -101,8 +106,14 @@ impl Uplink {
             let error = match connected {
                 Ok(stream) => {
                     (backoff, told) = (Backoff(SHORTEST), String::new());
+                    let began = Instant::now();
                     match link::talk(stream, &self.shared, &drain).await {
                         Ok(()) => return Ok(()),
+                        // Another server waits. One that says so at once is not asked again without a pause.
+                        Err(LinkError::Elsewhere) if began.elapsed() > LONGEST => {
+                            tracing::info!("the server sends this agent to another one of its site");
+                            continue;
+                        }
                         Err(error) => error.to_string(),
                     }
                 }

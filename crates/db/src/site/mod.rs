@@ -32,6 +32,7 @@ pub const AREA: Area = Area {
         include_str!("0003.sql"),
         include_str!("0004_keys.sql"),
         include_str!("0005_servers.sql"),
+        include_str!("0006_offers.sql"),
     ],
 };
 

@@ -290,7 +290,41 @@ impl Store {
         row.map(|row| Ok(Owner { server: seen.server.id, epoch: row.count("epoch")? })).transpose()
     }
 
-    /// Gives recordings from one server to another. Tells which of them were `from`'s and are `to`'s now.
+    /// Offers a recording to whoever takes it by the number: any but 0, another one each time. `false` when it is not the owner's.
+    ///
+    /// # Errors
+    /// The database's; [`DbError::Fenced`].
+    pub async fn offer(&self, recording: RecordingId, owner: Owner, number: u32) -> Result<bool, DbError> {
+        let mut tx = self.write().await?;
+        self.check(&mut tx, owner).await?;
+        let done = sqlx::query("UPDATE recordings SET offer = $3 WHERE id = $1 AND server = $2")
+            .bind(recording.to_string())
+            .bind(owner.server.to_string())
+            .bind(i64::from(number))
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Withdraws an offer. `false` when the recording was taken.
+    ///
+    /// # Errors
+    /// The database's; [`DbError::Fenced`].
+    pub async fn withdraw(&self, recording: RecordingId, owner: Owner) -> Result<bool, DbError> {
+        let mut tx = self.write().await?;
+        self.check(&mut tx, owner).await?;
+        let done = sqlx::query("UPDATE recordings SET offer = 0 WHERE id = $1 AND server = $2")
+            .bind(recording.to_string())
+            .bind(owner.server.to_string())
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(done.rows_affected() == 1)
+    }
+
+    /// Gives recordings from one server to another: those that were offered by that number; without one, all, as from a server that is
+    /// lost. Tells which of them were `from`'s and are `to`'s now.
     ///
     /// # Errors
     /// The database's; [`DbError::Fenced`] when one of the two is not what it was.
@@ -299,6 +333,7 @@ impl Store {
         recordings: &[RecordingId],
         from: Owner,
         to: Owner,
+        offer: Option<u32>,
     ) -> Result<Vec<RecordingId>, DbError> {
         let mut tx = self.write().await?;
         // In one order everywhere, so that two transfers in opposite directions do not wait for each other.
@@ -311,10 +346,13 @@ impl Store {
         let mut recordings = recordings.to_vec();
         recordings.sort_by_key(|recording| *recording.as_bytes());
         for recording in recordings {
-            let done = sqlx::query("UPDATE recordings SET server = $3 WHERE id = $1 AND server = $2")
-                .bind(recording.to_string())
-                .bind(from.server.to_string())
-                .bind(to.server.to_string())
+            let done = sqlx::query(
+                "UPDATE recordings SET server = $3, offer = 0 WHERE id = $1 AND server = $2 AND ($4 = 0 OR offer = $4)",
+            )
+            .bind(recording.to_string())
+            .bind(from.server.to_string())
+            .bind(to.server.to_string())
+            .bind(i64::from(offer.unwrap_or(0)))
                 .execute(&mut *tx)
                 .await?;
             if done.rows_affected() == 1 {

@@ -101,8 +101,19 @@ pub(crate) async fn nobody_writes_for_a_recording_that_is_not_theirs(place: Plac
     let (mine, yours) = (info("u", "h", at(0)), info("u", "h", at(1)));
     open(&store, agent, &mine).await;
     open(&store, agent, &yours).await;
-    assert_eq!(store.transfer(&[yours.id], one, other).await.unwrap(), [yours.id]);
-    assert_eq!(store.transfer(&[yours.id], one, other).await.unwrap(), [], "not one's own any more");
+    assert_eq!(store.transfer(&[yours.id], one, other, None).await.unwrap(), [yours.id]);
+    assert_eq!(store.transfer(&[yours.id], one, other, None).await.unwrap(), [], "not one's own any more");
+
+    // An offer is taken once, by its number, or withdrawn.
+    assert!(store.offer(mine.id, one, 7).await.unwrap());
+    assert_eq!(store.transfer(&[mine.id], one, other, Some(8)).await.unwrap(), []);
+    assert!(store.withdraw(mine.id, one).await.unwrap());
+    assert_eq!(store.transfer(&[mine.id], one, other, Some(7)).await.unwrap(), []);
+    assert!(store.offer(mine.id, one, 9).await.unwrap());
+    assert_eq!(store.transfer(&[mine.id], one, other, Some(9)).await.unwrap(), [mine.id]);
+    assert!(!store.withdraw(mine.id, one).await.unwrap());
+    assert!(!store.offer(mine.id, one, 9).await.unwrap());
+    assert_eq!(store.transfer(&[mine.id], other, one, None).await.unwrap(), [mine.id]);
 
     let acting = store.acting_for(one);
     acting.set_progress(&[progress(mine.id), progress(yours.id)]).await.unwrap();
@@ -122,7 +133,7 @@ pub(crate) async fn nobody_writes_for_a_recording_that_is_not_theirs(place: Plac
     let late = Progress { fragments: 9, ..progress(mine.id) };
     assert!(matches!(acting.set_progress(&[late]).await, Err(DbError::Fenced)));
     assert!(matches!(acting.add_segment(&segment(mine.id)).await, Err(DbError::Fenced)));
-    assert!(matches!(store.transfer(&[mine.id], one, other).await, Err(DbError::Fenced)));
-    assert_eq!(store.transfer(&[mine.id, Uuid::new_v4().into()], lost, other).await.unwrap(), [mine.id]);
+    assert!(matches!(store.transfer(&[mine.id], one, other, None).await, Err(DbError::Fenced)));
+    assert_eq!(store.transfer(&[mine.id, Uuid::new_v4().into()], lost, other, None).await.unwrap(), [mine.id]);
     assert_eq!(store.recording(mine.id).await.unwrap().unwrap().fragments, 5);
 }
