@@ -50,7 +50,9 @@ const STACK: usize = 512 << 10;
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum AudioError {
     /// Nobody listens there.
-    #[error("no sound server at {path}: {source}; start PulseAudio or PipeWire in the session, or say where it listens")]
+    #[error(
+        "no sound server at {path}: {source}; start PulseAudio or PipeWire in the session, or say where it listens"
+    )]
     NoServer {
         /// The likeliest place.
         path: PathBuf,

@@ -15,7 +15,10 @@ const STREAM: u32 = 3;
 
 /// Serves one client after the other until it is stopped.
 pub(super) struct Server {
+    /// Those who were let in.
     clients: mpsc::Receiver<UnixStream>,
+    /// Those who listen.
+    listeners: mpsc::Receiver<UnixStream>,
     client: Option<UnixStream>,
 }
 
@@ -23,20 +26,21 @@ impl Server {
     /// Listens at `path`.
     pub(super) fn start(path: &Path) -> Self {
         let listener = UnixListener::bind(path).unwrap();
-        let (streaming, clients) = mpsc::channel();
+        let ((welcome, clients), (streaming, listeners)) = (mpsc::channel(), mpsc::channel());
         thread::spawn(move || {
             while let Ok((socket, _)) = listener.accept() {
+                let _ = welcome.send(socket.try_clone().unwrap());
                 let streaming = streaming.clone();
                 thread::spawn(move || serve(socket, &streaming));
             }
         });
-        Self { clients, client: None }
+        Self { clients, listeners, client: None }
     }
 
     /// Waits for a client that listens, and sends it sound.
     pub(super) fn play(&mut self, bytes: &[u8]) {
         if self.client.is_none() {
-            self.client = Some(self.clients.recv().unwrap());
+            self.client = Some(self.listeners.recv().unwrap());
         }
         for piece in bytes.chunks(7_680) {
             self.client.as_mut().unwrap().write_all(&frame(STREAM, piece)).unwrap();
@@ -83,9 +87,8 @@ fn serve(mut socket: UnixStream, streaming: &mpsc::Sender<UnixStream>) {
             _ => Vec::new(),
         };
         socket.write_all(&frame(u32::MAX, &[field(2), field(tag), answer].concat())).unwrap();
-        // Whoever only asks for the sink is served too.
-        if command == 5 || command == 20 {
-            let _ = streaming.send(socket.try_clone().unwrap()).is_ok();
+        if command == 5 {
+            let _ = streaming.send(socket.try_clone().unwrap());
         }
     }
 }
