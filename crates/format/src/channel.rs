@@ -18,10 +18,12 @@ pub enum Channel {
     Event = 6,
     /// Performance data, as JSON.
     Perf = 7,
+    /// Parts of the picture as video. Only files with such messages declare it.
+    Video = 8,
 }
 
 impl Channel {
-    /// All there are, in the order of their ids.
+    /// Those that every file declares, in the order of their ids.
     pub const ALL: [Self; 7] =
         [Self::Fragment, Self::Meta, Self::Screen, Self::Cursor, Self::Audio, Self::Event, Self::Perf];
 
@@ -32,7 +34,7 @@ impl Channel {
 
     /// The channel with that id; `None` for one that this version does not know.
     pub fn from_id(id: u16) -> Option<Self> {
-        Self::ALL.into_iter().find(|channel| channel.id() == id)
+        Self::ALL.into_iter().chain([Self::Video]).find(|channel| channel.id() == id)
     }
 
     /// The MCAP topic.
@@ -45,6 +47,7 @@ impl Channel {
             Self::Audio => "audio",
             Self::Event => "event",
             Self::Perf => "perf",
+            Self::Video => "video",
         }
     }
 
@@ -56,6 +59,7 @@ impl Channel {
             Self::Screen => "playhead.screen.v1",
             Self::Cursor => "playhead.cursor.v1",
             Self::Audio => "playhead.audio.v1",
+            Self::Video => "playhead.video.v1",
         }
     }
 }
@@ -69,7 +73,8 @@ mod tests {
         let ids: Vec<u16> = Channel::ALL.iter().map(|channel| channel.id()).collect();
         assert_eq!(ids, [1, 2, 3, 4, 5, 6, 7]);
         assert_eq!(Channel::from_id(3), Some(Channel::Screen));
-        assert_eq!(Channel::from_id(8), None);
+        assert_eq!(Channel::from_id(8), Some(Channel::Video));
+        assert_eq!(Channel::from_id(9), None);
         assert_eq!(Channel::from_id(0), None);
     }
 }

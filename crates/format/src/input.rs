@@ -75,6 +75,10 @@ impl<'a> Input<'a> {
         self.left
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.left.len()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.left.is_empty()
     }

@@ -30,6 +30,7 @@ mod seal;
 mod signature;
 mod splitter;
 mod verify;
+pub mod video;
 mod writer;
 
 pub use audio::AudioMessage;
@@ -53,6 +54,7 @@ pub use verify::{
     End, Problem, ProblemKind, RecordingReport, Report, SegmentReport, Status, Unreadable, verify,
     verify_scans,
 };
+pub use video::{CellRuns, VideoMessage};
 pub use writer::SegmentWriter;
 
 /// The most bytes a fragment's records may have when decompressed: 64 MiB.

@@ -127,16 +127,16 @@ impl<W: Write> SegmentWriter<W> {
         Ok(offset)
     }
 
-    /// Counts a fragment's messages by channel, and writes the Channel records of those that have none yet: of channels that
-    /// this version does not know, a later agent may have some.
+    /// Counts a fragment's messages by channel, and writes the Channel records of those that have none yet: of the channels that
+    /// not every file declares, and of those that this version does not know, as a later agent may have some.
     fn count_messages(&mut self, fragment: &OpenFragment) -> Result<(), FormatError> {
         let mut declared = Vec::new();
         for message in fragment.messages() {
             let id = message?.channel;
             if self.counts.insert(id, self.counts.get(&id).map_or(1, |count| count + 1)).is_none()
-                && Channel::from_id(id).is_none()
+                && !is_in_every_file(id)
             {
-                put_channel(&mut declared, id, &format!("channel-{id}"), "");
+                put_channel_met(&mut declared, id);
             }
         }
         self.write(&declared)
@@ -225,7 +225,7 @@ impl<W: Write> SegmentWriter<W> {
         };
         group(&mut out, op::CHANNEL, &|out| {
             put_channels(out);
-            self.unknown_channels().for_each(|id| put_channel(out, id, &format!("channel-{id}"), ""));
+            self.further_channels().for_each(|id| put_channel_met(out, id));
         });
         group(&mut out, op::CHUNK_INDEX, &|out| self.chunks.iter().for_each(|chunk| chunk.put(out)));
         group(&mut out, op::ATTACHMENT_INDEX, &|out| {
@@ -254,7 +254,7 @@ impl<W: Write> SegmentWriter<W> {
             out.extend(self.counts.values().sum::<u64>().to_le_bytes());
             // No schemas, the channels, the attachments, no metadata.
             out.extend(0u16.to_le_bytes());
-            let channels = Channel::ALL.len() + self.unknown_channels().count();
+            let channels = Channel::ALL.len() + self.further_channels().count();
             out.extend((channels as u32).to_le_bytes());
             out.extend(attachments.to_le_bytes());
             out.extend(0u32.to_le_bytes());
@@ -269,9 +269,9 @@ impl<W: Write> SegmentWriter<W> {
         });
     }
 
-    /// Channels met that this version does not know.
-    fn unknown_channels(&self) -> impl Iterator<Item = u16> {
-        self.counts.keys().copied().filter(|&id| Channel::from_id(id).is_none())
+    /// Channels met that not every file declares.
+    fn further_channels(&self) -> impl Iterator<Item = u16> {
+        self.counts.keys().copied().filter(|&id| !is_in_every_file(id))
     }
 
     /// The footer's checksum covers the summary and the footer up to the checksum itself.
@@ -309,6 +309,18 @@ impl<W: Write> SegmentWriter<W> {
     /// Gives back what was written to.
     pub fn into_inner(self) -> W {
         self.out
+    }
+}
+
+fn is_in_every_file(id: u16) -> bool {
+    Channel::ALL.iter().any(|channel| channel.id() == id)
+}
+
+/// The record of a channel that is declared where it is met.
+fn put_channel_met(out: &mut Vec<u8>, id: u16) {
+    match Channel::from_id(id) {
+        Some(channel) => put_channel(out, id, channel.topic(), channel.encoding()),
+        None => put_channel(out, id, &format!("channel-{id}"), ""),
     }
 }
 

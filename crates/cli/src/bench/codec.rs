@@ -7,12 +7,17 @@ use super::trace::{Trace, traces};
 use anyhow::{Context as _, Result, ensure};
 use nix::time::{ClockId, clock_gettime};
 use playhead_format::{
-    Channel, Flags, Fragment, FragmentBuilder, FragmentHead, Hash, genesis, open_fragment,
+    Channel, Flags, Fragment, FragmentBuilder, FragmentHead, Hash, Message, genesis, open_fragment,
 };
 use playhead_model::RecordingId;
-use playhead_screen::{Decoder, Encoder, EncoderConfig, PacketKind, Picture, Rect, Want};
+use playhead_screen::{Decoder, Encoder, EncoderConfig, PacketKind, Picture, Rect, Want, packet_kind};
+use playhead_video::{Composer, Layer};
 use serde::Serialize;
-use std::path::PathBuf;
+use std::{
+    fs::File,
+    io::{BufWriter, Write as _},
+    path::PathBuf,
+};
 
 /// zstd's level, as the agent uses it.
 const LEVEL: i32 = 1;
@@ -32,6 +37,12 @@ pub(crate) struct Args {
     /// A fragment is closed after this many milliseconds
     #[arg(long, default_value_t = 1_000, value_name = "MILLISECONDS", value_parser = clap::value_parser!(u64).range(50..=10_000))]
     fragment_ms: u64,
+    /// Code films and photos as video, of this quality from 0 to 100
+    #[arg(long, value_name = "QUALITY", value_parser = clap::value_parser!(u8).range(0..=100), num_args = 0..=1, default_missing_value = "50")]
+    lossy: Option<u8>,
+    /// Write the decoded frames there, as SEGMENT.bgr0: raw pixels of four bytes, one frame after the other
+    #[arg(long, value_name = "FOLDER")]
+    decoded: Option<PathBuf>,
 }
 
 #[derive(Debug, Serialize)]
@@ -51,8 +62,14 @@ struct Segment {
     rest_bytes: u64,
     /// Processor seconds of encoding, compressing and hashing; reading the trace is not counted.
     cpu_seconds: f64,
-    /// Whether every decoded frame equals the original in every pixel.
+    /// Whether every decoded frame equals the original in every pixel, but for those that are shown from the video.
     exact: bool,
+    /// The part of all pixels that is shown from the video.
+    video_share: f64,
+    /// Peak signal-to-noise ratio of those pixels, in dB; none where there are none.
+    video_psnr: Option<f64>,
+    /// Bytes of the video messages, before the fragments' compression.
+    video_bytes: u64,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -101,32 +118,99 @@ fn measure(trace: &Trace, args: &Args) -> Result<Segment> {
         frames += 1;
     }
     writer.close()?;
-    let Writer { fragments, cpu_seconds, .. } = writer;
-    let mut pictures = trace.pictures()?;
-    let (mut decoder, mut exact) = (Decoder::new(), true);
-    for fragment in &fragments {
-        let open = open_fragment(&fragment.bytes)?;
-        for message in open.messages() {
-            let message = message?;
-            if message.channel != Channel::Screen.id() {
-                continue;
-            }
-            decoder.decode(message.data)?;
-            ensure!(pictures.next(&mut picture)?, "more packets than frames");
-            let same = |(&pixel, bytes): (&u32, &[u8])| pixel.to_le_bytes()[..3] == bytes[..3];
-            exact &= decoder.pixels().iter().zip(picture.chunks_exact(4)).all(same);
-        }
-    }
+    let Writer { fragments, cpu_seconds, video_bytes, .. } = writer;
+    let Checked { exact, video_share, video_psnr } = check(trace, &fragments, args)?;
     let sizes = fragments.iter().map(|fragment| fragment.bytes.len() as u64);
     let first_bytes = sizes.clone().next().unwrap_or_default();
-    let seconds = trace.particulars.seconds;
-    let (segment, frames) = (trace.name.clone(), frames as u64);
-    Ok(Segment { segment, seconds, frames, first_bytes, rest_bytes: sizes.skip(1).sum(), cpu_seconds, exact })
+    Ok(Segment {
+        segment: trace.name.clone(),
+        seconds: trace.particulars.seconds,
+        frames: frames as u64,
+        first_bytes,
+        rest_bytes: sizes.skip(1).sum(),
+        cpu_seconds,
+        exact,
+        video_share,
+        video_psnr,
+        video_bytes,
+    })
+}
+
+/// What came of decoding.
+struct Checked {
+    exact: bool,
+    video_share: f64,
+    video_psnr: Option<f64>,
+}
+
+/// Decodes the fragments beside a second reading of the trace.
+fn check(trace: &Trace, fragments: &[Fragment], args: &Args) -> Result<Checked> {
+    let mut pictures = trace.pictures()?;
+    let mut picture = vec![0; trace.picture_bytes()];
+    let mut output = match &args.decoded {
+        Some(folder) => Some(BufWriter::new(File::create(folder.join(format!("{}.bgr0", trace.name)))?)),
+        None => None,
+    };
+    let (mut decoder, mut composer) = (Decoder::new(), Composer::new());
+    let (mut exact, mut all, mut video, mut squares) = (true, 0u64, 0u64, 0u64);
+    for fragment in fragments {
+        let open = open_fragment(&fragment.bytes)?;
+        // All messages of one time make one frame.
+        let mut shown_us = None;
+        let mut messages = open.messages().peekable();
+        while let Some(message) = messages.next() {
+            let message = message?;
+            match Channel::from_id(message.channel) {
+                Some(Channel::Screen) => {
+                    match packet_kind(message.data)? {
+                        PacketKind::Anchor => composer.begin(trace.particulars.width, trace.particulars.height),
+                        PacketKind::Key => composer.key(),
+                        PacketKind::Delta => {}
+                    }
+                    decoder.decode(message.data)?;
+                }
+                Some(Channel::Video) => composer.apply(message.data)?,
+                _ => continue,
+            }
+            shown_us = Some(message.log_time_us);
+            let goes_on = |next: &Result<Message<'_>, _>| {
+                next.as_ref().is_ok_and(|next| Some(next.log_time_us) == shown_us)
+            };
+            if messages.peek().is_some_and(goes_on) {
+                continue;
+            }
+            ensure!(pictures.next(&mut picture)?, "more pictures than frames");
+            let shown = composer.show(decoder.pixels());
+            let from_video = composer.is_video(decoder.pixels());
+            for ((&pixel, bytes), from_video) in shown.iter().zip(picture.chunks_exact(4)).zip(from_video) {
+                let [blue, green, red, _] = pixel.to_le_bytes();
+                if from_video {
+                    video += 1;
+                    let error = [(blue, bytes[0]), (green, bytes[1]), (red, bytes[2])];
+                    squares += error.map(|(a, b)| u64::from(a.abs_diff(b)).pow(2)).iter().sum::<u64>();
+                } else {
+                    exact &= [blue, green, red] == bytes[..3];
+                }
+            }
+            all += shown.len() as u64;
+            if let Some(output) = &mut output {
+                shown.iter().try_for_each(|pixel| output.write_all(&pixel.to_le_bytes()))?;
+            }
+        }
+        if fragment.head.flags.anchor {
+            composer.end_anchor();
+        }
+    }
+    let mean = squares as f64 / (video * 3).max(1) as f64;
+    let video_psnr = (video > 0).then(|| 10.0 * (255.0 * 255.0 / mean.max(1e-6)).log10());
+    Ok(Checked { exact, video_share: video as f64 / all.max(1) as f64, video_psnr })
 }
 
 /// What an agent does between the X server and its queue.
 struct Writer {
     encoder: Encoder,
+    layer: Option<Layer>,
+    video_bytes: u64,
     builder: FragmentBuilder,
     fragments: Vec<Fragment>,
     fragment_us: u64,
@@ -144,6 +228,8 @@ impl Writer {
         Self {
             // The seed is secret where somebody could use it; here a fixed one makes runs comparable.
             encoder: Encoder::new(EncoderConfig { seed: 1 }),
+            layer: args.lossy.map(|quality| Layer::new(1, quality)),
+            video_bytes: 0,
             builder: FragmentBuilder::new(),
             fragments: Vec::new(),
             fragment_us: args.fragment_ms * 1_000,
@@ -181,13 +267,27 @@ impl Writer {
             Want::Delta
         };
         let whole = [Rect { x: 0, y: 0, width, height }];
+        if let Some(layer) = &mut self.layer {
+            // What stood still for a while would have been coded better in between.
+            layer.split(at_us, &picture, &whole, want == Want::Anchor);
+        }
+        let sharp = self.layer.as_ref().and_then(Layer::sharp).unwrap_or(picture);
         let mut kind = None;
         self.builder.push_with(Channel::Screen, at_us, at_us, |out| {
-            kind = self.encoder.encode(&picture, &whole, want, out)?.map(|encoded| encoded.kind);
+            kind = self.encoder.encode(&sharp, &whole, want, out)?.map(|encoded| encoded.kind);
             Ok::<_, anyhow::Error>(kind.is_some())
         })?;
+        let mut is_nothing = kind.is_none();
+        if let Some(layer) = &mut self.layer {
+            for message in layer.emit(kind)? {
+                self.video_bytes += message.len() as u64;
+                self.builder.push(Channel::Video, at_us, at_us, &message)?;
+                is_nothing = false;
+            }
+        }
         // A frame that equals the one before is in no trace.
-        let kind = kind.context("a frame without a change")?;
+        ensure!(!is_nothing, "a frame without a change");
+        let kind = kind.unwrap_or(PacketKind::Delta);
         if kind != PacketKind::Delta {
             self.since_key_us = 0;
             self.key_frame = true;
@@ -255,12 +355,12 @@ fn print(report: &Report, json: bool) -> Result<()> {
         return Ok(());
     }
     println!(
-        "{:12} {:>8} {:>7} {:>10} {:>10} {:>10}  exact",
-        "segment", "seconds", "frames", "first MB", "MB/h after", "CPU s/s"
+        "{:12} {:>8} {:>7} {:>10} {:>10} {:>10}  {:5} video",
+        "segment", "seconds", "frames", "first MB", "MB/h after", "CPU s/s", "exact"
     );
     for segment in &report.segments {
         println!(
-            "{:12} {:8.1} {:7} {:10.3} {:10.1} {:10.4}  {}",
+            "{:12} {:8.1} {:7} {:10.3} {:10.1} {:10.4}  {:5} {}",
             segment.segment,
             segment.seconds,
             segment.frames,
@@ -268,6 +368,13 @@ fn print(report: &Report, json: bool) -> Result<()> {
             segment.rest_bytes as f64 / segment.seconds * 3_600.0 / 1e6,
             segment.cpu_seconds / segment.seconds,
             if segment.exact { "yes" } else { "NO" },
+            match segment.video_psnr {
+                Some(psnr) => {
+                    let Segment { video_share, video_bytes, .. } = segment;
+                    format!("{:.1} % at {psnr:.1} dB in {:.3} MB", video_share * 100.0, *video_bytes as f64 / 1e6)
+                }
+                None => "-".into(),
+            },
         );
     }
     Ok(())

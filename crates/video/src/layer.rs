@@ -1,0 +1,598 @@
+//! Which part of a picture goes where: the agent's end of the lossy layer.
+
+use crate::{
+    VideoError,
+    classify::{Class, is_photographic},
+    grid::{Area, COLOUR, Grid, SIDE, Source},
+    moves::{Before, Origin, origins},
+    planes::CELL_PIXELS,
+    stream::Streams,
+};
+use playhead_screen::{PacketKind, Picture, Rect};
+
+/// Fewer photographic cells than this at once are no photo: 40 x 40 pixels or so.
+const LEAST_CELLS: usize = 24;
+/// Changes further apart than this are not those of a film.
+const FILM_GAP_US: u64 = 500_000;
+/// Beside a film, what changes so often in a row belongs to it.
+const FILM_STREAK: u8 = 3;
+/// In a film, what looks like text in so many pictures in a row does not belong to it.
+const SHARP_STREAK: u8 = 2;
+/// After this long without a change a film is taken as a photo, and coded better once.
+const STILL_US: u64 = 1_000_000;
+
+/// Part of a cell, in pixels from its left top corner; right and bottom are exclusive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+struct Extent {
+    left: u8,
+    top: u8,
+    right: u8,
+    bottom: u8,
+}
+
+impl Extent {
+    const WHOLE: Self = Self { left: 0, top: 0, right: SIDE as u8, bottom: SIDE as u8 };
+
+    fn holds(&self, x: usize, y: usize) -> bool {
+        let within = |at: usize, from: u8, to: u8| (usize::from(from)..usize::from(to)).contains(&at);
+        within(x, self.left, self.right) && within(y, self.top, self.bottom)
+    }
+
+    fn join(self, other: Self) -> Self {
+        if self == Self::default() {
+            return other;
+        }
+        Self {
+            left: self.left.min(other.left),
+            top: self.top.min(other.top),
+            right: self.right.max(other.right),
+            bottom: self.bottom.max(other.bottom),
+        }
+    }
+}
+
+/// How much of a cell is shown from the video.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+enum Keyed {
+    #[default]
+    Nothing,
+    Some,
+    All,
+}
+
+/// What is known of a cell.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Cell {
+    keyed: Keyed,
+    /// The part of the video's picture that may be shown here; nothing while the video has nothing here.
+    extent: Extent,
+    /// In the stream that is under way.
+    pub(crate) film: bool,
+    /// Its content for the video changed since it was coded.
+    pub(crate) fresh: bool,
+    /// The video has something else here than at the anchor.
+    pub(crate) since_anchor: bool,
+    streak: u8,
+    sharp: u8,
+    changed_us: u64,
+}
+
+impl Cell {
+    /// Whether the video has something here that may be shown.
+    pub(crate) fn is_in_video(&self) -> bool {
+        self.extent != Extent::default()
+    }
+
+    /// Whether any of it is shown from the video.
+    pub(crate) fn is_keyed(&self) -> bool {
+        self.keyed != Keyed::Nothing
+    }
+
+    /// The video has nothing here any more. Only where nothing of it is shown.
+    pub(crate) fn forget(&mut self) {
+        debug_assert!(!self.is_keyed(), "what is shown must be there");
+        (self.extent, self.film, self.fresh) = (Extent::default(), false, false);
+    }
+}
+
+/// Keeps what is photographic apart from what is sharp.
+///
+/// For each picture: [`Self::split`], then encode [`Self::sharp`] losslessly, then [`Self::emit`] with what that became and put the
+/// messages behind it.
+///
+/// Memory: two pictures of four bytes a pixel, and while something moves, what the video encoder needs.
+pub struct Layer {
+    seed: u64,
+    streams: Streams,
+    state: Option<State>,
+}
+
+/// What belongs to one picture size.
+struct State {
+    grid: Grid,
+    /// The colour that stands for "see the video".
+    key: u32,
+    /// The picture for the lossless codec.
+    shown: Vec<u8>,
+    /// The original pixels of what the video has.
+    plane: Vec<u8>,
+    cells: Vec<Cell>,
+    classes: Vec<Class>,
+    /// Where the lossless picture may have changed.
+    damage: Vec<Rect>,
+    /// When a film cell changed last.
+    moved_us: Option<u64>,
+    /// Pixels that changed within the video.
+    changed_pixels: u64,
+}
+
+/// What changed in one picture.
+struct Change {
+    cell: usize,
+    pixels: [u32; CELL_PIXELS],
+    part: Extent,
+}
+
+impl Layer {
+    /// Nothing seen yet. `seed` is random. `quality` is 0 to 100.
+    pub fn new(seed: u64, quality: u8) -> Self {
+        Self { seed, streams: Streams::new(quality), state: None }
+    }
+
+    /// Takes a picture; `damage` covers at least what changed since the last. With `anchor` it is looked at from the ground up.
+    pub fn split(&mut self, at_us: u64, picture: &Picture<'_>, damage: &[Rect], anchor: bool) {
+        let grid = Grid::new(picture.width, picture.height);
+        let source = Source::new(picture);
+        let whole = Rect { x: 0, y: 0, width: picture.width, height: picture.height };
+        if self.state.as_ref().is_none_or(|state| state.grid != grid) {
+            // The old pictures are given back before new ones are made.
+            self.state = None;
+            self.streams.end();
+            self.state = Some(State::first(grid, &source));
+        }
+        let Some(state) = &mut self.state else { return };
+        state.changed_pixels = 0;
+        state.damage = if anchor { vec![whole] } else { damage.iter().map(|rect| widened(&grid, rect)).collect() };
+        let everything = [whole];
+        let changes = state.changes(&source, if anchor { &everything } else { damage });
+        state.take(at_us, changes);
+        if anchor {
+            self.seed = self.seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            state.begin_anew(&source, self.seed);
+        }
+    }
+
+    /// The picture for the lossless codec; `None` before the first.
+    pub fn sharp(&self) -> Option<Picture<'_>> {
+        let State { grid, shown, .. } = self.state.as_ref()?;
+        Some(Picture { width: grid.width as u32, height: grid.height as u32, stride: grid.width * 4, data: shown })
+    }
+
+    /// Where that picture may have changed.
+    pub fn damage(&self) -> &[Rect] {
+        self.state.as_ref().map_or(&[], |state| &state.damage)
+    }
+
+    /// Pixels of the last picture that changed within the video.
+    pub fn changed_pixels(&self) -> u64 {
+        self.state.as_ref().map_or(0, |state| state.changed_pixels)
+    }
+
+    /// The messages that go with the packet that [`Self::sharp`] became; `None` when it became none, nothing being different.
+    ///
+    /// # Errors
+    /// The encoder fails. Nothing may be shown from the video then: begin anew without this.
+    pub fn emit(&mut self, kind: Option<PacketKind>) -> Result<Vec<Vec<u8>>, VideoError> {
+        let Some(state) = &mut self.state else { return Ok(Vec::new()) };
+        let view = crate::stream::View { grid: state.grid, key: state.key, plane: &state.plane };
+        self.streams.emit(kind.unwrap_or(PacketKind::Delta), &view, &mut state.cells)
+    }
+
+    /// The messages of the last anchor, for where it is repeated.
+    pub fn anchor_messages(&self) -> &[Vec<u8>] {
+        self.streams.anchor_messages()
+    }
+
+    /// When [`Self::settle`] is due, media time; `None` while nothing moves.
+    pub fn still_at(&self) -> Option<u64> {
+        let moved_us = self.state.as_ref()?.moved_us?;
+        Some(moved_us + STILL_US)
+    }
+
+    /// What moved stands still now. Goes on as after [`Self::split`]: with a delta.
+    pub fn settle(&mut self) {
+        let Some(state) = &mut self.state else { return };
+        state.moved_us = None;
+        state.changed_pixels = 0;
+        state.damage.clear();
+        for cell in 0..state.cells.len() {
+            if !state.cells[cell].film {
+                continue;
+            }
+            if is_photographic(&state.grid, &state.classes, cell) || state.is_amid_film(cell) {
+                state.cells[cell].fresh = true;
+            } else {
+                state.leave(cell, None);
+            }
+        }
+        self.streams.settle();
+    }
+}
+
+impl State {
+    fn first(grid: Grid, source: &Source<'_>) -> Self {
+        let mut shown = Vec::with_capacity(grid.width * grid.height * 4);
+        (0..grid.height).for_each(|y| shown.extend_from_slice(source.row(y, 0, grid.width)));
+        Self {
+            grid,
+            key: 0,
+            plane: vec![0; shown.len()],
+            shown,
+            cells: vec![Cell::default(); grid.cells()],
+            classes: vec![Class::default(); grid.cells()],
+            damage: Vec::new(),
+            moved_us: None,
+            changed_pixels: 0,
+        }
+    }
+
+    // --- finding what changed
+
+    fn changes(&self, source: &Source<'_>, damage: &[Rect]) -> Vec<Change> {
+        let mut touched = vec![false; self.grid.cells()];
+        for rect in damage {
+            let (columns, rows) = self.grid.touched(rect);
+            for row in rows {
+                let start = row * self.grid.columns;
+                touched[start + columns.start..start + columns.end].fill(true);
+            }
+        }
+        let mut changes = Vec::new();
+        for row in 0..self.grid.rows {
+            let (mut cell, end) = (row * self.grid.columns, (row + 1) * self.grid.columns);
+            while cell < end {
+                if !touched[cell] {
+                    cell += 1;
+                    continue;
+                }
+                // Neighbours of the same kind are compared in one go, which is quickest where nothing changed.
+                let (first, keyed) = (cell, self.cells[cell].keyed);
+                while cell < end && touched[cell] && self.cells[cell].keyed == keyed {
+                    cell += 1;
+                }
+                self.compare(source, first..cell, keyed, &mut changes);
+            }
+        }
+        changes
+    }
+
+    fn compare(
+        &self,
+        source: &Source<'_>,
+        cells: std::ops::Range<usize>,
+        keyed: Keyed,
+        changes: &mut Vec<Change>,
+    ) {
+        let (first, last) = (self.grid.area(cells.start), self.grid.area(cells.end - 1));
+        let before = match keyed {
+            Keyed::Nothing => Some(&self.shown),
+            Keyed::All => Some(&self.plane),
+            Keyed::Some => None,
+        };
+        let is_same = |y: usize, before: &[u8]| {
+            let at = (y * self.grid.width) * 4;
+            source.row(y, first.left, last.right) == &before[at + first.left * 4..at + last.right * 4]
+        };
+        if before.is_some_and(|before| (first.top..first.bottom).all(|y| is_same(y, before))) {
+            return;
+        }
+        for cell in cells {
+            let area = self.grid.area(cell);
+            if let Some(part) = self.difference(source, area) {
+                changes.push(Change { cell, pixels: source.cell(area), part });
+            }
+        }
+    }
+
+    /// The part of a cell that differs from the picture before.
+    fn difference(&self, source: &Source<'_>, area: Area) -> Option<Extent> {
+        let mut part = Extent::default();
+        for y in area.top..area.bottom {
+            for x in area.left..area.right {
+                if source.pixel(x, y) != self.pixel(x, y).0 {
+                    let (x, y) = ((x - area.left) as u8, (y - area.top) as u8);
+                    part = part.join(Extent { left: x, top: y, right: x + 1, bottom: y + 1 });
+                }
+            }
+        }
+        (part != Extent::default()).then_some(part)
+    }
+
+    // --- deciding what goes where
+
+    fn take(&mut self, at_us: u64, changes: Vec<Change>) {
+        for Change { cell, pixels, .. } in &changes {
+            self.classes[*cell] = Class::of(pixels);
+            let cell = &mut self.cells[*cell];
+            let goes_on = at_us.saturating_sub(cell.changed_us) <= FILM_GAP_US;
+            cell.streak = if goes_on { cell.streak.saturating_add(1) } else { 1 };
+            cell.changed_us = at_us;
+        }
+        let mut in_video: Vec<bool> = changes.iter().map(|change| self.stays_film(change.cell)).collect();
+        let mut is_film: Vec<bool> = self.cells.iter().map(|cell| cell.film).collect();
+        for change in self.newly_photographic(&changes, &in_video) {
+            in_video[change] = true;
+            is_film[changes[change].cell] = true;
+        }
+        // What flickers along a film's edge is its edge.
+        for (change, in_video) in changes.iter().zip(&mut in_video) {
+            let is_edge = || self.grid.around(change.cell).filter(|&other| is_film[other]).count() >= 2;
+            *in_video |=
+                self.cells[change.cell].streak >= FILM_STREAK && self.is_reachable(change.cell) && is_edge();
+        }
+        for (change, in_video) in changes.into_iter().zip(in_video) {
+            if in_video {
+                self.enter(&change);
+                self.moved_us = Some(at_us);
+            } else {
+                self.draw(&change);
+            }
+        }
+    }
+
+    /// Whether a cell of a film that changed remains one.
+    fn stays_film(&mut self, cell: usize) -> bool {
+        if !self.cells[cell].film {
+            return false;
+        }
+        let is_text = matches!(self.classes[cell], Class::Sharp | Class::Plain) && !self.is_amid_film(cell);
+        let state = &mut self.cells[cell];
+        state.sharp = if is_text { state.sharp + 1 } else { 0 };
+        if state.sharp >= SHARP_STREAK {
+            state.sharp = 0;
+            state.film = false;
+        }
+        state.film
+    }
+
+    /// Which changes are photographic and were nowhere before, or were in the video at another place.
+    fn newly_photographic(&self, changes: &[Change], in_video: &[bool]) -> Vec<usize> {
+        let is_candidate = |number: &usize| {
+            let cell = changes[*number].cell;
+            !in_video[*number] && self.is_reachable(cell) && is_photographic(&self.grid, &self.classes, cell)
+        };
+        let candidates: Vec<usize> = (0..changes.len()).filter(is_candidate).collect();
+        let beside_film = |number: &&usize| self.films_around(changes[**number].cell) >= 3;
+        if candidates.len() < LEAST_CELLS {
+            return candidates.iter().filter(beside_film).copied().collect();
+        }
+        let cells: Vec<_> =
+            candidates.iter().map(|&number| (changes[number].cell, changes[number].pixels)).collect();
+        let origins = origins(&self.grid, self, &cells);
+        // While something scrolls, what comes in at its edge will scroll on with it.
+        let scrolls = origins.iter().filter(|&&origin| origin == Origin::Sharp).count() * 16 >= cells.len();
+        let chosen = candidates.iter().zip(origins).filter(|(number, origin)| match origin {
+            Origin::New => !scrolls || beside_film(number),
+            Origin::Video => true,
+            Origin::Sharp => false,
+        });
+        chosen.map(|(&number, _)| number).collect()
+    }
+
+    fn films_around(&self, cell: usize) -> usize {
+        self.grid.around(cell).filter(|&other| self.cells[other].film).count()
+    }
+
+    fn is_amid_film(&self, cell: usize) -> bool {
+        self.films_around(cell) >= 5
+    }
+
+    /// The video's picture has its limits; what lies beyond stays lossless.
+    fn is_reachable(&self, cell: usize) -> bool {
+        let (width, height) = crate::h264::MOST_SIDES;
+        let area = self.grid.area(cell);
+        area.left < width && area.top < height
+    }
+
+    // --- drawing
+
+    /// A cell is coded as video.
+    fn enter(&mut self, change: &Change) {
+        let Change { cell, pixels, part } = change;
+        let (area, was_film) = (self.grid.area(*cell), self.cells[*cell].film);
+        self.put(Plane::Video, area, pixels);
+        let state = &mut self.cells[*cell];
+        // Only what is shown from the video already goes on being shown from it: beside it there may be letters.
+        state.extent = if state.keyed == Keyed::All || was_film { state.extent.join(*part) } else { *part };
+        (state.film, state.fresh, state.since_anchor) = (true, true, true);
+        self.changed_pixels += u64::from(part.right - part.left) * u64::from(part.bottom - part.top);
+        self.key_in(*cell, pixels);
+    }
+
+    /// Shows a cell's part of the video, and its pixels around it.
+    fn key_in(&mut self, cell: usize, pixels: &[u32; CELL_PIXELS]) {
+        let (area, extent) = (self.grid.area(cell), self.cells[cell].extent);
+        let key = self.key;
+        let keyed = std::array::from_fn(|at| if extent.holds(at % SIDE, at / SIDE) { key } else { pixels[at] });
+        // A pixel that has the key's colour by chance would show the video: then all of the cell does.
+        let by_chance = |at: usize| !extent.holds(at % SIDE, at / SIDE) && pixels[at] == key;
+        if (0..CELL_PIXELS).any(by_chance) {
+            self.cells[cell].extent = Extent::WHOLE;
+            self.put(Plane::Shown, area, &[key; CELL_PIXELS]);
+            self.cells[cell].keyed = Keyed::All;
+            return;
+        }
+        self.put(Plane::Shown, area, &keyed);
+        let is_all = extent.left == 0
+            && extent.top == 0
+            && usize::from(extent.right) >= area.right - area.left
+            && usize::from(extent.bottom) >= area.bottom - area.top;
+        self.cells[cell].keyed = if is_all { Keyed::All } else { Keyed::Some };
+    }
+
+    /// A cell is coded losslessly, but for what the video has just like it.
+    fn draw(&mut self, change: &Change) {
+        let Change { cell, pixels, .. } = change;
+        let (area, state) = (self.grid.area(*cell), self.cells[*cell]);
+        if !state.is_in_video() {
+            return self.leave(*cell, Some(pixels));
+        }
+        let (key, mut keyed, mut inside, mut all) = (self.key, *pixels, 0, 0);
+        for y in area.top..area.bottom {
+            for x in area.left..area.right {
+                let (column, row) = (x - area.left, y - area.top);
+                let at = row * SIDE + column;
+                let same = state.extent.holds(column, row) && self.video_pixel(x, y) == pixels[at];
+                if !same && pixels[at] == key {
+                    return self.leave(*cell, Some(pixels));
+                }
+                if same {
+                    keyed[at] = key;
+                    inside += 1;
+                }
+                all += 1;
+            }
+        }
+        self.put(Plane::Shown, area, &keyed);
+        let state = &mut self.cells[*cell];
+        state.film = false;
+        state.keyed = match inside {
+            0 => Keyed::Nothing,
+            inside if inside == all => Keyed::All,
+            _ => Keyed::Some,
+        };
+    }
+
+    /// Nothing of a cell is shown from the video any more. Without pixels it shows losslessly what it shows.
+    fn leave(&mut self, cell: usize, pixels: Option<&[u32; CELL_PIXELS]>) {
+        let area = self.grid.area(cell);
+        let own = match pixels {
+            Some(pixels) => *pixels,
+            None => std::array::from_fn(|at| {
+                let (x, y) = (area.left + at % SIDE, area.top + at / SIDE);
+                self.pixel(x.min(area.right - 1), y.min(area.bottom - 1)).0
+            }),
+        };
+        if pixels.is_none() {
+            self.damage.push(self.grid.rect(cell));
+        }
+        self.put(Plane::Shown, area, &own);
+        self.cells[cell].keyed = Keyed::Nothing;
+        self.cells[cell].forget();
+    }
+
+    /// Looks at the whole picture anew: what is photographic goes into the video, the rest out of it.
+    fn begin_anew(&mut self, source: &Source<'_>, seed: u64) {
+        for cell in 0..self.cells.len() {
+            self.classes[cell] = Class::of(&source.cell(self.grid.area(cell)));
+        }
+        let photos = self.photos();
+        self.key = self.absent_colour(source, seed);
+        for (cell, is_photo) in photos.into_iter().enumerate() {
+            let pixels = source.cell(self.grid.area(cell));
+            if self.cells[cell].film {
+                self.key_in(cell, &pixels);
+            } else if is_photo {
+                self.put(Plane::Video, self.grid.area(cell), &pixels);
+                self.cells[cell].extent = Extent::WHOLE;
+                self.key_in(cell, &pixels);
+            } else {
+                self.leave(cell, Some(&pixels));
+            }
+        }
+    }
+
+    /// Cells of photos large enough to be worth it. Small ones, icons for example, stay sharp.
+    fn photos(&self) -> Vec<bool> {
+        let is_photo = |cell: usize| self.is_reachable(cell) && is_photographic(&self.grid, &self.classes, cell);
+        let mut found: Vec<bool> = (0..self.cells.len()).map(is_photo).collect();
+        let (mut seen, mut group) = (vec![false; found.len()], Vec::new());
+        for cell in 0..found.len() {
+            if !found[cell] || seen[cell] {
+                continue;
+            }
+            group.clear();
+            group.push(cell);
+            seen[cell] = true;
+            let mut at = 0;
+            while let Some(&next) = group.get(at) {
+                at += 1;
+                for other in self.grid.around(next) {
+                    if found[other] && !seen[other] {
+                        seen[other] = true;
+                        group.push(other);
+                    }
+                }
+            }
+            if group.len() < LEAST_CELLS * 2 {
+                group.iter().for_each(|&cell| found[cell] = false);
+            }
+        }
+        found
+    }
+
+    /// A colour that the picture does not have; nearly so if it has them all.
+    fn absent_colour(&self, source: &Source<'_>, seed: u64) -> u32 {
+        let candidate = |number: u64| {
+            let mixed = seed.wrapping_add(number).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            (mixed >> 33) as u32 & COLOUR
+        };
+        let is_absent = |colour: u32| {
+            (0..self.grid.height).all(|y| {
+                let (row, _) = source.row(y, 0, self.grid.width).as_chunks::<4>();
+                row.iter().all(|&pixel| u32::from_le_bytes(pixel) & COLOUR != colour)
+            })
+        };
+        (0..16).map(candidate).find(|&colour| is_absent(colour)).unwrap_or_else(|| candidate(0))
+    }
+
+    fn put(&mut self, plane: Plane, area: Area, pixels: &[u32; CELL_PIXELS]) {
+        let target = match plane {
+            Plane::Shown => &mut self.shown,
+            Plane::Video => &mut self.plane,
+        };
+        for y in area.top..area.bottom {
+            let at = (y * self.grid.width + area.left) * 4;
+            let (row, _) = target[at..at + (area.right - area.left) * 4].as_chunks_mut::<4>();
+            for (column, to) in row.iter_mut().enumerate() {
+                *to = pixels[(y - area.top) * SIDE + column].to_le_bytes();
+            }
+        }
+    }
+
+    fn video_pixel(&self, x: usize, y: usize) -> u32 {
+        let at = (y * self.grid.width + x) * 4;
+        u32::from_le_bytes([self.plane[at], self.plane[at + 1], self.plane[at + 2], 0])
+    }
+}
+
+/// One of the two pictures.
+#[derive(Clone, Copy)]
+enum Plane {
+    Shown,
+    Video,
+}
+
+impl Before for State {
+    fn pixel(&self, x: usize, y: usize) -> (u32, bool) {
+        let at = (y * self.grid.width + x) * 4;
+        let shown = u32::from_le_bytes([self.shown[at], self.shown[at + 1], self.shown[at + 2], 0]);
+        if shown == self.key && self.cells[y / SIDE * self.grid.columns + x / SIDE].is_keyed() {
+            return (self.video_pixel(x, y), true);
+        }
+        (shown, false)
+    }
+}
+
+/// A rectangle with the rest of the cells that it touches.
+fn widened(grid: &Grid, rect: &Rect) -> Rect {
+    let (columns, rows) = grid.touched(rect);
+    let (right, bottom) = ((columns.end * SIDE).min(grid.width), (rows.end * SIDE).min(grid.height));
+    let (x, y) = (columns.start * SIDE, rows.start * SIDE);
+    let size = |from: usize, to: usize| to.saturating_sub(from) as u32;
+    Rect { x: x as u32, y: y as u32, width: size(x, right), height: size(y, bottom) }
+}
+
+#[cfg(test)]
+#[path = "layer_tests.rs"]
+mod tests;
