@@ -13,6 +13,8 @@ pub enum Permission {
     PlayRecordings,
     /// Download original recording files.
     DownloadRecordings,
+    /// Make encrypted recordings unreadable for good.
+    ShredRecordings,
     /// See sites, servers and session hosts.
     ViewSites,
     /// Create, change and delete sites; make join tokens.
@@ -52,10 +54,11 @@ impl Role {
 
 impl Permission {
     /// All there are.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::ListRecordings,
         Self::PlayRecordings,
         Self::DownloadRecordings,
+        Self::ShredRecordings,
         Self::ViewSites,
         Self::ManageSites,
     ];
@@ -65,6 +68,7 @@ text_form!(Permission {
     ListRecordings = "list-recordings",
     PlayRecordings = "play-recordings",
     DownloadRecordings = "download-recordings",
+    ShredRecordings = "shred-recordings",
     ViewSites = "view-sites",
     ManageSites = "manage-sites",
 });
@@ -118,7 +122,7 @@ mod tests {
             assert!(Role::Full.allows(permission));
         }
         for role in [Role::PrivilegedPlayer, Role::ReadOnly] {
-            assert!(!role.allows(Permission::ManageSites));
+            assert!(!role.allows(Permission::ManageSites) && !role.allows(Permission::ShredRecordings));
         }
         assert!(!Role::ReadOnly.allows(Permission::PlayRecordings));
     }

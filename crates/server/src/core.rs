@@ -4,6 +4,7 @@ use crate::{
     Settings,
     certificates::Certificates,
     journal::Journal,
+    keys::Keyring,
     metrics::Metrics,
     playback::IndexCache,
     recordings::{Recordings, lock},
@@ -32,6 +33,8 @@ pub(crate) struct Core {
     pub(crate) journal: Journal,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) storage: Arc<Locations>,
+    /// The keys of encrypted recordings.
+    pub(crate) keys: Arc<Keyring>,
     /// Moves segments between locations.
     pub(crate) mover: Mover,
     pub(crate) indexes: IndexCache,

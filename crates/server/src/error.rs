@@ -74,7 +74,20 @@ pub enum ServerError {
         /// What is wrong.
         reason: String,
     },
+    /// The site's keys.
+    #[error("{0}")]
+    Key(String),
+    /// A recording that cannot be shredded.
+    #[error("cannot shred: {0}")]
+    Shred(String),
     /// A move that makes no sense.
     #[error("cannot move: {0}")]
     Move(String),
+}
+
+impl ServerError {
+    /// What went wrong with the site's keys.
+    pub(crate) fn key(error: crate::keys::KmsError) -> Self {
+        Self::Key(error.to_string())
+    }
 }

@@ -99,6 +99,9 @@ pub(crate) async fn chores(core: Shared) {
                 tracing::warn!(%error, "cannot write down which agents are connected");
             }
         }
+        if count % 5 == 1 {
+            core.keys.look().await;
+        }
         if count % 5 == 1
             && let Err(error) = core.storage.refresh(&core.store).await
         {

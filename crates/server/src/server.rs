@@ -7,6 +7,7 @@ use crate::{
     core::{Core, Shared},
     intake,
     journal::{self, Journal, JournalSettings},
+    keys::Keyring,
     metrics::{Metrics, Monitor},
     playback::IndexCache,
     progress,
@@ -74,7 +75,9 @@ impl Server {
         let server = own_id(&data)?;
         let builtin = data.join("recordings");
         let least = settings.least_free;
+        let keys = Arc::new(Keyring::open(&data, settings.site_key.as_ref(), store.clone()).await?);
         let storage = Locations::open(&settings.storage, &builtin, &store, site.id, least).await?;
+        let storage = storage.with_keys(&keys);
         let storage = Arc::new(storage);
         let key = NodeKey::load_or_create(&data.join("server.key"))?;
         let link = tunnel::link(&settings, &data, &site, &key).await?;
@@ -128,6 +131,7 @@ impl Server {
             journal,
             metrics,
             storage,
+            keys,
             mover,
             space,
             challenges: Challenges::new()?,

@@ -1,6 +1,6 @@
 //! What a server is started with.
 
-use crate::LocationSettings;
+use crate::{LocationSettings, SiteKeyAddress};
 use playhead_protocol::join::JoinToken;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -21,6 +21,8 @@ pub struct Settings {
     pub database: Option<String>,
     /// Where segments go; `recordings` in the data folder when there is none.
     pub storage: Vec<LocationSettings>,
+    /// Where the key is by which the site encrypts new recordings; what its database says when not given.
+    pub site_key: Option<SiteKeyAddress>,
     /// The console to join. Needed once; afterwards the server knows its console.
     pub console: Option<JoinToken>,
     /// Public keys of consoles in this process, unpadded URL-safe base64.
@@ -49,6 +51,7 @@ impl Settings {
             agent_names: Vec::new(),
             database: None,
             storage: Vec::new(),
+            site_key: None,
             console: None,
             console_keys: Vec::new(),
             lost_after: Duration::from_secs(12 * 3_600),

@@ -7,6 +7,7 @@ use crate::{
 use playhead_db::{DbError, site::Store};
 use playhead_format::{Channel, IndexEntry, MetaMessage, OpenFragment, open_fragment};
 use playhead_model::{EndReason, Gap, ServerId};
+use playhead_vault::{Declared, SealedRecord, is_sealed};
 use std::{collections::BTreeMap, sync::Arc};
 
 /// What the meta messages of a fragment declare.
@@ -26,6 +27,19 @@ pub(crate) fn declared(fragment: &OpenFragment) -> (Vec<Gap>, Option<EndReason>)
         end = None;
     }
     (gaps, end)
+}
+
+/// What a record in the journal declares, encrypted or not: the key need not be at hand.
+///
+/// # Errors
+/// What is wrong with it.
+pub(crate) fn declared_in(record: &[u8]) -> Result<(Vec<Gap>, Option<EndReason>), String> {
+    if is_sealed(record) {
+        let Declared { gaps, end } = SealedRecord::parse(record).map_err(|error| error.to_string())?.declared;
+        return Ok((gaps, end));
+    }
+    let fragment = open_fragment(record).map_err(|error| error.to_string())?;
+    Ok(declared(&fragment))
 }
 
 /// Builds up the recordings that are live or have fragments in the journal.
@@ -117,6 +131,5 @@ fn look_into(file: &JournalFile, found: &Found) -> Result<(Vec<Gap>, Option<EndR
         return Ok((Vec::new(), None));
     }
     let record = file.read(found.offset, found.length).map_err(|error| error.to_string())?;
-    let fragment = open_fragment(&record).map_err(|error| error.to_string())?;
-    Ok(declared(&fragment))
+    declared_in(&record)
 }

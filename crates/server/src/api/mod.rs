@@ -1,5 +1,6 @@
 //! The site's REST API. A console calls it, in the same process or through its tunnel, with a signed statement of who asks.
 
+mod keys;
 mod problem;
 mod recordings;
 mod site;
@@ -53,6 +54,8 @@ endpoints! {
     get "/site/v1/recordings/{id}/segments" Some(Permission::ListRecordings) => recordings::segments;
     get "/site/v1/recordings/{id}/segments/{number}" Some(Permission::DownloadRecordings) => recordings::segment;
     post "/site/v1/recordings/{id}/move" Some(Permission::ManageSites) => storage::move_recording;
+    post "/site/v1/recordings/{id}/shred" Some(Permission::ShredRecordings) => keys::shred;
+    get "/site/v1/encryption" Some(Permission::ViewSites) => keys::report;
     get "/site/v1/storage" Some(Permission::ViewSites) => storage::report;
     put "/site/v1/storage/{location}" Some(Permission::ManageSites) => storage::change;
     post "/site/v1/storage/{location}/drain" Some(Permission::ManageSites) => storage::drain;

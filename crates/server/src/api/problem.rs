@@ -39,6 +39,8 @@ kinds! {
     forbidden = FORBIDDEN, "forbidden", "Not allowed";
     not_found = NOT_FOUND, "not-found", "Not found";
     not_ready = CONFLICT, "not-ready", "Not ready yet";
+    conflict = CONFLICT, "conflict", "Not possible now";
+    shredded = GONE, "shredded", "Shredded";
     out_of_range = RANGE_NOT_SATISFIABLE, "out-of-range", "Outside the recording";
     unavailable = SERVICE_UNAVAILABLE, "unavailable", "Not available at the moment";
     late = GATEWAY_TIMEOUT, "late", "It took too long";
@@ -100,10 +102,13 @@ impl From<DbError> for Problem {
 
 impl From<crate::playback::PlaybackError> for Problem {
     fn from(error: crate::playback::PlaybackError) -> Self {
-        use crate::playback::PlaybackError;
+        use crate::{keys::KeyError, playback::PlaybackError, storage::StorageError};
         match error {
             PlaybackError::OutOfRange { .. } | PlaybackError::NoSuchFragment { .. } => {
                 Self::out_of_range(error.to_string())
+            }
+            PlaybackError::Storage(StorageError::Key(KeyError::Shredded)) => {
+                Self::shredded(KeyError::Shredded.to_string())
             }
             PlaybackError::Empty => Self::not_ready(error.to_string()),
             PlaybackError::Damaged { .. } | PlaybackError::Storage(_) => {

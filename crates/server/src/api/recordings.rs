@@ -17,7 +17,7 @@ use axum::{
 };
 use futures_util::StreamExt as _;
 use http::{HeaderValue, header};
-use playhead_db::site::{Filter, Page, RecordingRow, Sort};
+use playhead_db::site::{Filter, Page, RecordingRow, Shredded, Sort};
 use playhead_model::{EndReason, RecordingId, RecordingState, Scope, SiteId, Statement, WallTime};
 use serde::{Deserialize, Serialize};
 
@@ -92,6 +92,17 @@ pub(super) struct Recording {
     end_reason: Option<EndReason>,
     problem: Option<String>,
     quarantine: Option<Quarantine>,
+    /// Whether it is encrypted where it is stored.
+    encrypted: bool,
+    shredded: Option<Shredding>,
+}
+
+/// That its key was deleted: nobody can read it any more.
+#[derive(Serialize)]
+struct Shredding {
+    at: WallTime,
+    by: String,
+    why: String,
 }
 
 /// Why a recording is set aside, and since when.
@@ -141,6 +152,8 @@ impl Recording {
             end_reason: row.end_reason,
             quarantine: quarantine(row.state, row.problem.as_deref(), row.quarantined_at, row.heard_at),
             problem: row.problem,
+            encrypted: row.privacy.encrypted,
+            shredded: row.privacy.shredded.map(|Shredded { at, by, why }| Shredding { at, by, why }),
         };
         if let Some(live) = core.recordings.get(recording.id) {
             recording.update(live.status());
@@ -213,6 +226,21 @@ async fn find(
     }
 }
 
+/// The same, if there is anything left to read of it.
+async fn find_readable(
+    core: &Shared,
+    statement: &Statement,
+    id: Result<Path<RecordingId>, PathRejection>,
+) -> Result<RecordingRow, Problem> {
+    let row = find(core, statement, id).await?;
+    match &row.privacy.shredded {
+        Some(Shredded { at, by, .. }) => Err(Problem::shredded(format!(
+            "the recording was shredded by {by} at {at}: its key is gone, and nobody can read it any more"
+        ))),
+        None => Ok(row),
+    }
+}
+
 pub(super) async fn one(
     State(core): State<Shared>,
     Extension(statement): Extension<Statement>,
@@ -241,7 +269,7 @@ pub(super) async fn timeline(
         return Err(Problem::bad_request(format!("expected between 1 and 2000 buckets, got {buckets}")));
     }
     let idle_us = query.idle_ms.unwrap_or(5_000).max(1).saturating_mul(1_000);
-    let row = find(&core, &statement, id).await?;
+    let row = find_readable(&core, &statement, id).await?;
     Ok(Json(playback::timeline(&core, &row, buckets, idle_us).await?))
 }
 
@@ -283,7 +311,7 @@ pub(super) async fn fragments(
             return Err(Problem::bad_request(text));
         }
     };
-    let row = find(&core, &statement, id).await?;
+    let row = find_readable(&core, &statement, id).await?;
     let wanted = Wanted {
         from,
         anchor: query.anchor,
@@ -378,7 +406,7 @@ pub(super) async fn segment(
 ) -> Result<Response, Problem> {
     let missing = || Problem::not_found("there is no such segment of a recording at this site");
     let Path((id, number)) = path.map_err(|_| missing())?;
-    let row = find(&core, &statement, Ok(Path(id))).await?;
+    let row = find_readable(&core, &statement, Ok(Path(id))).await?;
     let stored = core.store.segments(id).await?;
     let Some(segment) = stored.into_iter().find(|segment| segment.number == number) else {
         return Err(if number < row.segments {

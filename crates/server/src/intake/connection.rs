@@ -294,6 +294,15 @@ impl Connection {
             }
             RecordingState::Live | RecordingState::Finished => {}
         }
+        // Before anything of it comes: all of a recording is encrypted, or nothing.
+        let key = match row.fragments {
+            0 => self.core.keys.begin(id).await,
+            _ => self.core.keys.held(id).await,
+        };
+        if let Err(error) = key {
+            self.refuse(id, Refusal::Later, format!("the recording cannot be encrypted: {error}"));
+            return Ok(());
+        }
         let live = self.find(&row).await?;
         let Some(live) = live else {
             self.outgoing.send(Opened {
@@ -402,10 +411,20 @@ impl Connection {
             return Ok(());
         }
         let (gaps, end) = declared(&opened);
+        let protected = self.core.keys.protect((recording, head.seq), &gaps, end, fragment.record).await;
+        let record = match protected {
+            Ok(record) => record,
+            Err(error) => {
+                metrics.refused(Refusal::Later);
+                session.refuse(Refusal::Later, format!("the recording cannot be encrypted: {error}"));
+                self.intake.closed(recording);
+                return Ok(());
+            }
+        };
         let append = Append {
             live: Arc::clone(live),
             session: Arc::clone(session),
-            record: fragment.record,
+            record,
             head,
             hash: opened.hash(),
             gaps,

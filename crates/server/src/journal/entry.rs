@@ -15,6 +15,7 @@
 //! look for the next one.
 
 use playhead_format::{FragmentHead, HEAD_LEN, Hash, MAX_RECORD};
+use playhead_vault::OVERHEAD;
 
 /// Bytes of a file's header.
 pub(crate) const FILE_HEADER: usize = 64;
@@ -91,7 +92,7 @@ impl EntryHeader {
             return None;
         }
         let length = u32_at(bytes, 4);
-        if length as usize > MAX_RECORD {
+        if length as usize > MAX_RECORD + OVERHEAD {
             return None;
         }
         Some(Self {

@@ -80,6 +80,7 @@ impl Desk {
             quarantined_at: None,
             heard_at: WallTime::from_micros(0),
             privacy: playhead_db::site::Privacy::default(),
+            connected: false,
         };
         let live = self.recordings.get_or_insert(tape.id(), || Live::new(&row, &[]));
         let session = Session::new(tape.id(), Arc::new(Outgoing::default()));

@@ -1,7 +1,10 @@
 //! Indexes of stored segments, read once and kept while there is room.
 
 use super::{PlaybackError, sparse::Sparse};
-use crate::{recordings::lock, storage::Locations};
+use crate::{
+    recordings::lock,
+    storage::{Locations, plain_bytes},
+};
 use bytes::Bytes;
 use lru::LruCache;
 use playhead_db::site::SegmentRow;
@@ -71,7 +74,7 @@ async fn read(storage: &Locations, segment: &SegmentRow) -> Result<SegmentIndex,
         path: segment.path.clone(),
         reason,
     };
-    let length = segment.bytes;
+    let length = plain_bytes(segment).map_err(|error| damaged(error.to_string()))?;
     let fetch = async |range: Range<u64>| -> Result<(u64, Bytes), PlaybackError> {
         Ok((range.start, storage.read(segment, range).await?))
     };

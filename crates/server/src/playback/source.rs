@@ -3,7 +3,9 @@
 use super::PlaybackError;
 use crate::{
     core::Shared,
+    keys::{self, KeyError},
     recordings::{Live, Run},
+    storage::StorageError,
 };
 use bytes::Bytes;
 use playhead_db::site::SegmentRow;
@@ -136,15 +138,19 @@ impl Source {
         match place {
             Place::Journal(run) => {
                 let run: Run = run.iter().take(taken).cloned().collect();
+                let key = self.core.keys.key(self.recording).await.map_err(StorageError::from)?;
+                let recording = self.recording;
                 let read = move || {
                     let mut records = Vec::new();
                     for (file, entry) in run {
-                        records.extend(file.read(entry.offset, entry.length)?);
+                        let record = file.read(entry.offset, entry.length).map_err(PlaybackError::Journal)?;
+                        let place = (recording, entry.seq);
+                        let record = keys::plain(key.as_ref(), place, record).map_err(KeyError::from);
+                        records.extend(record.map_err(StorageError::from)?);
                     }
-                    Ok(Bytes::from(records))
+                    Ok::<_, PlaybackError>(Bytes::from(records))
                 };
-                let records = tokio::task::spawn_blocking(read).await?.map_err(PlaybackError::Journal)?;
-                Ok((records, taken))
+                Ok((tokio::task::spawn_blocking(read).await??, taken))
             }
             Place::Stored { segment, .. } => {
                 // Chunks stand one after another in a segment; should there be anything between two, they are read one by one.

@@ -1,5 +1,7 @@
 //! What can go wrong at a storage location.
 
+use crate::keys::KeyError;
+use playhead_vault::VaultError;
 use std::{error::Error, io};
 use tokio::task::JoinError;
 
@@ -26,6 +28,10 @@ pub(crate) enum StorageError {
         "the storage location {location} has other files under every name that segment could have, the last is {path}"
     )]
     Taken { location: String, path: String },
+    #[error("{0}")]
+    Key(#[from] KeyError),
+    #[error("segment {number} at the storage location {location} cannot be decrypted: {source}")]
+    Vault { number: u32, location: String, source: VaultError },
     #[error("interrupted: {0}")]
     Interrupted(#[from] JoinError),
 }

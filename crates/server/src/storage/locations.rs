@@ -4,8 +4,9 @@ use super::{
     DEFAULT, StorageError,
     location::{Location, LocationState},
     settings::{LocationSettings, Place},
+    shelf,
 };
-use crate::{ServerError, clock};
+use crate::{ServerError, clock, keys::Keyring};
 use bytes::Bytes;
 use futures_util::{future::join_all, stream::BoxStream};
 use playhead_db::{
@@ -24,6 +25,8 @@ const UNKNOWN_ROOM: u64 = 1 << 40;
 /// The locations. What lies at one that is not in the settings any more is still read.
 pub(crate) struct Locations {
     all: Vec<Arc<Location>>,
+    /// Opens what is encrypted.
+    keys: Option<Arc<Keyring>>,
 }
 
 impl Locations {
@@ -85,7 +88,7 @@ impl Locations {
                 "segments lie at a storage location that this server does not know; name it in the storage settings"
             );
         }
-        let locations = Self { all };
+        let locations = Self { all, keys: None };
         locations.modes(&known);
         let _ = timeout(START, join_all(locations.all.iter().map(|location| location.look()))).await;
         Ok(locations)
@@ -111,10 +114,15 @@ impl Locations {
         if all.is_empty() {
             return Err(ServerError::Move("no storage location is known yet: start the server once".into()));
         }
-        let locations = Self { all };
+        let locations = Self { all, keys: None };
         locations.modes(&known);
         let _ = timeout(START, join_all(locations.all.iter().map(|location| location.look()))).await;
         Ok(locations)
+    }
+
+    /// The same, able to read what is encrypted.
+    pub(crate) fn with_keys(self, keys: &Arc<Keyring>) -> Self {
+        Self { keys: Some(Arc::clone(keys)), ..self }
     }
 
     pub(crate) fn all(&self) -> &[Arc<Location>] {
@@ -213,23 +221,35 @@ impl Locations {
         bad.collect()
     }
 
-    /// Reads a part of a segment's file.
+    /// Reads a part of a segment's file, as it was before it was encrypted.
     pub(crate) async fn read(&self, segment: &SegmentRow, range: Range<u64>) -> Result<Bytes, StorageError> {
         let location = self.get(&segment.location)?;
-        let read = location.read(&segment.path, range).await;
+        let opener = shelf::opener(self.keys.as_deref(), segment).await?;
+        let span = match &opener {
+            Some(opener) => opener.span(&range).map_err(|error| shelf::wrong(segment, error))?,
+            None => range.clone(),
+        };
+        let read = location.read(&segment.path, span).await;
         noted(location, &read);
-        read
+        match opener {
+            Some(opener) => shelf::open(opener, segment, range, read?).await,
+            None => read,
+        }
     }
 
-    /// Reads all of a segment's file, piece by piece; also tells its size.
+    /// Reads all of a segment's file, piece by piece, as it was before it was encrypted; also tells its size.
     pub(crate) async fn stream(
         &self,
         segment: &SegmentRow,
     ) -> Result<(u64, BoxStream<'static, Result<Bytes, StorageError>>), StorageError> {
         let location = self.get(&segment.location)?;
+        let opener = shelf::opener(self.keys.as_deref(), segment).await?;
         let read = location.stream(&segment.path).await;
         noted(location, &read);
-        read
+        match opener {
+            Some(opener) => shelf::open_all(opener, segment, read?),
+            None => read,
+        }
     }
 }
 

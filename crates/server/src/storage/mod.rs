@@ -5,6 +5,7 @@
 //! * `locations`: all of them, and which one takes what;
 //! * `keep`: writing a file so that it is surely there;
 //! * `seal`: whole segments out of the journal into storage;
+//! * `shelf`: the encrypted layer around files;
 //! * `moves`: from one location to another, and removing what is not needed any more;
 //! * `admin`: what people see of it and can ask for.
 
@@ -18,6 +19,7 @@ mod lock;
 mod moves;
 mod seal;
 mod settings;
+mod shelf;
 
 pub use admin::{LastError, LocationReport, MoveReport, StorageAdmin, StorageReport, Wanted};
 pub(crate) use admin::{report, request, set_read_only};
@@ -27,6 +29,7 @@ pub(crate) use locations::Locations;
 pub(crate) use moves::{Mover, run as run_moves};
 pub(crate) use seal::run as run_sealer;
 pub use settings::{LocationSettings, LockMode, ObjectLock};
+pub(crate) use shelf::plain_bytes;
 
 use playhead_model::RecordingInfo;
 

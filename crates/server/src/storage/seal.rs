@@ -7,12 +7,14 @@ use super::{
     StorageError,
     keep::{KeepError, Kept, keep},
     path_of,
+    shelf::Cover,
 };
 use crate::{
     ServerError,
     certificates::Stamp,
     clock,
     core::Shared,
+    keys::{self, KeyError},
     progress,
     recordings::{Closing, Live, Run, Unsealed, lock},
 };
@@ -20,6 +22,7 @@ use bytes::Bytes;
 use playhead_db::{DbError, site::SegmentRow};
 use playhead_format::{FormatError, SegmentIndex, SegmentWriter, open_fragment};
 use playhead_model::RecordingId;
+use playhead_vault::{DataKey, Encrypter, SaltHasher, VaultError};
 use std::{
     io::{self, Write},
     sync::{Arc, Mutex},
@@ -49,10 +52,16 @@ enum SealError {
     Db(#[from] DbError),
     #[error("cannot sign: {0}")]
     Sign(#[from] ServerError),
+    #[error("cannot encrypt: {0}")]
+    Key(#[from] KeyError),
+    #[error("interrupted: {0}")]
+    Interrupted(#[from] tokio::task::JoinError),
     #[error("cannot read the journal: {0}")]
     Journal(io::Error),
     #[error("a fragment in the server's journal is damaged: {0}")]
     Damaged(FormatError),
+    #[error("a fragment in the server's journal is damaged: {0}")]
+    Changed(VaultError),
 }
 
 /// Stores segments as they become whole.
@@ -113,7 +122,7 @@ async fn recording(core: &Shared, live: &Arc<Live>) {
                 live.sealed(&row);
                 core.journal.tidy();
             }
-            Err(SealError::Damaged(error)) => {
+            Err(error @ (SealError::Damaged(_) | SealError::Changed(_))) => {
                 live.quarantine(format!("segment {number} cannot be stored: {error}"));
                 core.recordings.progress.notify_one();
                 return;
@@ -167,6 +176,10 @@ async fn segment(core: &Shared, live: &Arc<Live>, unsealed: Unsealed) -> Result<
     let path = path_of(&live.info, unsealed.number);
     let previous = core.store.last_segment(live.id()).await?.map(|segment| segment.location);
     let stamp = core.certificates.stamp(live.id(), unsealed.number, clock::now()).await?;
+    let Unsealed { run, closing, number } = unsealed;
+    let source = Source { recording: live.id(), run, closing, stamp, key: core.keys.key(live.id()).await? };
+    let source = Arc::new(source);
+    let cover = cover(&source, number).await?;
     let mut failed = Vec::new();
     let mut last = None;
     let (location, kept) = loop {
@@ -174,11 +187,14 @@ async fn segment(core: &Shared, live: &Arc<Live>, unsealed: Unsealed) -> Result<
             let again_in = core.storage.usable_in();
             return Err(last.map_or(SealError::Nowhere { again_in }, SealError::Storage));
         };
-        let Unsealed { run, closing, .. } = &unsealed;
-        let stamp = &stamp;
         let made = keep(&location, &core.store, &path, |sender| {
-            let (run, closing, stamp) = (run.clone(), *closing, stamp.clone());
-            tokio::task::spawn_blocking(move || build(&run, closing, stamp, &sender))
+            let (source, cover) = (Arc::clone(&source), cover.clone());
+            tokio::task::spawn_blocking(move || {
+                let mut sending = Sending::new(cover.as_ref(), sender)?;
+                let index = build(&source, &mut |bytes| sending.pass(bytes))?;
+                sending.finish()?;
+                Ok(index)
+            })
         });
         match made.await {
             Ok(kept) => break (location, kept),
@@ -197,7 +213,7 @@ async fn segment(core: &Shared, live: &Arc<Live>, unsealed: Unsealed) -> Result<
         // What it may have got of the segment after all.
         core.store.add_removal(other, &path, clock::now()).await?;
     }
-    let row = row_of(live.id(), &location.id, kept);
+    let row = SegmentRow { vault: cover.map(|cover| cover.text()), ..row_of(live.id(), &location.id, kept) };
     // The end and the gaps first: once the segment is written down, the journal's word for them may go.
     progress::write(core, &[Arc::clone(live)]).await?;
     core.store.add_segment(&row).await?;
@@ -226,27 +242,96 @@ fn row_of(recording: RecordingId, location: &str, kept: Kept<SegmentIndex>) -> S
     }
 }
 
-/// Makes the segment's file out of the journal and sends it off piece by piece.
-fn build(
-    run: &Run,
+/// What a segment's file is made of.
+struct Source {
+    recording: RecordingId,
+    run: Run,
     closing: Closing,
     stamp: Stamp,
-    pieces: &mpsc::Sender<Bytes>,
+    /// The recording's key; `None` when it is not encrypted.
+    key: Option<DataKey>,
+}
+
+/// Goes through the file to be once, so that its key can be made of what it holds; `None` when it is not encrypted.
+async fn cover(source: &Arc<Source>, number: u32) -> Result<Option<Cover>, SealError> {
+    let Some(key) = source.key.clone() else { return Ok(None) };
+    let source = Arc::clone(source);
+    let hashing = move || {
+        let mut salt = SaltHasher::new(&key);
+        build(&source, &mut |bytes| {
+            salt.update(&bytes);
+            Ok(())
+        })?;
+        Ok(Some(Cover::new(key, &salt, source.recording, number)))
+    };
+    tokio::task::spawn_blocking(hashing).await?
+}
+
+/// Makes the segment's file out of the journal and passes it on piece by piece.
+fn build(
+    source: &Source,
+    pass: &mut dyn FnMut(Vec<u8>) -> Result<(), SealError>,
 ) -> Result<SegmentIndex, SealError> {
     let out = Pipe::default();
     let mut writer = SegmentWriter::new(out.clone()).map_err(SealError::Damaged)?;
     let mut signed = false;
-    for (file, entry) in run {
+    for (file, entry) in &source.run {
         let record = file.read(entry.offset, entry.length).map_err(SealError::Journal)?;
+        let record = keys::plain(source.key.as_ref(), (source.recording, entry.seq), record);
+        let record = record.map_err(|error| match error {
+            VaultError::ChangedRecord | VaultError::Record(_) => SealError::Changed(error),
+            error => SealError::Key(error.into()),
+        })?;
         let fragment = open_fragment(&record).map_err(SealError::Damaged)?;
         signed |= fragment.signature().map_err(SealError::Damaged)?.is_some();
         writer.append_open(&record, &fragment).map_err(SealError::Damaged)?;
-        out.pass(pieces)?;
+        pass(out.take())?;
     }
-    let lost = closing == Closing::Lost;
-    let index = writer.finish_with(lost, |index| stamp.seal(index, signed)).map_err(SealError::Damaged)?;
-    out.pass(pieces)?;
+    let lost = source.closing == Closing::Lost;
+    let seal = |index: &SegmentIndex| source.stamp.clone().seal(index, signed);
+    let index = writer.finish_with(lost, seal).map_err(SealError::Damaged)?;
+    pass(out.take())?;
     Ok(index)
+}
+
+/// Sends a file off, encrypted where that is wanted.
+struct Sending {
+    encrypter: Option<Encrypter>,
+    pending: Vec<u8>,
+    pieces: mpsc::Sender<Bytes>,
+}
+
+impl Sending {
+    fn new(cover: Option<&Cover>, pieces: mpsc::Sender<Bytes>) -> Result<Self, SealError> {
+        let mut pending = Vec::new();
+        let encrypter = cover.map(|cover| cover.begin(&mut pending)).transpose()?;
+        Ok(Self { encrypter, pending, pieces })
+    }
+
+    fn pass(&mut self, bytes: Vec<u8>) -> Result<(), SealError> {
+        match &mut self.encrypter {
+            Some(encrypter) => encrypter.push(&bytes, &mut self.pending),
+            None => self.pending = bytes,
+        }
+        self.send()
+    }
+
+    fn finish(mut self) -> Result<(), SealError> {
+        if let Some(encrypter) = self.encrypter.take() {
+            encrypter.finish(&mut self.pending).map_err(KeyError::from)?;
+        }
+        self.send()
+    }
+
+    fn send(&mut self) -> Result<(), SealError> {
+        let bytes = std::mem::take(&mut self.pending);
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        self.pieces
+            .blocking_send(bytes.into())
+            .map_err(|_| SealError::Journal(io::Error::other("the upload ended early")))
+    }
 }
 
 /// Takes what the writer writes and hands it on.
@@ -254,11 +339,8 @@ fn build(
 struct Pipe(Arc<Mutex<Vec<u8>>>);
 
 impl Pipe {
-    fn pass(&self, pieces: &mpsc::Sender<Bytes>) -> Result<(), SealError> {
-        let bytes = std::mem::take(&mut *lock(&self.0));
-        pieces
-            .blocking_send(bytes.into())
-            .map_err(|_| SealError::Journal(io::Error::other("the upload ended early")))
+    fn take(&self) -> Vec<u8> {
+        std::mem::take(&mut *lock(&self.0))
     }
 }
 
