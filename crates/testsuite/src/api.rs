@@ -69,6 +69,26 @@ impl Api {
         Ok(bytes.to_vec())
     }
 
+    /// Gets bytes as they come.
+    ///
+    /// # Errors
+    /// Any status but 200.
+    pub async fn stream(
+        &self,
+        path: &str,
+    ) -> Result<impl futures_util::Stream<Item = reqwest::Result<Vec<u8>>> + Unpin + use<>> {
+        let response = self.client.get(format!("{}{path}", self.url)).send().await?;
+        ensure!(response.status() == 200, "{path}: {}", response.status());
+        let pieces = futures_util::stream::unfold(response, |mut response| async {
+            match response.chunk().await {
+                Ok(Some(piece)) => Some((Ok(piece.to_vec()), response)),
+                Ok(None) => None,
+                Err(error) => Some((Err(error), response)),
+            }
+        });
+        Ok(Box::pin(pieces))
+    }
+
     /// All recordings, newest first, page by page.
     ///
     /// # Errors

@@ -8,6 +8,7 @@ mod browser;
 mod display;
 mod picture;
 mod program;
+mod sound;
 mod stack;
 
 pub use api::Api;
@@ -15,4 +16,5 @@ pub use browser::{Browser, Player};
 pub use display::Display;
 pub use picture::Shot;
 pub use program::{Program, free_port, playhead, wait_for};
+pub use sound::SoundServer;
 pub use stack::{Layout, Stack};

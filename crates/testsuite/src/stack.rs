@@ -124,8 +124,22 @@ impl Stack {
     /// # Errors
     /// It does not start.
     pub async fn agent(&self, name: &str, displays: &[&str]) -> Result<Program> {
+        self.agent_with(name, displays, &[], &[]).await
+    }
+
+    /// The same, with more arguments and variables.
+    ///
+    /// # Errors
+    /// It does not start.
+    pub async fn agent_with(
+        &self,
+        name: &str,
+        displays: &[&str],
+        more: &[&str],
+        variables: &[(&str, &str)],
+    ) -> Result<Program> {
         let data = self.folder.join(name);
-        let mut args = vec![];
+        let mut args = more.to_vec();
         for display in displays {
             args.extend(["--display", display]);
         }
@@ -135,6 +149,7 @@ impl Stack {
             args.extend(["--join", token]);
         }
         let mut command = self.command("agent", &data, &args);
+        command.envs(variables.iter().copied());
         Program::start(&mut command, &self.folder.join(format!("{name}.log")))
     }
 
