@@ -13,6 +13,7 @@ mod contract {
     pub(crate) mod site_list;
     pub(crate) mod site_servers;
     pub(crate) mod site_storage;
+    pub(crate) mod site_tending;
 }
 
 /// Makes a test for each database out of an `async fn(Place)`.
@@ -57,6 +58,9 @@ contract! {
     site_storage::removals_wait_for_their_time,
     site_storage::a_move_is_taken_by_one_server_until_it_falls_silent,
     site_storage::what_was_stored_before_lies_at_the_default_location,
+    site_tending::a_segment_is_taken_by_one_and_replaced_with_its_file,
+    site_tending::what_a_crash_leaves_is_removed,
+    site_tending::a_damaged_segment_sets_its_recording_aside_until_it_is_mended,
     site_keys::a_data_key_is_given_once_and_rewrapped_unless_shredded,
     site_keys::a_time_stamp_is_wanted_once_and_follows_its_segment,
     console::an_account_has_its_name_alone,

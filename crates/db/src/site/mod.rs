@@ -8,6 +8,7 @@ mod recordings;
 mod segments;
 mod servers;
 mod storage;
+mod tending;
 mod time_stamps;
 
 pub use agents::{Agent, Enrolment, HostRow, JoinToken, NewAgent, NewToken};
@@ -18,6 +19,7 @@ pub use recordings::{Opening, Progress, RecordingRow};
 pub use segments::SegmentRow;
 pub use servers::{NewServer, Owner, ServerRow, ServerState};
 pub use storage::{LocationRow, MoveRow, MoveState, NewMove, Removal, Use};
+pub use tending::{Damaged, NewFile, Tending, UnfinishedFile};
 pub use time_stamps::TimeStampRow;
 
 use crate::{Area, Database, DbError, RowExt as _, WriteTx};
@@ -33,6 +35,7 @@ pub const AREA: Area = Area {
         include_str!("0004_keys.sql"),
         include_str!("0005_servers.sql"),
         include_str!("0006_offers.sql"),
+        include_str!("0007_tending.sql"),
     ],
 };
 

@@ -526,6 +526,6 @@ impl Store {
     }
 }
 
-const ADD_REMOVAL: &str =
+pub(super) const ADD_REMOVAL: &str =
     "INSERT INTO removals (location, path, added_at, tries, try_at) VALUES ($1, $2, $3, 0, $3)
      ON CONFLICT DO NOTHING";
