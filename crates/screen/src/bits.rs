@@ -44,6 +44,15 @@ pub(crate) fn having(a: &[u8], colour: u32) -> u64 {
     pack(&flags)
 }
 
+/// Which of up to 64 bytes are not 0.
+pub(crate) fn not_zero(bytes: &[u8]) -> u64 {
+    let mut flags = [0u8; 64];
+    for (f, b) in flags.iter_mut().zip(bytes) {
+        *f = u8::from(*b != 0);
+    }
+    pack(&flags)
+}
+
 /// Number of pixels in the set.
 pub(crate) fn count(mask: &[u64]) -> u32 {
     mask.iter().map(|r| r.count_ones()).sum()

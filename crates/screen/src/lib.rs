@@ -11,6 +11,7 @@ mod decode;
 mod encode;
 mod entropy;
 mod error;
+mod film;
 mod geometry;
 mod predict;
 mod wire;

@@ -60,6 +60,8 @@ pub(crate) mod mode {
     pub(crate) const APART: u8 = 1;
     /// The planes are differences from what the picture has at that place.
     pub(crate) const OVER: u8 = 2;
+    /// From this bit on, two bits: the number of the matrix, 0 for none.
+    pub(crate) const MATRIX: u32 = 2;
 }
 
 /// Stream numbers.
@@ -82,8 +84,9 @@ pub(crate) mod stream {
     pub(crate) const TABLES: usize = 15;
     pub(crate) const CODED: usize = 16;
     pub(crate) const PLAIN: usize = 17;
+    pub(crate) const WRONG: usize = 18;
     /// All streams.
-    pub(crate) const COUNT: usize = 18;
+    pub(crate) const COUNT: usize = 19;
 }
 
 /// Code of a fill run that leaves its rows alone, in place of a colour.

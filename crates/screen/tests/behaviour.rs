@@ -193,3 +193,21 @@ fn drawing_without_end_is_refused() {
     assert!(decoder.pixels().iter().all(|p| *p == 0x03_02_01));
     assert!(matches!(decoder.decode(&packet(3000)), Err(DecodeError::Work { .. })));
 }
+
+#[test]
+fn a_film_costs_less_than_another_picture_like_it() {
+    // BT.601, with colours at half the resolution, as films have them.
+    let film = |x: usize, y: usize| {
+        let light = f64::from(60 + (grain(x, y) & 7) + (x / 9 + y / 7) as u32 % 120 - 16) * 255.0 / 219.0;
+        let (u, v) = ((x / 2 / 6 % 30) as f64 * 255.0 / 224.0, (y / 2 / 8 % 25) as f64 * 255.0 / 224.0);
+        let (r, b) = (light + 1.402 * v, light + 1.772 * u);
+        let g = (light - 0.299 * r - 0.114 * b) / 0.587;
+        [r, g, b].iter().fold(0, |pixel, c| pixel << 8 | c.round().clamp(0.0, 255.0) as u32)
+    };
+    let mut pair = Pair::new();
+    pair.send(&Canvas::new(|_, _| 0), Want::Delta);
+    let other = Canvas::new(|x, y| film(x, y) ^ (grain(y, x) >> 3 & 0x01_01_01));
+    let without = pair.send(&other, Want::Delta);
+    let with = pair.send(&Canvas::new(film), Want::Delta);
+    assert!(with * 3 < without * 2, "{with} bytes as a film, {without} without");
+}

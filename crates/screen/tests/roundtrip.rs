@@ -15,6 +15,8 @@ enum Edit {
     Fill(Spot, u32),
     Noise(Spot, u32),
     Text(Spot, u32),
+    /// A film's picture, with one pixel wrong in so many.
+    Film(Spot, u32, u32),
     /// Moves a rectangle by an offset.
     Move(Spot, i32, i32),
     Size(u32, u32),
@@ -35,6 +37,7 @@ fn edits() -> impl Strategy<Value = Edit> {
         3 => (spots(), any::<u32>()).prop_map(|(spot, colour)| Edit::Fill(spot, colour)),
         2 => (spots(), any::<u32>()).prop_map(|(spot, seed)| Edit::Noise(spot, seed)),
         3 => (spots(), any::<u32>()).prop_map(|(spot, seed)| Edit::Text(spot, seed)),
+        3 => (spots(), any::<u32>(), 1..300u32).prop_map(|(spot, seed, wrong)| Edit::Film(spot, seed, wrong)),
         4 => (spots(), -90..90i32, -90..90i32).prop_map(|(spot, x, y)| Edit::Move(spot, x, y)),
         1 => (1..260u32, 1..200u32).prop_map(|(width, height)| Edit::Size(width, height)),
         1 => Just(Edit::Nothing),
@@ -85,6 +88,18 @@ impl Desk {
                 });
                 vec![rect]
             }
+            Edit::Film(spot, mut seed, wrong) => {
+                let rect = self.rect(spot);
+                let matrix = seed as usize % 3;
+                self.each(rect, |x, y| {
+                    seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    let light = 60 + (x + y + (seed >> 29)) % 150;
+                    let pixel =
+                        film_pixel(matrix, [light, 100 + x / 8 % 50, 110 + y / 8 % 40].map(f64::from));
+                    if (seed >> 8).is_multiple_of(wrong) { pixel ^ seed & 0x01_03_01 } else { pixel }
+                });
+                vec![rect]
+            }
             Edit::Move(spot, dx, dy) => {
                 let (from, old) = (self.rect(spot), self.pixels.clone());
                 let mut damage = Vec::new();
@@ -122,6 +137,18 @@ impl Desk {
     fn expected(&self) -> Vec<u32> {
         self.pixels.iter().map(|pixel| pixel & 0xff_ff_ff).collect()
     }
+}
+
+/// The pixel of a lightness and two differences by BT.601, BT.709 or JFIF.
+fn film_pixel(matrix: usize, [y, u, v]: [f64; 3]) -> u32 {
+    let (red, green) = [(0.299, 0.587), (0.2126, 0.7152), (0.299, 0.587)][matrix];
+    let blue = 1.0 - red - green;
+    let (light, scale) = if matrix == 2 { (y, 255.0) } else { ((y - 16.0) * 255.0 / 219.0, 224.0) };
+    let (u, v) = ((u - 128.0) * 255.0 / scale, (v - 128.0) * 255.0 / scale);
+    let r = light + 2.0 * (1.0 - red) * v;
+    let b = light + 2.0 * (1.0 - blue) * u;
+    let g = (light - red * r - blue * b) / green;
+    [r, g, b].iter().fold(0, |pixel, c| pixel << 8 | c.round().clamp(0.0, 255.0) as u32)
 }
 
 fn encode(

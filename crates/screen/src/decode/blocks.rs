@@ -3,18 +3,20 @@
 use super::Decoder;
 use crate::entropy::CLASSES;
 use crate::error::DecodeError;
+use crate::film;
 use crate::geometry::{Area, TILE_PIXELS};
 use crate::predict;
-use crate::wire::{Streams, mode, range, stream};
+use crate::wire::{Cursor, Streams, mode, range, stream};
 
 /// The planes of a box while it is decoded.
 pub(super) struct Scratch {
     planes: [[u8; TILE_PIXELS]; 3],
+    pixels: [u32; TILE_PIXELS],
 }
 
 impl Default for Scratch {
     fn default() -> Self {
-        Self { planes: [[0; TILE_PIXELS]; 3] }
+        Self { planes: [[0; TILE_PIXELS]; 3], pixels: [0; TILE_PIXELS] }
     }
 }
 
@@ -72,7 +74,8 @@ impl Decoder {
         self.draws(area)?;
         let modes = streams.get(stream::OPS).take(4)?;
         let (apart, over) = (modes[0] & mode::APART != 0, modes[0] & mode::OVER != 0);
-        if modes[0] > mode::APART | mode::OVER {
+        let matrix = modes[0] >> mode::MATRIX;
+        if matrix > film::MATRICES || (matrix > 0 && apart) {
             return Err(DecodeError::Reserved { what: "residual mode", actual: u32::from(modes[0]) });
         }
         let classes = [modes[1] >> 3, modes[2] >> 3, modes[3] >> 3];
@@ -80,6 +83,7 @@ impl Decoder {
             return Err(DecodeError::Reserved { what: "residual class", actual: u32::from(class) });
         }
         let n = area.w * area.h;
+        let wrong = if matrix > 0 { streams.get(stream::OPS).varint()? } else { 0 };
         let [first, second, third] = &mut self.scratch.planes;
         self.residuals.read(
             streams,
@@ -96,6 +100,10 @@ impl Decoder {
                 predict::restore_row(mode & 7, &mut rest[..area.w], above);
             }
         }
+        if matrix > 0 {
+            self.join_film(matrix, over, area);
+            return self.correct(wrong, streams.get(stream::WRONG), area);
+        }
         let [g, r, b] = &self.scratch.planes;
         for y in 0..area.h {
             let at = y * area.w..(y + 1) * area.w;
@@ -111,6 +119,40 @@ impl Decoder {
                 let [r, b] = [r, b].map(|v| v.wrapping_sub(bias).wrapping_add(base));
                 *p = join(g.wrapping_add(old_g), r.wrapping_add(old_r), b.wrapping_add(old_b));
             }
+        }
+        Ok(())
+    }
+
+    /// Draws the triples in the planes.
+    fn join_film(&mut self, matrix: u8, over: bool, area: Area) {
+        let rows = (area.y..area.y + area.h).map(|y| y * self.grid.width + area.x);
+        if over {
+            for (to, from) in self.scratch.pixels.chunks_exact_mut(area.w).zip(rows.clone()) {
+                to.copy_from_slice(&self.pixels[from..from + area.w]);
+            }
+        }
+        let all = (area.w * area.h).next_multiple_of(film::LANE);
+        let planes = self.scratch.planes.each_mut().map(|plane| &mut plane[..all]);
+        film::join(matrix, over, planes, &mut self.scratch.pixels[..all]);
+        for (from, to) in self.scratch.pixels.chunks_exact(area.w).zip(rows) {
+            self.pixels[to..to + area.w].copy_from_slice(from);
+        }
+    }
+
+    /// Sets pixels right that are not those of their triples.
+    fn correct(&mut self, count: u32, wrong: &mut Cursor<'_>, area: Area) -> Result<(), DecodeError> {
+        let mut next = 0u64;
+        for _ in 0..count {
+            let at = next + u64::from(wrong.varint()?);
+            let n = (area.w * area.h) as u64;
+            if at >= n {
+                return Err(range("corrected pixel", at, n));
+            }
+            let bytes = wrong.take(3)?;
+            let (x, y) = (at as usize % area.w, at as usize / area.w);
+            let pixel = &mut self.pixels[(area.y + y) * self.grid.width + area.x + x];
+            *pixel ^= u32::from_le_bytes([bytes[0], bytes[1], bytes[2], 0]);
+            next = at + 1;
         }
         Ok(())
     }

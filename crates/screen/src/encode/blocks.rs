@@ -4,12 +4,20 @@ use super::Pending;
 use super::history::put_box;
 use crate::bits::{self, TileMask};
 use crate::entropy::{self, ResidualWriter};
+use crate::film;
 use crate::geometry::{Area, TILE, TILE_PIXELS, View, colour};
 use crate::predict;
-use crate::wire::{Writer, mode, op, stream};
+use crate::wire::{Writer, mode, op, put_varint, stream};
 
 /// Empty rows that part two boxes of a tile.
 const GAP: usize = 6;
+/// Fewer pixels than this are not asked whether they are a film's.
+const FILM: usize = 256;
+/// Pixels that are asked first, and how many of them have to fit a matrix.
+const ASKED: usize = 64;
+const FITTING: usize = 58;
+/// One pixel in so many may not fit.
+const WRONG: usize = 40;
 /// Places in the table of a palette's colours, a power of two.
 const COLOUR_PLACES: usize = 1024;
 
@@ -25,6 +33,10 @@ pub(super) struct Blocks {
     places: [u16; COLOUR_PLACES],
     palette: Vec<u32>,
     uses: [u32; 256],
+    /// The matrix that fitted last, asked first.
+    matrix: u8,
+    /// In which bits the pixels of the triples differ from the box.
+    wrong: [u32; TILE_PIXELS],
 }
 
 impl Default for Blocks {
@@ -39,6 +51,8 @@ impl Default for Blocks {
             places: [0; COLOUR_PLACES],
             palette: Vec::with_capacity(256),
             uses: [0; 256],
+            matrix: 1,
+            wrong: [0; TILE_PIXELS],
         }
     }
 }
@@ -128,7 +142,10 @@ impl Blocks {
         if let Some(old) = old {
             take_pixels(old, area, part, &mut self.old[..n]);
         }
-        let plan = self.plan(n, part.w, part.h, old.is_some());
+        let plan = match self.find_matrix(n) {
+            Some(matrix) => self.plan_film(matrix, n, part.w, part.h, old.is_some()),
+            None => self.plan(n, part.w, part.h, old.is_some()),
+        };
         if by_palette && self.palette_bits(n) < plan.bits() * n as f32 {
             begin(writer, op::PALETTE, op::PALETTE_BOX);
             return self.write_palette(n, part.w, writer);
@@ -137,8 +154,12 @@ impl Blocks {
         let mut classes = [0; 3];
         let ops = writer.stream(stream::OPS);
         ops.push(plan.mode);
-        for (((choice, &plane), coded), class) in
-            plan.choices.iter().zip(planes_of(plan.mode)).zip(&mut self.coded).zip(&mut classes)
+        for (((choice, &plane), coded), class) in plan
+            .choices
+            .iter()
+            .zip(planes_of(plan.mode & (mode::APART | mode::OVER)))
+            .zip(&mut self.coded)
+            .zip(&mut classes)
         {
             let values = &self.planes[plane][..n];
             let mut sum = 0;
@@ -149,8 +170,74 @@ impl Blocks {
             *class = entropy::class(sum, n as u32);
             ops.push(*class << 3 | choice.predictor);
         }
+        if plan.mode >> mode::MATRIX != 0 {
+            self.write_wrong(n, writer);
+        }
         let [first, second, third] = &self.coded;
         self.residuals.push([&first[..n], &second[..n], &third[..n]], classes, part.w, writer);
+    }
+
+    /// The matrix that nearly all pixels of the box fit. The box's triples are the first planes then.
+    fn find_matrix(&mut self, n: usize) -> Option<u8> {
+        if n < FILM {
+            return None;
+        }
+        let pixels = &self.pixels[..n];
+        let mut asked = [0; ASKED];
+        asked.iter_mut().enumerate().for_each(|(i, pixel)| *pixel = pixels[i * n / ASKED]);
+        let some = asked.as_chunks().0;
+        let fitting = |matrix| some.iter().map(|some| film::fitting(matrix, some)).sum::<usize>();
+        let others = (1..=film::MATRICES).filter(|m| *m != self.matrix);
+        let matrix = std::iter::once(self.matrix).chain(others).find(|&m| fitting(m) >= FITTING)?;
+        let [y, u, v, ..] = &mut self.planes;
+        let all = n.next_multiple_of(film::LANE);
+        film::split(matrix, &self.pixels[..all], [y, u, v].map(|p| &mut p[..all]), &mut self.wrong[..all]);
+        let wrong = self.wrong[..n].iter().filter(|w| **w != 0).count();
+        self.matrix = matrix;
+        (wrong * WRONG <= n).then_some(matrix)
+    }
+
+    /// The better of the ways to make planes of triples.
+    fn plan_film(&mut self, matrix: u8, n: usize, w: usize, h: usize, with_old: bool) -> Plan {
+        let mut mode = matrix << mode::MATRIX;
+        let mut from = 0;
+        if with_old {
+            self.film_over(matrix, n);
+            let bits =
+                |planes: [usize; 3]| planes.map(|p| self.choose(p, w, h, &[4]).bits()).iter().sum::<f32>();
+            if bits([5, 6, 7]) < bits([0, 1, 2]) {
+                mode |= mode::OVER;
+                from = 5;
+            }
+        }
+        let (first, others): (&[u8], &[u8]) = if from == 0 {
+            (&[4, 5, 6, 3], &[4, 3, 5])
+        } else {
+            (&[4, 5, 3, predict::NONE], &[4, 3, 5, predict::NONE])
+        };
+        let choices = [(from, first), (from + 1, others), (from + 2, others)];
+        Plan { mode, choices: choices.map(|(plane, some)| self.choose(plane, w, h, some)) }
+    }
+
+    /// Makes the planes of differences from the old picture's triples.
+    fn film_over(&mut self, matrix: u8, n: usize) {
+        self.planes.copy_within(0..3, 5);
+        let [_, _, _, _, _, y, u, v, ..] = &mut self.planes;
+        let all = n.next_multiple_of(film::LANE);
+        film::subtract(matrix, &self.old[..all], [y, u, v].map(|p| &mut p[..all]));
+    }
+
+    /// Writes which pixels are not those of their triples.
+    fn write_wrong(&self, n: usize, writer: &mut Writer) {
+        let wrong = || self.wrong[..n].iter().enumerate().filter(|(_, w)| **w != 0);
+        put_varint(writer.stream(stream::OPS), wrong().count() as u32);
+        let mut next = 0;
+        for (at, &wrong) in wrong() {
+            let out = writer.stream(stream::WRONG);
+            put_varint(out, (at - next) as u32);
+            out.extend_from_slice(&wrong.to_le_bytes()[..3]);
+            next = at + 1;
+        }
     }
 
     /// The best of the ways to make three planes of a box.

@@ -8,6 +8,7 @@ use crate::bits;
 use crate::geometry::{Area, TILE, View, colour};
 use crate::wire::{Writer, op, put_signed, put_varint, stream};
 use std::collections::HashMap;
+use std::ops::Range;
 
 /// Pixels in a run that is looked up.
 const RUN: usize = 16;
@@ -63,6 +64,9 @@ pub(super) fn write(moves: &[Move], writer: &mut Writer) {
 pub(super) struct Finder {
     tags: Vec<u32>,
     places: Vec<u32>,
+    /// A bit for each place where the search for a run may begin: small enough to stay in the nearest cache, and mostly enough to
+    /// know that a run is not there.
+    begun: Vec<u64>,
     powers: [u64; RUN],
     cells: Cells,
     /// Tiles in which searches found nothing, how many in a row, and how many to leave out.
@@ -83,6 +87,7 @@ impl Finder {
         Self {
             tags: Vec::new(),
             places: Vec::new(),
+            begun: vec![0; PLACES / 64],
             powers,
             cells: Cells::default(),
             vain: Vec::new(),
@@ -151,11 +156,16 @@ impl Finder {
     fn index(&mut self, pending: &Pending, new: View<'_>, many: bool) {
         self.tags.clear();
         self.tags.resize(PLACES, 0);
+        self.begun.fill(0);
         self.places.resize(PLACES, 0);
         let offsets: &[usize] = if many { &[0] } else { &[0, 32] };
         for &tile in &pending.tiles {
             let area = pending.grid.area(tile);
             for (dy, &row) in pending.masks[tile][..area.h].iter().enumerate().filter(|(_, r)| **r != 0) {
+                // Where there are enough, every other one will do.
+                if many && (tile + dy) % 2 == 1 {
+                    continue;
+                }
                 for &offset in offsets {
                     if row >> offset & bits::low(RUN) == 0 || offset + RUN > area.w {
                         continue;
@@ -180,6 +190,7 @@ impl Finder {
 
     fn insert(&mut self, hash: u64, place: u32) {
         let (start, tag) = Self::slot(hash);
+        self.begun[start / 64] |= 1 << (start % 64);
         for at in (start..start + 4).map(|at| at % PLACES) {
             if self.tags[at] == 0 {
                 (self.tags[at], self.places[at]) = (tag, place);
@@ -194,6 +205,9 @@ impl Finder {
 
     fn look_up(&self, hash: u64) -> Option<(i32, i32)> {
         let (start, tag) = Self::slot(hash);
+        if self.begun[start / 64] >> (start % 64) & 1 == 0 {
+            return None;
+        }
         for at in (start..start + 4).map(|at| at % PLACES) {
             match self.tags[at] {
                 0 => return None,
@@ -291,12 +305,18 @@ impl Cells {
 
     fn count(&mut self, pending: &Pending) {
         self.pending.clear();
-        for row in 0..self.rows {
-            for col in 0..self.cols {
+        self.pending.resize(self.cols * self.rows, 0);
+        self.count_in(pending, 0..self.cols, 0..self.rows);
+    }
+
+    /// Counts the pending pixels of some columns and rows of cells anew.
+    fn count_in(&mut self, pending: &Pending, cols: Range<usize>, rows: Range<usize>) {
+        for row in rows {
+            for col in cols.clone() {
                 let (x, y) = ((self.x + col) * CELL, (self.y + row) * CELL);
                 let mask = &pending.masks[y / TILE * pending.grid.cols + x / TILE];
                 let area = Area { x: x % TILE, y: y % TILE, w: CELL, h: CELL };
-                self.pending.push(bits::count_in(mask, area));
+                self.pending[row * self.cols + col] = bits::count_in(mask, area);
             }
         }
         self.sum();
@@ -390,7 +410,15 @@ impl Cells {
                 pending.drawn[row * grid.cols + col] = true;
             }
         }
-        self.count(pending);
+        let cells = |from: usize, size: usize, origin: usize, most: usize| {
+            let end = (from + size).div_ceil(CELL).saturating_sub(origin).min(most);
+            (from / CELL).saturating_sub(origin).min(end)..end
+        };
+        self.count_in(
+            pending,
+            cells(area.x, area.w, self.x, self.cols),
+            cells(area.y, area.h, self.y, self.rows),
+        );
     }
 }
 

@@ -4,6 +4,7 @@
 //! range-ANS states (32 bits, 11-bit frequencies, 16 bits at a time). A small chunk is left to zstd.
 
 mod reader;
+mod sparse;
 mod writer;
 
 use crate::geometry::TILE;
@@ -21,8 +22,10 @@ const FIRST: usize = CLASSES * 3;
 const SECOND: usize = GROUPS * 7;
 /// Contexts of the third plane: group of classes and both residuals before.
 const THIRD: usize = GROUPS * 35;
+/// Contexts of planes that are nearly all zeros.
+const SPARSE: usize = 3 * sparse::CONTEXTS;
 /// All contexts.
-const CONTEXTS: usize = FIRST + SECOND + THIRD;
+const CONTEXTS: usize = FIRST + SECOND + THIRD + SPARSE;
 /// Classes of mean magnitude.
 pub(crate) const CLASSES: usize = 8;
 const GROUPS: usize = 4;
@@ -97,18 +100,25 @@ fn third_contexts(class: u8, first: &[u8], second: &[u8], out: &mut [u8]) {
     }
 }
 
+/// The first context of a sparse plane, by its number.
+fn sparse_contexts(number: usize) -> u8 {
+    (CONTEXTS - SPARSE + number * sparse::CONTEXTS) as u8
+}
+
 /// The context that stands for all of the same plane and class.
 fn class_context(context: usize) -> usize {
     if context < FIRST {
         context / 3 * 3
     } else if context < FIRST + SECOND {
         FIRST + (context - FIRST) / 7 * 7
-    } else {
+    } else if context < CONTEXTS - SPARSE {
         FIRST + SECOND + (context - FIRST - SECOND) / 35 * 35
+    } else {
+        context
     }
 }
 
-const _: () = assert!(CONTEXTS <= 256);
+const _: () = assert!(CONTEXTS < 256);
 
 /// The residual that is `rank`-th in the order 0, -1, 1, -2, 2 and so on.
 fn by_rank(rank: usize) -> usize {

@@ -2,7 +2,7 @@
 
 use super::{
     BY_CLASS, BY_CONTEXT, CONTEXTS, FIRST, LOW, PLAIN, SCALE, SCALE_BITS, SECOND, STATES, by_rank,
-    first_contexts, second_contexts, third_contexts,
+    first_contexts, second_contexts, sparse, sparse_contexts, third_contexts,
 };
 use crate::error::DecodeError;
 use crate::geometry::TILE;
@@ -23,6 +23,24 @@ pub(crate) struct ResidualReader {
     states: [u32; STATES],
     turn: usize,
     slots: u64,
+}
+
+/// The planes of a box, of `width` columns each.
+struct Planes<'a> {
+    first: &'a mut [u8],
+    second: &'a mut [u8],
+    third: &'a mut [u8],
+    width: usize,
+}
+
+impl Planes<'_> {
+    fn get(&mut self, number: usize) -> &mut [u8] {
+        match number {
+            0 => self.first,
+            1 => self.second,
+            _ => self.third,
+        }
+    }
 }
 
 impl ResidualReader {
@@ -52,56 +70,94 @@ impl ResidualReader {
         classes: [u8; 3],
         width: usize,
     ) -> Result<(), DecodeError> {
-        let [first, second, third] = planes;
-        let n = first.len();
         if self.left == 0 {
             self.begin_chunk(streams)?;
         }
-        self.left = self
-            .left
-            .checked_sub(n * 3)
-            .ok_or_else(|| range("residuals of a box", (n * 3) as u64, self.left as u64 + 1))?;
-        if self.mode == PLAIN {
-            for plane in [first, second, third] {
-                plane.copy_from_slice(streams.get(stream::PLAIN).take(n)?);
-            }
-            return Ok(());
-        }
-        let words = streams.get(stream::CODED);
+        let [first, second, third] = planes;
+        let n = first.len();
         let mut contexts = std::mem::take(&mut self.contexts);
         contexts.resize(n.max(contexts.len()), 0);
-        let result = self.read_coded([first, second, third], classes, width, words, &mut contexts[..n]);
+        let mut planes = Planes { first, second, third, width };
+        let result = (0..3)
+            .try_for_each(|number| self.plane(streams, &mut planes, number, classes, &mut contexts[..n]));
         self.contexts = contexts;
         result
     }
 
+    fn plane(
+        &mut self,
+        streams: &mut Streams<'_>,
+        planes: &mut Planes<'_>,
+        number: usize,
+        classes: [u8; 3],
+        contexts: &mut [u8],
+    ) -> Result<(), DecodeError> {
+        if classes[number] == sparse::CLASS {
+            let base = sparse_contexts(number);
+            let plane = planes.get(number);
+            return sparse::read(plane, |context| self.symbol(streams, base + context), range);
+        }
+        self.use_up(contexts.len())?;
+        if self.mode == PLAIN {
+            planes.get(number).copy_from_slice(streams.get(stream::PLAIN).take(contexts.len())?);
+            return Ok(());
+        }
+        self.read_coded(planes, number, classes[number], streams.get(stream::CODED), contexts)
+    }
+
+    /// Counts symbols of the chunk.
+    fn use_up(&mut self, n: usize) -> Result<(), DecodeError> {
+        let left = self.left.checked_sub(n);
+        self.left = left.ok_or_else(|| range("residuals of a box", n as u64, self.left as u64 + 1))?;
+        Ok(())
+    }
+
+    /// Reads a single symbol.
+    fn symbol(&mut self, streams: &mut Streams<'_>, context: u8) -> Result<u8, DecodeError> {
+        self.use_up(1)?;
+        if self.mode == PLAIN {
+            return streams.get(stream::PLAIN).byte();
+        }
+        let mut out = [0];
+        self.symbols(&[context], &mut out, streams.get(stream::CODED))?;
+        Ok(out[0])
+    }
+
     fn read_coded(
         &mut self,
-        [first, second, third]: [&mut [u8]; 3],
-        classes: [u8; 3],
-        width: usize,
+        planes: &mut Planes<'_>,
+        number: usize,
+        class: u8,
         words: &mut Cursor<'_>,
         contexts: &mut [u8],
     ) -> Result<(), DecodeError> {
         if self.mode == BY_CLASS {
-            let [a, b, c] = classes.map(usize::from);
-            let of_planes = [a * 3, FIRST + b / 2 * 7, FIRST + SECOND + c / 2 * 35];
-            for (plane, context) in [first, second, third].into_iter().zip(of_planes) {
-                contexts.fill(context as u8);
-                self.symbols(contexts, plane, words)?;
+            let group = usize::from(class / 2);
+            let of_planes = [usize::from(class) * 3, FIRST + group * 7, FIRST + SECOND + group * 35];
+            contexts.fill(of_planes[number] as u8);
+            return self.symbols(contexts, planes.get(number), words);
+        }
+        let Planes { first, second, third, width } = planes;
+        let width = *width;
+        match number {
+            0 => {
+                for y in 0..first.len() / width {
+                    let (above, row) = first.split_at_mut(y * width);
+                    let above = if y == 0 { &[0; TILE][..width] } else { &above[(y - 1) * width..] };
+                    first_contexts(class, above, contexts);
+                    self.symbols(&contexts[..width], &mut row[..width], words)?;
+                }
+                Ok(())
             }
-            return Ok(());
+            1 => {
+                second_contexts(class, first, contexts);
+                self.symbols(contexts, second, words)
+            }
+            _ => {
+                third_contexts(class, first, second, contexts);
+                self.symbols(contexts, third, words)
+            }
         }
-        for y in 0..first.len() / width {
-            let (above, row) = first.split_at_mut(y * width);
-            let above = if y == 0 { &[0; TILE][..width] } else { &above[(y - 1) * width..] };
-            first_contexts(classes[0], above, contexts);
-            self.symbols(&contexts[..width], &mut row[..width], words)?;
-        }
-        second_contexts(classes[1], first, contexts);
-        self.symbols(contexts, second, words)?;
-        third_contexts(classes[2], first, second, contexts);
-        self.symbols(contexts, third, words)
     }
 
     /// Decodes symbols of known contexts.

@@ -2,7 +2,7 @@
 
 use super::{
     BY_CLASS, BY_CONTEXT, CHUNK, CONTEXTS, FEW, LOW, PLAIN, SCALE, SCALE_BITS, SOME, STATES, by_rank,
-    class_context, first_contexts, second_contexts, third_contexts,
+    class_context, first_contexts, second_contexts, sparse, sparse_contexts, third_contexts,
 };
 use crate::geometry::TILE;
 use crate::wire::{Writer, put_varint, stream};
@@ -37,6 +37,7 @@ pub(crate) struct ResidualWriter {
     contexts: Vec<u8>,
     symbols: Vec<u8>,
     counts: Vec<u32>,
+    other_counts: Vec<u32>,
     steps: Vec<Step>,
     words: Vec<u16>,
 }
@@ -44,20 +45,27 @@ pub(crate) struct ResidualWriter {
 impl ResidualWriter {
     /// Takes the planes of a box, each of `width` columns, with their classes.
     pub(crate) fn push(&mut self, planes: [&[u8]; 3], classes: [u8; 3], width: usize, writer: &mut Writer) {
-        let [first, second, third] = planes;
-        let n = first.len();
-        let start = self.contexts.len();
-        self.contexts.resize(start + n * 3, 0);
-        let (to_first, rest) = self.contexts[start..].split_at_mut(n);
-        let (to_second, to_third) = rest.split_at_mut(n);
-        for (y, to) in to_first.chunks_exact_mut(width).enumerate() {
-            let above = if y == 0 { &[0; TILE][..width] } else { &first[(y - 1) * width..][..width] };
-            first_contexts(classes[0], above, to);
-        }
-        second_contexts(classes[1], first, to_second);
-        third_contexts(classes[2], first, second, to_third);
-        for plane in [first, second, third] {
+        let [first, second, _] = planes;
+        for (number, (plane, class)) in planes.into_iter().zip(classes).enumerate() {
+            if class == sparse::CLASS {
+                sparse::write(plane, sparse_contexts(number), &mut self.contexts, &mut self.symbols);
+                continue;
+            }
             self.symbols.extend_from_slice(plane);
+            let start = self.contexts.len();
+            self.contexts.resize(start + plane.len(), 0);
+            let to = &mut self.contexts[start..];
+            match number {
+                0 => {
+                    for (y, to) in to.chunks_exact_mut(width).enumerate() {
+                        let above =
+                            if y == 0 { &[0; TILE][..width] } else { &first[(y - 1) * width..][..width] };
+                        first_contexts(class, above, to);
+                    }
+                }
+                1 => second_contexts(class, first, to),
+                _ => third_contexts(class, first, second, to),
+            }
         }
         if self.symbols.len() >= CHUNK {
             self.flush(writer);
@@ -105,9 +113,20 @@ impl ResidualWriter {
     fn write_tables(&mut self, writer: &mut Writer) {
         self.counts.clear();
         self.counts.resize(CONTEXTS * 256, 0);
-        for (&context, &symbol) in self.contexts.iter().zip(&self.symbols) {
-            self.counts[usize::from(context) << 8 | usize::from(symbol)] += 1;
+        // In turns: the same counter twice in a row would wait for itself.
+        self.other_counts.clear();
+        self.other_counts.resize(CONTEXTS * 256, 0);
+        let place = |context: u8, symbol: u8| usize::from(context) << 8 | usize::from(symbol);
+        let (contexts, last_contexts) = self.contexts.as_chunks::<2>();
+        let (symbols, last_symbols) = self.symbols.as_chunks::<2>();
+        for (context, symbol) in contexts.iter().zip(symbols) {
+            self.counts[place(context[0], symbol[0])] += 1;
+            self.other_counts[place(context[1], symbol[1])] += 1;
         }
+        for (&context, &symbol) in last_contexts.iter().zip(last_symbols) {
+            self.counts[place(context, symbol)] += 1;
+        }
+        self.counts.iter_mut().zip(&self.other_counts).for_each(|(count, other)| *count += other);
         self.steps.resize(CONTEXTS * 256, Step::default());
         let out = writer.stream(stream::TABLES);
         let mut unused = 0u8;
