@@ -192,7 +192,7 @@ impl FragmentBuilder {
     fn pack(&mut self, head: FragmentHead, level: i32) -> Result<Fragment, FormatError> {
         let last_us = self.last_us.max(head.start_us);
         let packed = self.compressor.pack(&self.records, level)?;
-        let bytes = chunk_bytes(&self.records, packed, head.start_us * 1_000, last_us * 1_000);
+        let bytes = chunk_bytes(&self.records, packed, ZSTD, head.start_us * 1_000, last_us * 1_000);
         let hash = Hash::of(&self.records);
         self.clear();
         Ok(Fragment { bytes, hash, head })
@@ -216,17 +216,23 @@ pub fn recompress(record: &[u8], level: i32) -> Result<Vec<u8>, FormatError> {
     let open = open_fragment(record)?;
     let packed = Compressor::default().pack(open.records(), level)?;
     let (start_ns, end_ns) = open.span_ns();
-    Ok(chunk_bytes(open.records(), packed, start_ns, end_ns))
+    Ok(chunk_bytes(open.records(), packed, ZSTD, start_ns, end_ns))
 }
 
 /// The Chunk record around packed records, in the memory of these.
-fn chunk_bytes(records: &[u8], mut packed: Vec<u8>, start_ns: u64, end_ns: u64) -> Vec<u8> {
+pub(crate) fn chunk_bytes(
+    records: &[u8],
+    mut packed: Vec<u8>,
+    compression: &'static str,
+    start_ns: u64,
+    end_ns: u64,
+) -> Vec<u8> {
     let chunk = Chunk {
         start_ns,
         end_ns,
         uncompressed_size: records.len() as u64,
         crc: crc32fast::hash(records),
-        compression: ZSTD,
+        compression,
         records: &[],
     };
     let length = packed.len() as u64;

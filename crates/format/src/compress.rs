@@ -3,7 +3,7 @@
 //! The frame's own headers are read here first, so that every build (C library or pure Rust) accepts and refuses the
 //! same bytes, and so that a small record cannot ask for much memory.
 
-use crate::{FormatError, MAX_UNCOMPRESSED, input::Input};
+use crate::{FormatError, MAX_UNCOMPRESSED, dense, input::Input};
 
 /// The most bytes a frame may refer back to: what MCAP readers and browsers can be expected to hold.
 const MAX_WINDOW: u64 = 8 << 20;
@@ -36,6 +36,7 @@ pub(crate) fn unpack(
             check_size(records.len(), uncompressed_size)?;
             Ok(records)
         }
+        dense::DENSE => dense::unpack(packed, size),
         NONE => {
             check_size(packed.len(), uncompressed_size)?;
             Ok(packed.to_vec())
@@ -112,7 +113,7 @@ fn check_frame(frame: &[u8], size: u64) -> Result<(), FormatError> {
     Ok(())
 }
 
-fn check_size(actual: usize, expected: u64) -> Result<(), FormatError> {
+pub(crate) fn check_size(actual: usize, expected: u64) -> Result<(), FormatError> {
     if actual as u64 == expected {
         Ok(())
     } else {

@@ -15,6 +15,7 @@ mod chain;
 mod channel;
 mod compress;
 pub mod cursor;
+mod dense;
 mod error;
 mod hash;
 mod head;
@@ -25,6 +26,8 @@ pub mod meta;
 mod open;
 mod reader;
 mod record;
+#[cfg(not(target_arch = "wasm32"))]
+mod repack;
 mod scan;
 mod seal;
 mod signature;
@@ -46,6 +49,8 @@ pub use index::{Closing, IndexEntry, SegmentIndex};
 pub use meta::MetaMessage;
 pub use open::{Message, OpenFragment, claimed_len, open_fragment};
 pub use reader::{Ending, SegmentReader};
+#[cfg(not(target_arch = "wasm32"))]
+pub use repack::{Density, Repacked, customary, is_dense, repack};
 pub use scan::{ChannelUse, ScannedFragment, SegmentScan, scan};
 pub use seal::{Seal, SealError, Sealer, SignedSeal};
 pub use signature::{FragmentSignature, PublicKey, Signature, SignatureTextError, Signer};

@@ -1,7 +1,7 @@
 //! Looking into one fragment.
 
 use crate::{
-    Channel, FormatError, FragmentHead, Hash, MAX_RECORD, compress,
+    Channel, FormatError, FragmentHead, Hash, MAX_RECORD, compress, dense,
     input::Input,
     record::{self, Chunk, op},
 };
@@ -28,7 +28,7 @@ pub struct OpenFragment {
     start_ns: u64,
     end_ns: u64,
     packed_len: usize,
-    compressed: bool,
+    compression: &'static str,
 }
 
 /// Checks one whole Chunk record and opens it: bounds, checksum, decompression limit, the head first, and every message in
@@ -72,7 +72,12 @@ pub fn open_fragment(record: &[u8]) -> Result<OpenFragment, FormatError> {
         start_ns: chunk.start_ns,
         end_ns: chunk.end_ns,
         packed_len: chunk.records.len(),
-        compressed: chunk.compression == compress::ZSTD,
+        // Others were refused.
+        compression: match chunk.compression {
+            compress::ZSTD => compress::ZSTD,
+            dense::DENSE => dense::DENSE,
+            _ => compress::NONE,
+        },
         records,
     })
 }
@@ -155,8 +160,12 @@ impl OpenFragment {
 
     /// MCAP's name of its compression and the bytes it has compressed.
     pub(crate) const fn packed(&self) -> (&'static str, u64) {
-        let compression = if self.compressed { compress::ZSTD } else { compress::NONE };
-        (compression, self.packed_len as u64)
+        (self.compression, self.packed_len as u64)
+    }
+
+    /// Whether its residuals were coded anew after it was sealed, which only Playhead opens.
+    pub fn is_dense(&self) -> bool {
+        self.compression == dense::DENSE
     }
 }
 
