@@ -8,6 +8,7 @@
 
 mod bits;
 mod decode;
+mod dense;
 mod encode;
 mod entropy;
 mod error;
@@ -17,6 +18,7 @@ mod predict;
 mod wire;
 
 pub use decode::Decoder;
+pub use dense::{DensePacker, DenseUnpacker};
 pub use encode::{Encoded, Encoder, EncoderConfig, Want};
 pub use error::{DecodeError, EncodeError};
 pub use geometry::{MAX_PIXELS, MAX_SIDE, Picture, Rect};

@@ -322,6 +322,33 @@ impl<'a> Streams<'a> {
     }
 }
 
+/// What the head of a packet says of its length and those of its streams.
+pub(crate) struct Lengths {
+    /// Bytes before the first stream.
+    pub(crate) bytes: usize,
+    pub(crate) lengths: [usize; stream::COUNT],
+}
+
+/// Reads the head alone from the front of `bytes`.
+pub(crate) fn read_lengths(bytes: &[u8]) -> Result<Lengths, DecodeError> {
+    let kind = packet_kind(bytes)?;
+    let mut cursor = Cursor::new(&bytes[1..]);
+    if kind == PacketKind::Anchor {
+        (cursor.varint()?, cursor.varint()?);
+    }
+    let mask = cursor.varint()?;
+    if mask >> stream::COUNT != 0 {
+        return Err(DecodeError::Reserved { what: "stream", actual: mask.ilog2() });
+    }
+    let mut lengths = [0; stream::COUNT];
+    for (i, length) in lengths.iter_mut().enumerate() {
+        if mask >> i & 1 != 0 {
+            *length = cursor.varint()? as usize;
+        }
+    }
+    Ok(Lengths { bytes: bytes.len() - cursor.len(), lengths })
+}
+
 /// Reads the head of a packet and finds its streams.
 pub(crate) fn read_head(packet: &[u8]) -> Result<Head<'_>, DecodeError> {
     let kind = packet_kind(packet)?;

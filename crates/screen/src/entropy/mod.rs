@@ -4,6 +4,7 @@
 //! range-ANS states (32 bits, 11-bit frequencies, 16 bits at a time). A small chunk is left to zstd.
 
 mod reader;
+pub(crate) mod rewrite;
 mod sparse;
 mod writer;
 
