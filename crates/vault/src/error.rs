@@ -42,6 +42,23 @@ pub enum VaultError {
     /// The wrapped key was changed, wrapped by another key, or for another recording.
     #[error("the site's key does not open this data key: it was wrapped by another one, or changed")]
     Unwrap,
+    /// Not whom something can be encrypted to.
+    #[error("expected a recipient that starts with age1, as 'age-keygen' prints it: {0}")]
+    Recipient(&'static str),
+    /// Too short to keep a secret.
+    #[error("expected a passphrase of at least {expected} characters, got {actual}")]
+    Passphrase {
+        /// Least characters.
+        expected: usize,
+        /// Those there are.
+        actual: usize,
+    },
+    /// Nobody could open it.
+    #[error("expected a passphrase or between 1 and {0} recipients")]
+    Nobody(usize),
+    /// There are no random bytes.
+    #[error("the system gives no random bytes")]
+    Random,
     /// Something is too long for its field.
     #[error("too long to be encrypted: {0} bytes")]
     TooLong(usize),

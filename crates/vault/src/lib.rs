@@ -5,12 +5,14 @@
 //! so that a block that was changed, moved, left out, or taken from another file is found. This crate opens no file, asks no network, and
 //! takes random bytes from who calls it.
 
+mod age;
 mod error;
 mod file;
 mod header;
 mod key;
 mod record;
 
+pub use age::{AgeEncrypter, LEAST_PASSPHRASE, Recipient, Secrecy};
 pub use error::VaultError;
 pub use file::{Decrypter, Encrypter, Opener, SaltHasher};
 pub use header::{BLOCK, HEADER, Header, file_len, plain_len};
