@@ -30,6 +30,17 @@ export interface Picture {
   rgba: Uint8ClampedArray<ArrayBuffer>;
 }
 
+/** 20 ms of sound. */
+export interface SoundPacket {
+  /** Media time at which it was heard, microseconds. */
+  atUs: number;
+  /** The encoder began anew with it: nothing before is needed. */
+  begins: boolean;
+  channels: number;
+  /** A packet of Opus. */
+  bytes: Uint8Array<ArrayBuffer>;
+}
+
 /** The decoding core: turns fragments into pictures. */
 export interface Core {
   /** Begins anew elsewhere in the recording; keeps the anchor picture. */
@@ -46,6 +57,10 @@ export interface Core {
   takePicture(): Picture | undefined;
   /** The pointer, when anything has changed since the last call. */
   takePointer(): { place: PointerPlace; shape: PointerShape | undefined } | undefined;
+  /** Whether a fragment with sound was met. */
+  hasSound(): boolean;
+  /** The sound of a fragment, whether it is being played or not. */
+  readSound(record: Uint8Array): SoundPacket[];
   errorText(): string;
   memoryBytes(): number;
 }

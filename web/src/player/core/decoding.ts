@@ -45,6 +45,11 @@ export class Decoding {
     private readonly now: () => number,
   ) {}
 
+  /** The fragment that was given to the core last. */
+  get record(): FragmentRecord | undefined {
+    return this.#record;
+  }
+
   /** End of the last fragment given to the core. */
   get endUs(): number {
     return this.#recordEndUs;

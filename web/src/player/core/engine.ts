@@ -5,6 +5,7 @@ import { idleJump } from "./idle";
 import { livePosition } from "./live-clock";
 import type { Command, OpenRecording, Report, Seek, Snapshot, Spans, Status, Trouble } from "./messages";
 import type { Painter } from "./painter";
+import { SoundFeed } from "./sound-feed";
 import type { FragmentSource } from "./source";
 
 /** What the engine needs from its surroundings; tests put their own in. */
@@ -17,6 +18,8 @@ export interface Surroundings {
   now: () => number;
   /** Wall clock, milliseconds since the Unix epoch. */
   wall: () => number;
+  /** What added to `now` gives a time that the page can compare with its own, milliseconds. */
+  originMs?: number;
   limits?: Limits;
 }
 
@@ -54,6 +57,7 @@ const LONGEST_DELAY_MS = 60_000;
 export class Engine {
   readonly #driver: Driver;
   readonly #decoding: Decoding;
+  readonly #sound: SoundFeed;
   #playing: boolean;
   #following = false;
   #rate: number;
@@ -97,6 +101,9 @@ export class Engine {
       around.limits,
     );
     this.#decoding = new Decoding(around.core, this.#driver, around.now);
+    this.#sound = new SoundFeed(around.core, (sound, transfer) =>
+      around.report({ type: "sound", sound: { ...sound, atMs: this.#sharedMs(around.now()) } }, transfer),
+    );
     this.#playing = recording.play;
     this.#rate = recording.rate;
     this.#skipIdle = recording.skipIdle;
@@ -173,6 +180,9 @@ export class Engine {
       case "skip-idle":
         this.#skipIdle = command.on;
         break;
+      case "sound":
+        this.#sound.on = command.on;
+        break;
       case "step":
         this.#playing = false;
         this.#following = false;
@@ -223,6 +233,7 @@ export class Engine {
     // A browser that is slow to show pictures would pile them up, eight megabytes each.
     if (this.#serial - this.#shownSerial < MOST_UNSHOWN || this.#ended) this.#paint(this.#positionUs);
     this.#driver.pump(this.#positionUs, this.#rate, this.#durationUs);
+    this.#sound.pump(this.#positionUs, this.#rate, this.#decoding.record, this.#driver.queue);
     this.#tell(!this.#playing);
   }
 
@@ -238,6 +249,7 @@ export class Engine {
     const jump = this.#skipIdle ? idleJump(this.#idle, target) : undefined;
     if (jump === undefined) return target;
     this.around.report({ type: "skipped", fromUs: this.#positionUs, toUs: jump });
+    this.#sound.begin();
     this.#positionUs = jump;
     return jump;
   }
@@ -287,6 +299,7 @@ export class Engine {
       target = Number.isFinite(target) ? Math.min(target, end) : 0;
     }
     if (!job.live && target === this.#positionUs && this.#shows(target)) return;
+    this.#sound.begin();
     if (!this.#nearAhead(target, job.live)) this.#open(target, job.live);
     if (!(await this.#decodeTo(target, job, started))) return;
     if (job.live) target = Math.max(target, this.#decoding.reachedUs);
@@ -523,6 +536,8 @@ export class Engine {
       decodeMs: this.#decodeMs,
       memoryBytes: this.around.core.memoryBytes(),
       chainOk: this.around.core.chainOk(),
+      sound: this.around.core.hasSound(),
+      atMs: this.#sharedMs(this.#lastTick),
       troubles,
       seeks: this.#seeks,
     };
@@ -534,6 +549,10 @@ export class Engine {
     if (!this.#following) return undefined;
     const delay = this.around.wall() - (this.recording.startedAtUs + atUs) / 1000;
     return delay >= 0 && delay < LONGEST_DELAY_MS ? Math.round(delay) : undefined;
+  }
+
+  #sharedMs(now: number): number {
+    return now + (this.around.originMs ?? 0);
   }
 
   /** Sleeps until woken, at most `ms`. */

@@ -1,5 +1,7 @@
 /** What page and worker say to each other. Media times are microseconds since the recording's start. */
 
+import type { SoundPacket } from "./core";
+
 /** Spans of media time, [from, to] in microseconds, in order and apart from each other. */
 export type Spans = [number, number][];
 
@@ -14,6 +16,8 @@ export type Command =
   | { type: "rate"; rate: number }
   | { type: "skip-idle"; on: boolean }
   | { type: "step"; direction: 1 | -1 }
+  /** Whether sound is wanted: it is not read while it cannot be heard. */
+  | { type: "sound"; on: boolean }
   | { type: "retry" }
   | { type: "close" };
 
@@ -82,6 +86,10 @@ export interface Snapshot {
   decodeMs: number;
   memoryBytes: number;
   chainOk: boolean;
+  /** The recording has sound, as far as is known. */
+  sound: boolean;
+  /** When the playhead was at `positionUs`: milliseconds since the Unix epoch, by a clock that page and worker share. */
+  atMs: number;
   troubles: Trouble[];
   seeks: Seek[];
 }
@@ -101,8 +109,18 @@ export interface PointerShape {
   rgba: Uint8ClampedArray<ArrayBuffer>;
 }
 
+/** Sound that follows what was sent before without a hole. */
+export interface SoundPiece {
+  /** Another number means: what was sent before is of no use any more. */
+  run: number;
+  packets: SoundPacket[];
+  /** When it had arrived, as `atMs` of a snapshot. */
+  atMs: number;
+}
+
 export type Report =
   | { type: "snapshot"; snapshot: Snapshot }
+  | { type: "sound"; sound: SoundPiece }
   | { type: "pointer"; place: PointerPlace; shape: PointerShape | undefined }
   | { type: "skipped"; fromUs: number; toUs: number }
   /** A live stream ended: the page finds out whether the recording did. */

@@ -129,6 +129,11 @@ export class FragmentQueue {
     return this.#items[0];
   }
 
+  /** All that are here, oldest first. */
+  items(): Iterable<FragmentRecord> {
+    return this.#items;
+  }
+
   clear(): void {
     this.#items = [];
     this.#bytes = 0;

@@ -1,5 +1,5 @@
 /** Stand-ins for tests: fragments with a made-up content, a core that understands them, a source that serves them. */
-import { type Core, type FragmentHead, type Picture, Step } from "./core";
+import { type Core, type FragmentHead, type Picture, type SoundPacket, Step } from "./core";
 import type { FragmentRequest, FragmentSource } from "./source";
 import { SourceError } from "./source";
 
@@ -15,6 +15,8 @@ export interface FakeFragment {
   damaged?: boolean;
   /** Bytes of the record besides the content. */
   padding?: number;
+  /** Media times of packets of sound. */
+  sound?: number[];
 }
 
 export function encodeFragment(fragment: FakeFragment): Uint8Array<ArrayBuffer> {
@@ -66,6 +68,7 @@ export class FakeCore implements Core {
   #dirty = false;
   #error = "";
   #chainOk = true;
+  #hasSound = false;
 
   seek(firstSeq: number): void {
     this.#pending = [];
@@ -98,6 +101,7 @@ export class FakeCore implements Core {
         return Step.Error;
       }
       this.#head = fragment;
+      this.#hasSound ||= (fragment.sound ?? []).length > 0;
       this.#current = { fragment, next: 0 };
     }
     const { fragment } = this.#current;
@@ -159,6 +163,15 @@ export class FakeCore implements Core {
 
   takePointer(): undefined {
     return undefined;
+  }
+
+  hasSound(): boolean {
+    return this.#hasSound;
+  }
+
+  readSound(record: Uint8Array): SoundPacket[] {
+    const { sound = [] } = decodeFragment(record);
+    return sound.map((atUs) => ({ atUs, begins: false, channels: 2, bytes: new Uint8Array([1]) }));
   }
 
   errorText(): string {

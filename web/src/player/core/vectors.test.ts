@@ -12,6 +12,8 @@ const CORE = resolve(import.meta.dirname, "../../../core/playhead_player.wasm");
 interface Expected {
   files: {
     name: string;
+    fragments: { seq: number; offset: number; length: number }[];
+    sound?: { seq: number; packets: number[][]; crc32: string }[];
     play?: {
       steps: Record<string, unknown>[];
       chain_ok: boolean;
@@ -70,6 +72,23 @@ function play(exports: PlayerExports, bytes: Uint8Array, steps: { until_us: numb
   };
 }
 
+/** Reads the sound of every fragment that has some. */
+function hear(exports: PlayerExports, bytes: Uint8Array, fragments: Expected["files"][number]["fragments"]) {
+  const core = new WasmCore(exports);
+  return fragments.flatMap(({ seq, offset, length }) => {
+    const packets = core.readSound(bytes.subarray(offset, offset + length));
+    if (packets.length === 0) return [];
+    const numbers = packets.map((packet) => [
+      packet.atUs,
+      Number(packet.begins),
+      packet.channels,
+      packet.bytes.length,
+    ]);
+    const all = Buffer.concat(packets.map((packet) => packet.bytes));
+    return [{ seq, packets: numbers, crc32: crc32(all).toString(16).padStart(8, "0") }];
+  });
+}
+
 describe("the decoding core reads the vectors", () => {
   const names = readdirSync(VECTORS).filter((name) => name.endsWith(".json"));
 
@@ -87,6 +106,8 @@ describe("the decoding core reads the vectors", () => {
       const { pushed, ...actual } = play(exports, readFileSync(join(VECTORS, file.name)), steps);
       expect(pushed, file.name).toBe(true);
       expect(actual, file.name).toEqual(file.play);
+      const heard = hear(exports, readFileSync(join(VECTORS, file.name)), file.fragments);
+      expect(heard, file.name).toEqual(file.sound ?? []);
     }
   });
 });

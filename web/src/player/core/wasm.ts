@@ -1,4 +1,4 @@
-import type { Core, FragmentHead, Picture } from "./core";
+import type { Core, FragmentHead, Picture, SoundPacket } from "./core";
 import { Step } from "./core";
 import type { PointerPlace, PointerShape } from "./messages";
 
@@ -33,10 +33,17 @@ export interface PlayerExports {
   player_error(player: number): number;
   player_error_len(player: number): number;
   player_file_state(player: number): number;
+  player_has_sound(player: number): number;
+  sound_new(): number;
+  sound_free(sound: number): void;
+  sound_read(sound: number, pointer: number, length: number): number;
+  sound_fields(sound: number): number;
+  sound_bytes(sound: number): number;
 }
 
 const HEAD_FIELDS = 11;
 const CURSOR_FIELDS = 7;
+const SOUND_FIELDS = 4;
 const SHAPE_CHANGED = 2;
 
 /** Compiles the core from an address of this console. */
@@ -60,6 +67,7 @@ export class WasmCore implements Core {
   }
 
   readonly #player: number;
+  #sound = 0;
 
   constructor(readonly exports: PlayerExports) {
     this.#player = exports.player_new();
@@ -153,6 +161,32 @@ export class WasmCore implements Core {
     const pointer = this.exports.player_error(this.#player);
     const length = this.exports.player_error_len(this.#player);
     return this.#text(pointer, length);
+  }
+
+  hasSound(): boolean {
+    return this.exports.player_has_sound(this.#player) === 1;
+  }
+
+  readSound(record: Uint8Array): SoundPacket[] {
+    const { exports } = this;
+    if (this.#sound === 0) this.#sound = exports.sound_new();
+    const pointer = record.length > 0 ? exports.alloc(record.length) : 0;
+    if (pointer === 0) return [];
+    new Uint8Array(exports.memory.buffer, pointer, record.length).set(record);
+    const count = exports.sound_read(this.#sound, pointer, record.length);
+    exports.free(pointer, record.length);
+    const fields = new Float64Array(
+      exports.memory.buffer,
+      exports.sound_fields(this.#sound),
+      count * SOUND_FIELDS,
+    );
+    let at = exports.sound_bytes(this.#sound);
+    return Array.from({ length: count }, (_, number) => {
+      const [atUs = 0, begins = 0, channels = 0, length = 0] = fields.subarray(number * SOUND_FIELDS);
+      const bytes = new Uint8Array(exports.memory.buffer, at, length).slice();
+      at += length;
+      return { atUs, begins: begins === 1, channels, bytes };
+    });
   }
 
   /** The recording's meta messages applied since the last call, as JSON text; undefined when there were none. */

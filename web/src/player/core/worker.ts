@@ -24,9 +24,10 @@ async function open(command: Extract<Command, { type: "open" }>): Promise<void> 
         core,
         painter: new CanvasPainter(command.canvas),
         source: httpSource(command.recording.url, (input, init) => fetch(input, init)),
-        report: (report) => postMessage(report satisfies Report),
+        report: (report, transfer) => postMessage(report satisfies Report, { transfer: transfer ?? [] }),
         now: () => performance.now(),
         wall: () => Date.now(),
+        originMs: performance.timeOrigin,
       },
       command.recording,
     );

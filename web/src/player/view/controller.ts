@@ -1,6 +1,7 @@
 import { useCallback, useSyncExternalStore } from "react";
 import coreAddress from "../../../core/playhead_player.wasm?url";
 import type { Command, OpenRecording, PointerPlace, PointerShape, Report, Snapshot } from "../core/messages";
+import { type Scheduled, SoundPlayer, type SoundState } from "./sound/player";
 
 /** What scripts may read of the player, as `window.playhead`. Times are media time in microseconds. */
 export interface PlayheadHandle {
@@ -29,6 +30,8 @@ export interface PlayheadHandle {
   readonly memory_bytes: number;
   /** Every fragment carried the hash of the one before. */
   readonly chain_ok: boolean;
+  /** How sound stands, and what was handed to the sound device last; null when the recording has none. */
+  readonly sound: (SoundState & { scheduled: Scheduled[] }) | null;
   readonly seeks: Snapshot["seeks"];
   readonly troubles: Snapshot["troubles"];
 }
@@ -64,6 +67,8 @@ const NOTHING: Snapshot = {
   decodeMs: 0,
   memoryBytes: 0,
   chainOk: true,
+  sound: false,
+  atMs: 0,
   troubles: [],
   seeks: [],
 };
@@ -76,6 +81,8 @@ export class PlayerController {
   onStreamEnded: () => void = () => undefined;
   onPointer: () => void = () => undefined;
 
+  readonly sound: SoundPlayer;
+
   readonly #worker: Worker;
   readonly #listeners = new Set<() => void>();
   readonly #handle: PlayheadHandle;
@@ -84,7 +91,14 @@ export class PlayerController {
   constructor(
     readonly stage: HTMLCanvasElement,
     recording: OpenRecording,
+    sound: { muted: boolean; volume: number },
   ) {
+    this.sound = new SoundPlayer(
+      sound.muted,
+      sound.volume,
+      (on) => this.send({ type: "sound", on }),
+      () => this.#changed(),
+    );
     this.snapshot = {
       ...NOTHING,
       durationUs: recording.durationUs,
@@ -99,7 +113,10 @@ export class PlayerController {
     this.#worker.postMessage({ type: "open", canvas, core: coreAddress, recording } satisfies Command, [
       canvas,
     ]);
-    this.#handle = handle(() => this.snapshot);
+    this.#handle = handle(
+      () => this.snapshot,
+      () => this.sound,
+    );
     window.playhead = this.#handle;
   }
 
@@ -110,6 +127,7 @@ export class PlayerController {
   close(): void {
     this.#worker.postMessage({ type: "close" } satisfies Command);
     this.#worker.onmessage = null;
+    this.sound.close();
     if (window.playhead === this.#handle) delete window.playhead;
   }
 
@@ -122,7 +140,11 @@ export class PlayerController {
     switch (report.type) {
       case "snapshot":
         this.snapshot = report.snapshot;
+        this.sound.snapshot(report.snapshot);
         this.#changed();
+        break;
+      case "sound":
+        this.sound.take(report.sound);
         break;
       case "pointer":
         this.pointer = { place: report.place, shape: report.shape ?? this.pointer?.shape };
@@ -165,8 +187,16 @@ export function useSnapshot<T extends string | number | boolean | undefined>(
   );
 }
 
+/** How sound stands; the component renders again only when that changes. */
+export function useSound(player: PlayerController): SoundState {
+  return useSyncExternalStore(
+    player.subscribe,
+    useCallback(() => player.sound.state, [player]),
+  );
+}
+
 /** Own, readable, unchangeable properties, so that a script can copy them all at once. */
-function handle(get: () => Snapshot): PlayheadHandle {
+function handle(get: () => Snapshot, getSound: () => SoundPlayer): PlayheadHandle {
   const fields: { [name in keyof PlayheadHandle]: (snapshot: Snapshot) => PlayheadHandle[name] } = {
     status: (s) => s.status,
     playing: (s) => s.status === "playing" || s.status === "buffering",
@@ -187,6 +217,10 @@ function handle(get: () => Snapshot): PlayheadHandle {
     bytes: (s) => s.bytes,
     memory_bytes: (s) => s.memoryBytes,
     chain_ok: (s) => s.chainOk,
+    sound: () => {
+      const { state, scheduled } = getSound();
+      return state.there ? { ...state, scheduled: [...scheduled] } : null;
+    },
     seeks: (s) => s.seeks,
     troubles: (s) => s.troubles,
   };

@@ -21,6 +21,7 @@ import { clock, timeOfDay, zoneName } from "../../format/time";
 import type { Snapshot } from "../core/messages";
 import { type PlayerController, useSnapshot } from "./controller";
 import { type Action, RATES } from "./keys";
+import { SoundControl } from "./sound/control";
 
 interface Props {
   player: PlayerController;
@@ -71,6 +72,7 @@ export function Controls({ player, startMs, dayClock, stats, fullScreen, act, on
       <Clock player={player} startMs={startMs} dayClock={dayClock} onSwitch={() => act({ do: "clock" })} />
       {live ? <LivePill player={player} onClick={() => act({ do: "live" })} /> : null}
       <span className="controls-gap" />
+      <SoundControl player={player} act={act} />
       <Tooltip title={`${t("player.skipIdle")} (X)`} getPopupContainer={inPlayer}>
         <Button
           className={skipIdle ? "toggle-on" : undefined}

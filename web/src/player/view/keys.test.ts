@@ -17,6 +17,8 @@ describe("keys", () => {
     expect(press("<")).toEqual({ do: "speed", direction: -1 });
     expect(press(".")).toEqual({ do: "frame", direction: 1 });
     expect(press("?")).toEqual({ do: "help" });
+    expect(press("m")).toEqual({ do: "mute" });
+    expect(press("ArrowDown")).toEqual({ do: "volume", by: -0.1 });
   });
 
   it("work with caps lock, and leave the browser's own alone", () => {
@@ -30,9 +32,9 @@ describe("keys", () => {
 
   it("are all in the help", () => {
     const shown = new Set<string>(HELP.flatMap(([keys]) => keys));
-    for (const key of "KJL,.<>XVSYTDFI?") expect(shown.has(key)).toBe(true);
+    for (const key of "KJL,.<>XMVSYTDFI?") expect(shown.has(key)).toBe(true);
     for (const [keys] of HELP) {
-      for (const key of keys.filter((name) => name.length === 1 && !/[←→…]/.test(name))) {
+      for (const key of keys.filter((name) => name.length === 1 && !/[←→↑↓…]/.test(name))) {
         expect(press(key), key).toBeDefined();
       }
     }

@@ -7,6 +7,8 @@ export type Action =
   | { do: "share"; of: number }
   | { do: "end" }
   | { do: "skip-idle" }
+  | { do: "mute" }
+  | { do: "volume"; by: number }
   | { do: "live" }
   | { do: "screenshot" }
   | { do: "copy-link" }
@@ -39,6 +41,9 @@ const KEYS: Record<string, Action> = {
   Home: { do: "share", of: 0 },
   End: { do: "end" },
   x: { do: "skip-idle" },
+  m: { do: "mute" },
+  ArrowUp: { do: "volume", by: 0.1 },
+  ArrowDown: { do: "volume", by: -0.1 },
   v: { do: "live" },
   s: { do: "screenshot" },
   y: { do: "copy-link" },
@@ -80,6 +85,8 @@ export const HELP = [
   [["0", "…", "9"], "jump"],
   [["Home"], "start"],
   [["End"], "end"],
+  [["M"], "mute"],
+  [["↑", "↓"], "volume"],
   [["X"], "skipIdle"],
   [["V"], "live"],
   [["S"], "screenshot"],

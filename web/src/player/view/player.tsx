@@ -15,6 +15,8 @@ import { type Action, actionOf, nextRate } from "./keys";
 import { Overlay } from "./overlay";
 import "./player.css";
 import { SeekBar } from "./seekbar";
+import { SoundHint } from "./sound/control";
+import { type Loudness, readSound } from "./sound/stored";
 import { Stage } from "./stage";
 import { Stats } from "./stats";
 
@@ -34,29 +36,36 @@ interface Props {
 export function Player(props: Props) {
   const [player, setPlayer] = useState<PlayerController>();
   const [skipIdle, setSkipIdle] = useStored("playhead.skip-idle", (stored) => stored !== false);
-  const begin = useRef({ ...props, skipIdle });
+  const [sound, setSound] = useStored("playhead.sound", readSound);
+  const begin = useRef({ ...props, skipIdle, sound });
 
   useEffect(() => {
-    const { recording, startUs, skipIdle: skip } = begin.current;
+    const { recording, startUs, skipIdle: skip, sound: loudness } = begin.current;
     const stage = document.createElement("canvas");
     stage.id = "stage";
     stage.dataset.testid = "stage";
-    const controller = new PlayerController(stage, {
-      url: `/api/v1/recordings/${encodeURIComponent(recording.id)}/fragments`,
-      live: recording.state === "live",
-      durationUs: recording.duration_us,
-      startedAtUs: Date.parse(recording.started_at) * 1000,
-      atUs: startUs,
-      // A link to a moment shows just that moment.
-      play: startUs === undefined,
-      skipIdle: skip,
-      rate: 1,
-    });
+    const controller = new PlayerController(
+      stage,
+      {
+        url: `/api/v1/recordings/${encodeURIComponent(recording.id)}/fragments`,
+        live: recording.state === "live",
+        durationUs: recording.duration_us,
+        startedAtUs: Date.parse(recording.started_at) * 1000,
+        atUs: startUs,
+        // A link to a moment shows just that moment.
+        play: startUs === undefined,
+        skipIdle: skip,
+        rate: 1,
+      },
+      loudness,
+    );
     setPlayer(controller);
     return () => controller.close();
   }, []);
 
-  return player ? <PlayerView {...props} player={player} onSkipIdle={setSkipIdle} /> : null;
+  return player ? (
+    <PlayerView {...props} player={player} onSkipIdle={setSkipIdle} onSound={setSound} />
+  ) : null;
 }
 
 const getStatus = (s: Snapshot) => s.status;
@@ -69,7 +78,12 @@ function PlayerView({
   onRest,
   player,
   onSkipIdle,
-}: Props & { player: PlayerController; onSkipIdle: (on: boolean) => void }) {
+  onSound,
+}: Props & {
+  player: PlayerController;
+  onSkipIdle: (on: boolean) => void;
+  onSound: (sound: Loudness) => void;
+}) {
   const { t } = useTranslation();
   const root = useRef<HTMLElement>(null);
   const [stats, setStats] = useState(false);
@@ -108,6 +122,7 @@ function PlayerView({
     onStats: () => setStats((on) => !on),
     onHelp: () => setHelp(true),
     onSkipIdle,
+    onSound,
   });
   usePageKeys(act, help);
 
@@ -121,6 +136,7 @@ function PlayerView({
           onFullScreen={() => act({ do: "full-screen" })}
         />
         <Overlay player={player} />
+        <SoundHint player={player} />
         {stats ? <Stats player={player} /> : null}
         {skipped ? (
           <div className="stage-note" role="status">
@@ -207,6 +223,7 @@ interface Means {
   onStats: () => void;
   onHelp: () => void;
   onSkipIdle: (on: boolean) => void;
+  onSound: (sound: Loudness) => void;
 }
 
 function useActions(means: Means): (action: Action) => void {
@@ -265,6 +282,12 @@ function useActions(means: Means): (action: Action) => void {
         means.onSkipIdle(!snapshot.skipIdle);
         player.send({ type: "skip-idle", on: !snapshot.skipIdle });
         break;
+      case "mute":
+      case "volume":
+        if (!player.sound.state.there) break;
+        changeSound(player, action);
+        means.onSound({ muted: player.sound.state.muted, volume: player.sound.state.volume });
+        break;
       case "screenshot":
         void saveScreenshot(
           player,
@@ -297,6 +320,17 @@ function useActions(means: Means): (action: Action) => void {
         break;
     }
   };
+}
+
+/** Who makes it louder wants to hear it. */
+function changeSound(player: PlayerController, action: Extract<Action, { do: "mute" | "volume" }>): void {
+  const { sound } = player;
+  if (action.do === "mute") {
+    sound.setMuted(!sound.state.muted);
+  } else {
+    sound.setVolume(sound.state.volume + action.by);
+    if (action.by > 0) sound.setMuted(false);
+  }
 }
 
 function recent<T extends { at: number }>(wish: T | undefined): T | undefined {
