@@ -3,7 +3,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use playhead_format::{CursorMessage, MetaMessage, OpenFragment, open_fragment, recompress};
+use playhead_format::{AudioMessage, CursorMessage, MetaMessage, OpenFragment, open_fragment, recompress};
 
 fuzz_target!(|data: &[u8]| {
     look(data);
@@ -23,6 +23,9 @@ fn read(open: &OpenFragment) {
     for message in open.messages() {
         let message = message.expect("an open fragment's messages are whole");
         let _ = MetaMessage::parse(message.data);
+        if let Ok(Some(message)) = AudioMessage::parse(message.data) {
+            assert_eq!(AudioMessage::parse(&message.encode()).expect("what was read reads again"), Some(message));
+        }
         if let Ok(Some(message)) = CursorMessage::parse(message.data) {
             assert_eq!(
                 CursorMessage::parse(&message.encode()).expect("what was read reads again"),

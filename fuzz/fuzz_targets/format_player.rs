@@ -5,12 +5,13 @@
 use libfuzzer_sys::fuzz_target;
 use playhead_format::{Channel, Flags, FormatError, FragmentBuilder, FragmentHead, genesis};
 use playhead_model::RecordingId;
-use playhead_player::{Player, Step};
+use playhead_player::{Player, SOUND_FIELDS, Sound, Step};
 
 fuzz_target!(|data: &[u8]| {
     let mut player = Player::new();
     player.push(data);
     play(&mut player, u64::MAX);
+    hear(data);
 
     let mut player = Player::new();
     let mut script = Script { left: data };
@@ -63,6 +64,7 @@ fuzz_target!(|data: &[u8]| {
                     Ok(fragment) => {
                         previous = fragment.hash;
                         player.push(&fragment.bytes);
+                        hear(&fragment.bytes);
                         seq += 1;
                     }
                     Err(FormatError::Invalid { .. }) => builder.clear(),
@@ -92,6 +94,13 @@ fn play(player: &mut Player, until_us: u64) {
     assert!(player.dirty().is_empty() || expected >= player.width() as usize * player.height() as usize * 4);
     player.take_meta();
     player.pointer().take_changed();
+}
+
+fn hear(record: &[u8]) {
+    let mut sound = Sound::default();
+    let packets = sound.read(record);
+    let lengths = sound.fields().chunks(SOUND_FIELDS).map(|fields| fields[3] as usize);
+    assert_eq!((lengths.clone().count(), lengths.sum::<usize>()), (packets, sound.bytes().len()));
 }
 
 /// What the fuzzer's bytes ask for.

@@ -5,19 +5,17 @@ use super::{
     connection::Connection,
     packets::{Packet, Packets, SAMPLE_BYTES},
     place::Places,
-    timing::{Timing, place_us},
+    timing::{PIECE_US, Timing, place_us},
     wire,
 };
 use crate::{clock::Now, control::Control};
 use playhead_format::audio::{MAX_PACKETS, PACKET_US};
 use std::time::Duration;
 
-/// Sound is asked for in pieces of this many milliseconds: each wakes us, and what is on the way when the agent dies is lost.
-const PIECE_MS: u32 = 40;
 /// The delays are asked for this often while sound comes in.
 const ASK_DELAYS_US: u64 = 2_000_000;
 /// Without sound for so long, what waits is handed over.
-const PAUSE: Duration = Duration::from_millis(200);
+const PAUSE_US: u64 = 200_000;
 /// A server without a sink, or whose sink has just gone, is asked again after this if it says nothing by itself.
 const REST: Duration = Duration::from_secs(2);
 /// Packets are handed over in stretches of this many: a second, or a tenth while somebody watches.
@@ -38,6 +36,8 @@ pub(super) struct Listener<'a> {
     /// When what was handed over last had been heard.
     end_us: u64,
     connected_us: u64,
+    /// When sound came in last.
+    heard_us: u64,
     asked_us: u64,
 }
 
@@ -61,6 +61,7 @@ impl<'a> Listener<'a> {
             watched: false,
             end_us: 0,
             connected_us: Now::read().boot_us,
+            heard_us: 0,
             asked_us: 0,
         })
     }
@@ -102,7 +103,7 @@ impl<'a> Listener<'a> {
 
     /// Listens to a sink until it goes away or another one becomes the default.
     fn listen(&mut self, sink: &[u8]) -> Result<(), AudioError> {
-        let piece = PIECE_MS * 48 * SAMPLE_BYTES as u32;
+        let piece = (PIECE_US * 48 / 1_000) as u32 * SAMPLE_BYTES as u32;
         let source = [sink, b".monitor"].concat();
         let create = |tag| wire::create_record_stream(tag, &source, piece);
         let channel = self.connection.ask(create, |mut fields| fields.u32())?;
@@ -118,13 +119,13 @@ impl<'a> Listener<'a> {
 
     fn follow(&mut self, sink: &[u8], channel: u32) -> Result<(), AudioError> {
         loop {
-            let most = (!self.stretch.is_empty()).then_some(PAUSE);
+            let most = (!self.stretch.is_empty()).then_some(Duration::from_micros(PAUSE_US));
             self.watched = self.connection.wait(most)?;
             self.connection.look()?;
-            if self.connection.incoming.sound.is_empty() && !self.stretch.is_empty() {
+            self.encode()?;
+            if Now::read().boot_us >= self.heard_us + PAUSE_US {
                 self.hand_over();
             }
-            self.encode()?;
             if std::mem::take(&mut self.connection.incoming.killed) {
                 return Ok(());
             }
@@ -150,6 +151,7 @@ impl<'a> Listener<'a> {
         if place_us(end) > now_us.saturating_sub(self.connected_us) + MOST_AHEAD_US {
             return Err(AudioError::Flood);
         }
+        self.heard_us = now_us;
         if !self.timing.arrived(now_us, end) {
             self.hand_over();
             self.packets.interrupt();
@@ -186,6 +188,8 @@ impl<'a> Listener<'a> {
         let stretch = std::mem::take(&mut self.stretch);
         let Some(first) = stretch.first() else { return };
         let Some(boot_us) = self.timing.heard_us(first.place_us) else { return };
+        // What is rendered but not heard yet still counts as known now.
+        let boot_us = boot_us.min(Now::read().boot_us);
         // After a break the clocks may have been found to be otherwise: nothing is heard twice.
         if boot_us + PACKET_US < self.end_us {
             return;

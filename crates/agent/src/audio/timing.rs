@@ -1,10 +1,13 @@
 //! When sound was heard: which moment of the machine's clock belongs to which sample.
 //!
-//! A sound server hands samples over in pieces, and a piece arrives when its last sample is heard, or later when something is
-//! busy; never earlier. So the least delay of the last seconds is the true one. A device's clock runs a little faster or slower than the machine's,
+//! A sound server hands samples over in pieces: when the last of a piece is heard, or a little ahead, when it was rendered; or later, when something is
+//! busy. So the least delay of the last seconds tells when pieces are rendered. A device's clock runs a little faster or slower than the machine's,
 //! hence the relation is followed slowly; what is far off is taken over at once.
 
 use std::collections::VecDeque;
+
+/// Sound is asked for in pieces of this length: each wakes us, and what is on the way when the agent dies is lost.
+pub(super) const PIECE_US: u64 = 40_000;
 
 /// The least delay is looked for among the pieces of this time.
 const WINDOW_US: u64 = 4_000_000;
@@ -20,6 +23,10 @@ const FASTEST_PPM: u64 = 500;
 const MOST_PIECES: usize = 1_024;
 /// Delays that a server tells beyond this are not believed.
 const LONGEST_DELAY_US: u64 = 2_000_000;
+
+/// How long after it was rendered sound is heard: half a piece, so that it is wrong by no more than that for servers that hand sound over when it
+/// is rendered as well as for those that hold it back until it cannot be changed any more.
+const AHEAD_US: i64 = PIECE_US as i64 / 2;
 
 /// The relation between samples and the machine's clock.
 #[derive(Debug, Default)]
@@ -92,7 +99,7 @@ impl Timing {
 
     /// When what stands at a place of the stream was heard, by the machine's clock; `None` while nothing is known.
     pub(super) fn heard_us(&self, place_us: u64) -> Option<u64> {
-        let at = self.offset_us?.saturating_add(i64::try_from(place_us).ok()?);
+        let at = self.offset_us?.saturating_add(i64::try_from(place_us).ok()?).saturating_add(AHEAD_US);
         Some(u64::try_from(at).unwrap_or(0))
     }
 }
@@ -121,7 +128,7 @@ mod tests {
         let mut timing = Timing::default();
         assert_eq!(timing.heard_us(0), None);
         let (sample, now) = run(&mut timing, 60, 0, |number| (number * 7_919) % 35_000);
-        let error = timing.heard_us(place_us(sample)).unwrap() as i64 - now as i64;
+        let error = timing.heard_us(place_us(sample)).unwrap() as i64 - now as i64 - AHEAD_US;
         assert!(error.abs() < 2_000, "{error} us");
     }
 
@@ -130,7 +137,7 @@ mod tests {
         for ppm in [-100, 100, 40] {
             let mut timing = Timing::default();
             let (sample, now) = run(&mut timing, 8 * 3_600, ppm, |number| (number * 7_919) % 20_000);
-            let error = timing.heard_us(place_us(sample)).unwrap() as i64 - now as i64;
+            let error = timing.heard_us(place_us(sample)).unwrap() as i64 - now as i64 - AHEAD_US;
             assert!(error.abs() < 5_000, "{error} us at {ppm} ppm");
         }
     }
@@ -146,7 +153,7 @@ mod tests {
         // A minute without a sample: what comes then was heard then.
         let later = now + 60_000_000;
         assert!(!timing.arrived(later, sample + 13 * PIECE));
-        assert_eq!(timing.heard_us(place_us(sample + 13 * PIECE)), Some(later));
+        assert_eq!(timing.heard_us(place_us(sample + 13 * PIECE)), Some(later + AHEAD_US as u64));
         assert!(timing.arrived(later + 40_000, sample + 14 * PIECE));
     }
 
@@ -155,7 +162,7 @@ mod tests {
         let mut timing = Timing::default();
         timing.told(30_000);
         let (sample, now) = run(&mut timing, 10, 0, |_| 0);
-        assert_eq!(timing.heard_us(place_us(sample)), Some(now - 30_000));
+        assert_eq!(timing.heard_us(place_us(sample)), Some(now - 30_000 + AHEAD_US as u64));
         // A tenth of a second is missing: all pieces come that much later than their places say.
         let (mut broke, mut at) = (false, now);
         for number in 1..=200 {
@@ -163,6 +170,6 @@ mod tests {
             broke |= !timing.arrived(at, sample + number * PIECE);
         }
         assert!(broke);
-        assert_eq!(timing.heard_us(place_us(sample + 200 * PIECE)), Some(at - 30_000));
+        assert_eq!(timing.heard_us(place_us(sample + 200 * PIECE)), Some(at - 30_000 + AHEAD_US as u64));
     }
 }
