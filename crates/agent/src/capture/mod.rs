@@ -173,7 +173,7 @@ pub(crate) struct Screen {
     region: xfixes::Region,
     has_motion: bool,
     /// Only where anything is to be masked.
-    masks: Option<Box<Masks>>,
+    pub(crate) masks: Option<Box<Masks>>,
     /// What happened while a picture was taken.
     meanwhile: Happened,
 }

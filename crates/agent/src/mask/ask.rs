@@ -3,7 +3,8 @@
 use super::{
     judge::{About, Process},
     listen,
-    tree::Shape,
+    region::Area,
+    tree::{Body, Shape},
 };
 use std::path::Path;
 use x11rb::{
@@ -14,13 +15,17 @@ use x11rb::{
         res::{self, ConnectionExt as _},
         shape::{self, ConnectionExt as _},
         xfixes::{self, ConnectionExt as _},
-        xproto::{Atom, AtomEnum, ConnectionExt as _, GetPropertyReply, MapState, Window, WindowClass},
+        xproto::{
+            Atom, AtomEnum, ConnectionExt as _, GetPropertyReply, MapState, Rectangle, Window, WindowClass,
+        },
     },
     rust_connection::RustConnection,
 };
 
 /// Most of a text property that is read, in units of four bytes.
 const TEXT: u32 = 1_024;
+/// A window of more rectangles than this hides nothing.
+const MOST_PARTS: usize = 64;
 /// So many windows are asked about before their answers are awaited.
 const AT_ONCE: usize = 256;
 
@@ -104,8 +109,19 @@ pub(super) struct Asked {
     pub(super) mapped: bool,
     pub(super) input_only: bool,
     pub(super) redirect: bool,
-    pub(super) is_full: bool,
+    /// What can be seen of it, in its own coordinates, where it is no full rectangle.
+    pub(super) parts: Option<Vec<Area>>,
     pub(super) about: About,
+}
+
+impl Asked {
+    pub(super) fn body(&self) -> Body {
+        match &self.parts {
+            _ if self.input_only => Body::Nothing,
+            Some(parts) => Body::Parts(parts.clone()),
+            None => Body::Full,
+        }
+    }
 }
 
 /// Asks about windows, and from then on hears of them. Those that are gone are left out; the others stay in order.
@@ -159,6 +175,7 @@ pub(super) fn ask(
                 Some(extents) => extents?.is_none_or(|extents| extents.bounding_shaped),
                 None => false,
             };
+            let parts = if is_shaped { Some(parts(connection, id)?) } else { None };
             let input_only = attributes.class == WindowClass::INPUT_ONLY;
             found.push(Asked {
                 id,
@@ -174,12 +191,21 @@ pub(super) fn ask(
                 mapped: attributes.map_state != MapState::UNMAPPED,
                 input_only,
                 redirect: attributes.override_redirect,
-                is_full: !input_only && !is_shaped,
+                parts,
                 about: about(&said),
             });
         }
     }
     Ok(found)
+}
+
+/// The rectangles that a shaped window consists of; none when they are too many.
+fn parts(connection: &RustConnection, id: Window) -> Result<Vec<Area>, ReplyOrIdError> {
+    let reply = answer(connection.shape_get_rectangles(id, shape::SK::BOUNDING)?)?;
+    let rectangles = reply.map(|reply| reply.rectangles).filter(|all| all.len() <= MOST_PARTS);
+    let area =
+        |part: Rectangle| Area::new(part.x.into(), part.y.into(), part.width.into(), part.height.into());
+    Ok(rectangles.into_iter().flatten().map(area).collect())
 }
 
 /// An answer, or `None` if the window is gone.

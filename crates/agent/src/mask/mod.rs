@@ -22,7 +22,7 @@ mod tree;
 pub(crate) use region::{Area, Cover};
 
 use ask::{Asked, Atoms};
-use judge::{Judge, Verdict, Verdicts};
+use judge::{Judge, Process, Verdict, Verdicts};
 use playhead_model::Mask;
 use playhead_screen::Rect;
 use std::{
@@ -30,7 +30,7 @@ use std::{
     time::{Duration, Instant},
 };
 use trail::Trail;
-use tree::{Tree, Window};
+use tree::{Body, Tree, Window};
 use x11rb::{
     connection::Connection as _,
     errors::ReplyOrIdError,
@@ -59,6 +59,8 @@ pub(crate) struct Masks {
     /// Tells of every drawing, in order with what happens to windows.
     drawings: damage::Damage,
     judge: Judge,
+    /// Finds out about the process that made a window.
+    process_of: fn(&RustConnection, u32) -> Result<Process, ReplyOrIdError>,
     verdicts: Verdicts,
     tree: Tree,
     trail: Trail,
@@ -66,6 +68,8 @@ pub(crate) struct Masks {
     waiting: VecDeque<Event>,
     /// Windows to ask about.
     unasked: BTreeSet<u32>,
+    /// What is known of windows since they were asked about just now.
+    bodies: HashMap<u32, Body>,
     /// What of masked windows can be seen now.
     visible: Cover,
     /// What could be seen at any time since the pixels were asked for.
@@ -108,11 +112,13 @@ impl Masks {
             atoms,
             drawings,
             judge: Judge::new(masks.to_vec(), id_mask),
+            process_of: ask::process,
             verdicts: Verdicts::default(),
             tree: Tree::new(root, 0, 0),
             trail: Trail::default(),
             waiting: VecDeque::new(),
             unasked: BTreeSet::new(),
+            bodies: HashMap::new(),
             visible: Cover::default(),
             seen: Cover::default(),
             shown: Cover::default(),
@@ -166,6 +172,7 @@ impl Masks {
         now: Instant,
     ) -> Result<Vec<Area>, ReplyOrIdError> {
         self.size = size;
+        self.tree.resize(size.0, size.1);
         self.everything = false;
         self.trail.expire(now);
         if self.judged_until.is_some_and(|until| until <= now) {
@@ -283,6 +290,7 @@ impl Masks {
             match event {
                 Event::CreateNotify(e) => _ = self.unasked.insert(e.window),
                 Event::PropertyNotify(e) => _ = self.unasked.insert(e.window),
+                Event::ShapeNotify(e) => _ = self.unasked.insert(e.affected_window),
                 Event::XfixesSelectionNotify(e) => self.composited = e.owner != x11rb::NONE,
                 _ => {}
             }
@@ -318,6 +326,7 @@ impl Masks {
                 let is_known = self.tree.get(asked.id).is_some() && !made.contains(&asked.id);
                 self.judge.created(asked.id, asked.redirect);
                 self.judge.says(asked.id, asked.about.clone());
+                self.bodies.insert(asked.id, asked.body());
                 // A window may have got children before anybody listened.
                 if !is_known {
                     unasked.extend(asked.children.iter().filter(|child| !done.contains(*child)));
@@ -339,6 +348,9 @@ impl Masks {
         }
         self.apply(false, now);
         self.join(inside, now);
+        for id in std::mem::take(&mut self.bodies).into_keys() {
+            self.tree.set_old(id);
+        }
         self.judge(now);
         Ok(())
     }
@@ -364,10 +376,11 @@ impl Masks {
     fn join(&mut self, found: Vec<Asked>, now: Instant) {
         let mut more = false;
         for asked in found {
-            let Asked { id, parent, shape, mapped, input_only, is_full, .. } = asked;
+            let Asked { id, parent, shape, mapped, .. } = asked;
             if self.tree.get(id).is_none() {
                 more = true;
                 self.tree.insert(id, Window { parent, shape, mapped, ..Window::default() });
+                self.tree.set_body(id, asked.body());
                 if mapped {
                     self.judge.mapped(id, now);
                 }
@@ -378,7 +391,6 @@ impl Masks {
                     self.seen.add(colour.unwrap_or_default(), around);
                 }
             }
-            self.tree.set_kind(id, input_only, is_full);
         }
         if more {
             self.judge(now);
@@ -400,15 +412,15 @@ impl Masks {
             let mut next = Vec::new();
             // From the lowest to the topmost, as they were listed.
             for asked in ask::ask(connection, &self.atoms, &level)? {
-                let Asked { id, parent, shape, mapped, input_only, is_full, redirect, about, children } =
-                    asked;
+                let body = asked.body();
+                let Asked { id, parent, shape, mapped, redirect, about, children, .. } = asked;
                 self.judge.created(id, redirect);
                 self.judge.says(id, about);
                 if mapped {
                     self.judge.mapped(id, now);
                 }
                 next.extend(children);
-                let window = Window { parent, shape, mapped, input_only, is_full, ..Window::default() };
+                let window = Window { parent, shape, mapped, body, ..Window::default() };
                 self.tree.insert(id, window);
             }
             level = next;
@@ -432,7 +444,7 @@ impl Masks {
 
     fn ask_processes(&mut self, connection: &RustConnection) -> Result<(), ReplyOrIdError> {
         for (client, window) in self.judge.unknown_processes() {
-            let process = ask::process(connection, window)?;
+            let process = (self.process_of)(connection, window)?;
             self.judge.set_process(client, process);
         }
         Ok(())
@@ -451,10 +463,13 @@ impl Masks {
             self.visible = Cover::default();
             return;
         }
-        let (visible, applied) = self.tree.visible(&self.verdicts, self.judge.masks());
+        let (visible, applied) = self.tree.visible(&self.verdicts, self.judge.masks(), true);
         self.visible = visible;
         self.applied |= applied;
         self.seen.add_all(&self.visible);
+        if !self.bodies.is_empty() {
+            self.seen.add_all(&self.tree.visible(&self.verdicts, self.judge.masks(), false).0);
+        }
     }
 
     /// The same after windows changed: what cannot be seen any more may have left something behind.
@@ -492,6 +507,14 @@ impl Masks {
             for gone in self.tree.apply(&event).into_iter().filter(|_| forgets) {
                 self.judge.destroyed(gone);
             }
+            let shaped = match &event {
+                Event::ShapeNotify(e) => Some(e.affected_window),
+                other => created(other),
+            };
+            if let Some(id) = shaped {
+                let body = self.bodies.get(&id).cloned().unwrap_or_default();
+                self.tree.set_body(id, body);
+            }
             if let Some((id, from)) = from {
                 self.carry(id, from);
             }
@@ -510,10 +533,11 @@ impl Masks {
         if to == from || !self.trail.touches(from) {
             return;
         }
+        let seen = self.tree.unhidden(id);
         // Its content stays at the upper left edge, unless it is one of those whose content stays at another.
         for dx in [to.left - from.left, to.right - from.right] {
             for dy in [to.top - from.top, to.bottom - from.bottom] {
-                self.trail.carried(from, dx, dy);
+                self.trail.carried(from, (dx, dy), &seen);
             }
         }
     }
@@ -542,4 +566,4 @@ fn listen() -> ChangeWindowAttributesAux {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -6,7 +6,7 @@
 //! windows in one order. A program may move what it has (scroll) before it draws what is missing: whatever is drawn touching such
 //! a place within [`SETTLE`] after the first drawing stays covered as well.
 
-use super::region::{Area, Cover};
+use super::region::{Area, Cover, Region};
 use std::time::{Duration, Instant};
 
 /// A program that has begun to draw a place anew is done within this time.
@@ -63,13 +63,16 @@ impl Trail {
         }
     }
 
-    /// A window that shows such a place was moved, and takes along what it shows.
-    pub(super) fn carried(&mut self, from: Area, dx: i32, dy: i32) {
+    /// A window that shows such a place was moved, and takes along what it shows as far as it is `seen` now.
+    pub(super) fn carried(&mut self, from: Area, (dx, dy): (i32, i32), seen: &Region) {
         let mut along = self.bare.within(from);
         for drying in &self.drying {
             along.add_all(&drying.cover.within(from));
         }
-        self.bare.add_all(&along.moved(dx, dy));
+        let along = along.moved(dx, dy);
+        for area in seen.areas() {
+            self.bare.add_all(&along.within(*area));
+        }
     }
 
     pub(super) fn touches(&self, area: Area) -> bool {
@@ -129,8 +132,10 @@ mod tests {
         let mut gone = Cover::default();
         gone.add(Grey, Area::new(10, 10, 10, 10));
         trail.left(&gone);
-        trail.carried(Area::new(0, 0, 15, 100), 200, 0);
+        let mut seen = Region::default();
+        seen.add(Area::new(200, 0, 100, 17));
+        trail.carried(Area::new(0, 0, 15, 100), (200, 0), &seen);
         assert!(covers(&trail, 210, 15) && covers(&trail, 12, 15));
-        assert!(!covers(&trail, 216, 15));
+        assert!(!covers(&trail, 216, 15) && !covers(&trail, 210, 18));
     }
 }

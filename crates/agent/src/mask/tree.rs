@@ -2,12 +2,12 @@
 
 use super::{
     judge::{Verdict, Verdicts},
-    region::{Area, Cover},
+    region::{Area, Cover, Region},
 };
 use playhead_model::Mask;
 use std::collections::HashMap;
 use x11rb::protocol::{
-    Event, shape,
+    Event,
     xproto::{ConfigureNotifyEvent, Place as Circulate},
 };
 
@@ -30,6 +30,20 @@ impl Shape {
     }
 }
 
+/// Where nothing is seen through a window.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) enum Body {
+    /// Nobody knows.
+    #[default]
+    Unknown,
+    /// Nowhere: the window itself is not seen.
+    Nothing,
+    /// In all of it.
+    Full,
+    /// Here, in its own coordinates.
+    Parts(Vec<Area>),
+}
+
 /// One window.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Window {
@@ -38,10 +52,10 @@ pub(super) struct Window {
     pub(super) children: Vec<u32>,
     pub(super) shape: Shape,
     pub(super) mapped: bool,
-    /// It shows nothing.
-    pub(super) input_only: bool,
-    /// It is known to be a full rectangle, so that nothing is seen through it.
-    pub(super) is_full: bool,
+    /// What hides something: nothing of it is known at first.
+    pub(super) body: Body,
+    /// Until a moment ago it may have had another.
+    pub(super) is_new: bool,
 }
 
 /// A window's place on the display.
@@ -97,9 +111,22 @@ impl Tree {
         self.windows.insert(id, window);
     }
 
-    pub(super) fn set_kind(&mut self, id: u32, input_only: bool, is_full: bool) {
+    pub(super) fn set_body(&mut self, id: u32, body: Body) {
         if let Some(window) = self.windows.get_mut(&id) {
-            (window.input_only, window.is_full) = (input_only, is_full);
+            (window.body, window.is_new) = (body, true);
+        }
+    }
+
+    /// The root has another size.
+    pub(super) fn resize(&mut self, width: u16, height: u16) {
+        if let Some(root) = self.windows.get_mut(&self.root) {
+            (root.shape.width, root.shape.height) = (width.into(), height.into());
+        }
+    }
+
+    pub(super) fn set_old(&mut self, id: u32) {
+        if let Some(window) = self.windows.get_mut(&id) {
+            window.is_new = false;
         }
     }
 
@@ -139,9 +166,6 @@ impl Tree {
                 siblings.insert(to, id);
                 true
             }),
-            Event::ShapeNotify(e) if e.shape_kind == shape::SK::BOUNDING => {
-                self.change(e.affected_window, |window| window.is_full = !e.shaped);
-            }
             _ => {}
         }
         Vec::new()
@@ -235,6 +259,36 @@ impl Tree {
         None
     }
 
+    /// What a window of the root hides, if it is seen itself.
+    fn hidden_by(&self, top: u32, trusted: bool, mut hide: impl FnMut(Area)) {
+        let Some(window) = self.windows.get(&top).filter(|window| window.mapped) else { return };
+        if !trusted && window.is_new {
+            return;
+        }
+        let outer = window.shape.outer();
+        let Shape { x, y, border, .. } = window.shape;
+        match &window.body {
+            Body::Full => hide(outer),
+            Body::Parts(parts) => {
+                parts.iter().for_each(|part| hide(part.moved(x + border, y + border).both(outer)));
+            }
+            Body::Nothing | Body::Unknown => {}
+        }
+    }
+
+    /// What can be seen of a window and what is in it.
+    pub(super) fn unhidden(&self, id: u32) -> Region {
+        let mut region = Region::default();
+        let (Some(Placed { area, top }), Some(root)) = (self.placed(id), self.windows.get(&self.root)) else {
+            return region;
+        };
+        region.add(area.both(root.shape.outer()));
+        for above in root.children.iter().rev().take_while(|other| **other != top) {
+            self.hidden_by(*above, true, |area| region.remove(area));
+        }
+        region
+    }
+
     /// The area of a window that can be seen if nothing is above it.
     pub(super) fn area(&self, id: u32) -> Option<Area> {
         self.placed(id).map(|placed| placed.area)
@@ -253,12 +307,12 @@ impl Tree {
         at
     }
 
-    /// What of the windows with a verdict can be seen, and, as bits, by which masks.
-    pub(super) fn visible(&self, verdicts: &Verdicts, masks: &[Mask]) -> (Cover, u64) {
+    /// What of the windows with a verdict can be seen, and, as bits, by which masks. New windows hide nothing if they are not `trusted`.
+    pub(super) fn visible(&self, verdicts: &Verdicts, masks: &[Mask], trusted: bool) -> (Cover, u64) {
         let mut tops: HashMap<u32, Vec<(Area, Verdict, bool)>> = HashMap::new();
         let mut applied = 0;
         for (&id, &verdict) in verdicts.iter() {
-            if self.windows.get(&id).is_none_or(|window| window.input_only) {
+            if self.windows.get(&id).is_none_or(|window| window.body == Body::Nothing) {
                 continue;
             }
             let covered = self.framed(id, |parent| verdicts.is_frame(parent));
@@ -275,13 +329,8 @@ impl Tree {
         let Some(root) = self.windows.get(&self.root) else { return (cover, applied) };
         for top in &root.children {
             let pieces = tops.remove(top).unwrap_or_default();
-            if let Some(window) = self.windows.get(top)
-                && window.mapped
-                && !window.input_only
-                && window.is_full
-                && !pieces.iter().any(|(_, _, whole)| *whole)
-            {
-                cover.remove(window.shape.outer());
+            if !pieces.iter().any(|(_, _, whole)| *whole) {
+                self.hidden_by(*top, trusted, |area| cover.remove(area));
             }
             for (area, verdict, _) in pieces {
                 cover.add(masks.get(verdict.mask).map(|mask| mask.colour).unwrap_or_default(), area);
