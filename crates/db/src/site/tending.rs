@@ -66,12 +66,13 @@ const DAMAGED: &str = "a stored segment is damaged: ";
 
 impl Store {
     /// Segments that are packed in an older way than `packing` and were stored before a time, the oldest first. Those that are damaged,
-    /// or that a server works on, are not among them.
+    /// or that a server works on, are not among them, and only those at some locations are.
     ///
     /// # Errors
     /// The database's.
     pub async fn segments_to_pack(
         &self,
+        locations: &[String],
         packing: u32,
         stored_before: WallTime,
         now: WallTime,
@@ -79,38 +80,43 @@ impl Store {
     ) -> Result<Vec<SegmentRow>, DbError> {
         let text = format!(
             "SELECT {SEGMENT} FROM segments WHERE packing < $1 AND stored_at < $2 AND tended_until < $3 AND damage IS NULL
-             ORDER BY stored_at, recording, number LIMIT $4"
+                AND location IN ({})
+             ORDER BY stored_at, recording, number LIMIT $4",
+            places(locations, 5)
         );
-        let rows = sqlx::query(AssertSqlSafe(text))
+        let query = sqlx::query(AssertSqlSafe(text))
             .bind(i64::from(packing))
             .bind(stored_before.as_micros())
             .bind(now.as_micros())
-            .bind(i64::from(limit))
-            .fetch_all(self.db.reader())
-            .await?;
+            .bind(i64::from(limit));
+        let query = locations.iter().fold(query, |query, location| query.bind(location.clone()));
+        let rows = query.fetch_all(self.db.reader()).await?;
         rows.iter().map(SegmentRow::read).collect()
     }
 
-    /// Segments that were neither stored nor read through since a time, the longest waiting first.
+    /// Segments at some locations that were neither stored nor read through since a time, the longest waiting first.
     ///
     /// # Errors
     /// The database's.
     pub async fn segments_to_check(
         &self,
+        locations: &[String],
         before: WallTime,
         now: WallTime,
         limit: u32,
     ) -> Result<Vec<SegmentRow>, DbError> {
         let text = format!(
             "SELECT {SEGMENT} FROM segments WHERE checked_at < $1 AND stored_at < $1 AND tended_until < $2
-             ORDER BY checked_at, stored_at, recording, number LIMIT $3"
+                AND location IN ({})
+             ORDER BY checked_at, stored_at, recording, number LIMIT $3",
+            places(locations, 4)
         );
-        let rows = sqlx::query(AssertSqlSafe(text))
+        let query = sqlx::query(AssertSqlSafe(text))
             .bind(before.as_micros())
             .bind(now.as_micros())
-            .bind(i64::from(limit))
-            .fetch_all(self.db.reader())
-            .await?;
+            .bind(i64::from(limit));
+        let query = locations.iter().fold(query, |query, location| query.bind(location.clone()));
+        let rows = query.fetch_all(self.db.reader()).await?;
         rows.iter().map(SegmentRow::read).collect()
     }
 
@@ -363,6 +369,17 @@ impl Store {
         row.map_or(Ok((0, 0)), |row| Ok((row.small("packing")?, row.count("saved")?)))
     }
 
+    /// How many segments are damaged.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn tending_damaged(&self) -> Result<u64, DbError> {
+        let row = sqlx::query("SELECT COUNT(*) AS damaged FROM segments WHERE damage IS NOT NULL")
+            .fetch_one(self.db.reader())
+            .await?;
+        row.count("damaged")
+    }
+
     /// How far it all is. Looks at every segment: for people who ask.
     ///
     /// # Errors
@@ -386,6 +403,12 @@ impl Store {
             oldest_check: row.time_or_null("oldest")?,
         })
     }
+}
+
+/// As many parameters as there are values, the first with this number; what matches nothing where there are none.
+fn places(values: &[String], first: usize) -> String {
+    let places: Vec<_> = (first..first + values.len()).map(|number| format!("${number}")).collect();
+    if places.is_empty() { "NULL".into() } else { places.join(", ") }
 }
 
 /// A recording that was set aside for a damaged segment alone is good again when it has none any more.

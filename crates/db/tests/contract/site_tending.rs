@@ -14,6 +14,10 @@ async fn with_segment(store: &Store) -> SegmentRow {
     row
 }
 
+fn here() -> Vec<String> {
+    vec!["z".into(), "a".into()]
+}
+
 fn denser(of: &SegmentRow) -> NewFile {
     NewFile {
         location: of.location.clone(),
@@ -29,14 +33,21 @@ fn denser(of: &SegmentRow) -> NewFile {
 pub(crate) async fn a_segment_is_taken_by_one_and_replaced_with_its_file(place: Place) {
     let store = place.site().await;
     let row = with_segment(&store).await;
-    assert_eq!(store.segments_to_pack(1, at(3), at(9), 5).await.unwrap(), [], "stored at 3");
-    assert_eq!(store.segments_to_pack(1, at(4), at(9), 5).await.unwrap(), [row.clone()]);
+    assert_eq!(store.segments_to_pack(&here(), 1, at(3), at(9), 5).await.unwrap(), [], "stored at 3");
+    assert_eq!(store.segments_to_pack(&here(), 1, at(4), at(9), 5).await.unwrap(), [row.clone()]);
+    assert_eq!(
+        store.segments_to_pack(&here()[..1], 1, at(4), at(9), 5).await.unwrap(),
+        [],
+        "it lies elsewhere"
+    );
+    assert_eq!(store.segments_to_check(&[], at(4), at(9), 5).await.unwrap(), []);
+    assert_eq!(store.segments_to_check(&here(), at(4), at(9), 5).await.unwrap(), [row.clone()]);
     assert!(store.take_segment(&row, at(20), at(9)).await.unwrap());
     assert!(!store.take_segment(&row, at(21), at(10)).await.unwrap());
-    assert_eq!(store.segments_to_pack(1, at(4), at(10), 5).await.unwrap(), []);
-    assert_eq!(store.segments_to_check(at(4), at(10), 5).await.unwrap(), []);
+    assert_eq!(store.segments_to_pack(&here(), 1, at(4), at(10), 5).await.unwrap(), []);
+    assert_eq!(store.segments_to_check(&here(), at(4), at(10), 5).await.unwrap(), []);
     assert_eq!(
-        store.segments_to_pack(1, at(4), at(21), 5).await.unwrap(),
+        store.segments_to_pack(&here(), 1, at(4), at(21), 5).await.unwrap(),
         [row.clone()],
         "its server is gone"
     );
@@ -49,7 +60,7 @@ pub(crate) async fn a_segment_is_taken_by_one_and_replaced_with_its_file(place: 
     assert_eq!(now, SegmentRow { path, bytes: 70, blake3: "cc".into(), ..row.clone() });
     assert_eq!(store.removals(at(89), 9).await.unwrap(), []);
     assert_eq!(store.removals(at(90), 9).await.unwrap()[0].path, row.path);
-    assert_eq!(store.segments_to_pack(1, at(4), at(12), 5).await.unwrap(), []);
+    assert_eq!(store.segments_to_pack(&here(), 1, at(4), at(12), 5).await.unwrap(), []);
     assert_eq!(store.packing_of(&now).await.unwrap(), (1, 30));
     assert_eq!(store.give_up_files(at(99), at(99)).await.unwrap(), 0);
 
@@ -113,7 +124,7 @@ pub(crate) async fn a_damaged_segment_sets_its_recording_aside_until_it_is_mende
     assert!(problem.unwrap().contains("bent"));
     let damaged = store.damaged_segments(9).await.unwrap();
     assert_eq!((damaged.len(), damaged[0].damage.as_str(), damaged[0].checked_at), (1, "bent", at(11)));
-    assert_eq!(store.segments_to_pack(1, at(99), at(99), 9).await.unwrap(), [], "left alone");
+    assert_eq!(store.segments_to_pack(&here(), 1, at(99), at(99), 9).await.unwrap(), [], "left alone");
 
     store.segment_checked(&row, None, at(12)).await.unwrap();
     assert_eq!(finished(&store, id).await, (RecordingState::Finished, None));
