@@ -17,9 +17,12 @@ mod place;
 mod plan;
 mod process;
 mod ready;
+mod repack;
 mod server;
+mod servers;
 mod stop;
 mod storage;
+mod tending;
 #[cfg(test)]
 mod testing;
 mod token;
@@ -50,7 +53,9 @@ enum Command {
     Inspect(inspect::Args),
     Verify(verify::Args),
     Token(token::Args),
+    Servers(servers::Args),
     Storage(storage::Args),
+    Repack(repack::Args),
     Certificate(certificate::Args),
     Bench(bench::Args),
     Plan(plan::Args),
@@ -69,7 +74,9 @@ fn main() -> ExitCode {
         Command::Inspect(args) => inspect::run(args),
         Command::Verify(args) => verify::run(args),
         Command::Token(args) => on_runtime(token::run(args)),
+        Command::Servers(args) => on_runtime(servers::run(args)),
         Command::Storage(args) => on_runtime(storage::run(args)),
+        Command::Repack(args) => repack::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Certificate(args) => on_runtime(certificate::run(args)),
         Command::Bench(args) => on_runtime(bench::run(args)),
         Command::Plan(args) => plan::run(&args),

@@ -5,9 +5,10 @@ use crate::{
     locations::Locations,
     metrics::{self, Watched, Watching},
     stop,
+    tending::Tending,
 };
 use playhead_protocol::join::JoinToken;
-use playhead_server::{Server, Settings};
+use playhead_server::{Durable, Server, Settings};
 use serde::Serialize;
 use std::{
     io::{self, Write as _},
@@ -42,6 +43,24 @@ pub(crate) struct Args {
     database: Option<String>,
     #[command(flatten)]
     locations: Locations,
+    #[command(flatten)]
+    tending: Tending,
+    /// Name of this server for people [default: the host's name]
+    #[arg(long, value_name = "NAME")]
+    server_name: Option<String>,
+    /// Where the other servers of the site connect, by TLS, when they share a database on PostgreSQL. Port 0 lets the system choose
+    /// [default: the agents' address with port 0]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    listen_peers: Option<SocketAddr>,
+    /// Address that the other servers are told [default: https://<host name>:<port>]
+    #[arg(long, value_name = "URL")]
+    peers_url: Option<String>,
+    /// What acknowledged fragments survive: the server's crash (disk) or its loss (shared) [default: shared with PostgreSQL and a bucket]
+    #[arg(long, value_enum, value_name = "WHAT", env = "PLAYHEAD_DURABLE")]
+    durable: Option<Durability>,
+    /// Seconds without a sign of life after which another server takes over
+    #[arg(long, value_name = "SECONDS", default_value_t = 10, value_parser = clap::value_parser!(u64).range(2..=600))]
+    lease_seconds: u64,
     /// Hours without a word from its agent after which a live recording counts as finished
     #[arg(long, value_name = "HOURS", default_value_t = 12.0, value_parser = hours)]
     lost_after_hours: f64,
@@ -53,6 +72,22 @@ pub(crate) struct Args {
     /// For scripts: print one JSON line when ready
     #[arg(long)]
     json: bool,
+}
+
+/// What acknowledged fragments survive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Durability {
+    Disk,
+    Shared,
+}
+
+impl From<Durability> for Durable {
+    fn from(durability: Durability) -> Self {
+        match durability {
+            Durability::Disk => Self::Disk,
+            Durability::Shared => Self::Shared,
+        }
+    }
 }
 
 /// What is said on standard output when the server is ready.
@@ -100,7 +135,13 @@ impl Args {
             agent_names: self.agent_names,
             database: self.database,
             storage: self.locations.settings()?,
+            tending: self.tending.settings(),
             console: self.join,
+            server_name: self.server_name,
+            listen_peers: self.listen_peers,
+            peers_url: self.peers_url,
+            durable: self.durable.map(Durable::from),
+            lease: Duration::from_secs(self.lease_seconds),
             lost_after: Duration::from_secs_f64(self.lost_after_hours * 3_600.0),
             least_free: self.least_free_mib.saturating_mul(1 << 20),
             ..Settings::new(data)
@@ -146,6 +187,10 @@ mod tests {
         let settings = parse::<Args>(line).unwrap().settings().unwrap();
         assert_eq!((settings.lost_after.as_secs(), settings.least_free), (1_800, 1 << 20));
         assert_eq!(settings.listen_agents.port(), 8443);
+        let line = ["--data", "/d", "--durable", "shared", "--lease-seconds", "3"];
+        let settings = parse::<Args>(line).unwrap().settings().unwrap();
+        assert_eq!((settings.durable, settings.lease.as_secs()), (Some(Durable::Shared), 3));
+        assert!(parse::<Args>(["--data", "/d", "--lease-seconds", "1"]).is_err());
         for wrong in [["--join", "nonsense"], ["--lost-after-hours", "0"], ["--listen-agents", "x"]] {
             assert!(parse::<Args>(["--data", "/d", wrong[0], wrong[1]]).is_err());
         }

@@ -3,6 +3,7 @@
 use crate::{
     Settings,
     certificates::Certificates,
+    cluster::Cluster,
     journal::Journal,
     keys::Keyring,
     metrics::Metrics,
@@ -30,6 +31,8 @@ pub(crate) struct Core {
     pub(crate) server: ServerId,
     pub(crate) store: Store,
     pub(crate) recordings: Arc<Recordings>,
+    /// This server among those of its site.
+    pub(crate) cluster: Arc<Cluster>,
     pub(crate) journal: Journal,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) storage: Arc<Locations>,

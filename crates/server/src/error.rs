@@ -80,6 +80,9 @@ pub enum ServerError {
     /// A recording that cannot be shredded.
     #[error("cannot shred: {0}")]
     Shred(String),
+    /// What is acknowledged cannot survive what the settings say.
+    #[error("acknowledged recordings cannot survive the loss of this server: {0}")]
+    Durable(&'static str),
     /// A move that makes no sense.
     #[error("cannot move: {0}")]
     Move(String),

@@ -8,11 +8,13 @@
 //! * `recordings`: what is known of recordings that are live or not stored yet;
 //! * `playback`: fragments by time or number, timelines;
 //! * `api`: the site's REST API, which a console calls;
+//! * `cluster`: the servers of one site together;
 //! * `tunnel`: the connection that this server keeps to its console.
 
 mod api;
 mod certificates;
 mod clock;
+mod cluster;
 mod core;
 mod error;
 mod intake;
@@ -31,12 +33,15 @@ mod token;
 mod tunnel;
 
 pub use certificates::{CertificateAdmin, CertificateReport, IssuedCertificate};
+pub use cluster::{ServerReport, ServersAdmin};
 pub use error::ServerError;
 pub use journal::JournalError;
-pub use keys::{AddressError, KeyAdmin, KeyReport, RewrapReport, ShredReport, SiteKeyAddress, SiteKeyReport};
+pub use keys::{
+    AddressError, KeyAdmin, KeyReport, RewrapReport, ShredReport, SiteKeyAddress, SiteKeyReport,
+};
 pub use metrics::Monitor;
 pub use server::Server;
-pub use settings::Settings;
+pub use settings::{Durable, Settings};
 pub use storage::{
     LastError, LocationReport, LocationSettings, LocationState, LockMode, MoveReport, ObjectLock,
     StorageAdmin, StorageReport, Wanted,

@@ -52,6 +52,9 @@ pub(crate) struct Metrics {
     pub(crate) group_fragments: Histogram,
     pub(crate) group_bytes: Histogram,
     pub(crate) journal_errors: Counter,
+    /// How long shared storage took to take a part of the journal.
+    pub(crate) shared_put: Histogram,
+    pub(crate) shared_errors: Counter,
     stored: Family<Place, Counter>,
     stored_bytes: Family<Place, Counter>,
     pub(crate) storing: Histogram,
@@ -95,6 +98,8 @@ impl Metrics {
             group_fragments: Histogram::new([1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0, 500.0, 1_000.0]),
             group_bytes: Histogram::new([12, 14, 16, 18, 20, 22, 24].map(|power| f64::from(1 << power))),
             journal_errors: Counter::default(),
+            shared_put: times(),
+            shared_errors: Counter::default(),
             stored: Family::default(),
             stored_bytes: Family::default(),
             storing: Histogram::new([0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0]),
@@ -131,6 +136,11 @@ impl Metrics {
                 "From a fragment's arrival until its acknowledgement is on its way",
                 &self.acknowledged,
             ),
+            (
+                "shared_journal_put",
+                "How long shared storage took to take a part of the journal",
+                &self.shared_put,
+            ),
             ("journal_sync", "How long the disk took to make a group of fragments durable", &self.sync),
             (
                 "segment_store",
@@ -153,6 +163,11 @@ impl Metrics {
             self.group_bytes.clone(),
         );
         registry.register("journal_errors", "Groups that could not be written", self.journal_errors.clone());
+        registry.register(
+            "shared_journal_errors",
+            "Parts of the journal that shared storage did not take at first",
+            self.shared_errors.clone(),
+        );
         registry.register("segments_stored", "Segments that were stored, by location", self.stored.clone());
         registry.register_with_unit(
             "segments_stored",

@@ -59,13 +59,15 @@ fn has_turn(live: &Live, turn: u64, round: u64) -> bool {
 /// The database's; it will be tried again with the next progress.
 pub(crate) async fn write(core: &Shared, all: &[Arc<Live>]) -> Result<(), DbError> {
     for some in all.chunks(BATCH) {
+        // Asked before what is to be written: whoever takes over in between makes it void.
+        let store = core.store.acting_for(core.cluster.owner());
         let (lives, changed): (Vec<_>, Vec<_>) =
             some.iter().filter_map(|live| Some((live, live.take_progress()?))).unzip();
         if changed.is_empty() {
             continue;
         }
         let began = Instant::now();
-        let written = core.store.set_progress(&changed).await;
+        let written = store.set_progress(&changed).await;
         core.metrics.database("progress", began.elapsed());
         if let Err(error) = written {
             for (live, progress) in lives.into_iter().zip(changed) {

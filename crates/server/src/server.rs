@@ -4,9 +4,10 @@ use crate::{
     ServerError, Settings, api,
     certificates::Certificates,
     clock,
+    cluster::{self, Cluster, Joining},
     core::{Core, Shared},
     intake,
-    journal::{self, Journal, JournalSettings},
+    journal::{self, GROUPS, Journal, JournalSettings, Outlets},
     keys::Keyring,
     metrics::{Metrics, Monitor},
     playback::IndexCache,
@@ -18,7 +19,7 @@ use crate::{
     token, tunnel,
 };
 use axum::Router;
-use playhead_db::site::Store;
+use playhead_db::{Dialect, site::Store};
 use playhead_model::{ServerId, SiteId, WallTime};
 use playhead_net::{Authority, Challenges, Listener, NodeKey};
 use playhead_protocol::join::JoinToken;
@@ -29,15 +30,17 @@ use std::{
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
     thread::JoinHandle,
-    time::Instant,
+    time::{Duration, Instant},
 };
 use tokio::{
-    sync::{Notify, Semaphore},
+    sync::{Notify, Semaphore, mpsc},
     task::JoinHandle as Task,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use uuid::Uuid;
 
+/// How long shared storage and the other servers may still take once the server stops.
+const GIVE_UP: Duration = Duration::from_secs(8);
 /// Most fragments that are decompressed at a time, each to at most 64 MiB.
 const OPENING: usize = 16;
 
@@ -46,7 +49,10 @@ pub struct Server {
     core: Shared,
     agents_address: SocketAddr,
     writer: Option<JoinHandle<()>>,
-    listening: Task<()>,
+    /// Puts what is written to shared storage, where that is wanted.
+    uploading: Option<Task<()>>,
+    /// Those who listen for agents and for other servers.
+    listening: Vec<Task<()>>,
     /// Kept locked while the server runs.
     _lock: nix::fcntl::Flock<File>,
 }
@@ -82,33 +88,52 @@ impl Server {
         let key = NodeKey::load_or_create(&data.join("server.key"))?;
         let link = tunnel::link(&settings, &data, &site, &key).await?;
 
+        let authority = Authority::load_or_create(&data, &site.name)?;
+        let has_peers = store.database().dialect() == Dialect::Postgres;
+        let own = NodeKey::load_or_create(&data.join("server.key"))?;
+        let (peers, described) =
+            cluster::listen(&settings, &authority, names(&settings), (server, &own), (has_peers, &storage)).await?;
         let recordings = Arc::new(Recordings::default());
+        let metrics = Metrics::new();
+        let stop = CancellationToken::new();
+        // Before it is asked which recordings are this server's: from now on nobody takes them from it unnoticed.
+        let cluster = Cluster::join(Joining {
+            server: described,
+            has_peers,
+            store: if has_peers { Store::open(&database).await? } else { store.clone() },
+            storage: Arc::clone(&storage),
+            recordings: Arc::clone(&recordings),
+            metrics: Arc::clone(&metrics),
+            key: own,
+            stop: stop.clone(),
+        })
+        .await?;
         let folder = data.join("journal");
         let recover = folder.clone();
         let recovering = tokio::task::spawn_blocking(move || journal::recover(&recover));
         let mut recovered = recovering.await.map_err(|error| failed(std::io::Error::other(error)))??;
-        start::restore(&store, server, &recordings, &mut recovered).await?;
+        start::restore(&store, server, &recordings, &mut recovered, !cluster.is_shared()).await?;
         let watched = std::iter::once(data.clone()).chain(database_folder(&database));
         let space = Arc::new(Space::new(watched, least).map_err(failed)?);
 
-        let authority = Authority::load_or_create(&data, &site.name)?;
         let listener = listen(&settings, &data, &authority).await?;
         let agents_address = listener.address();
-        let metrics = Metrics::new();
+        let (groups, uploads) = mpsc::channel(GROUPS);
+        let outlets = Outlets {
+            recordings: Arc::clone(&recordings),
+            space: Arc::clone(&space),
+            metrics: Arc::clone(&metrics),
+            shared: cluster.is_shared().then_some(groups),
+        };
         let journal_settings = JournalSettings { folder, file_bytes: settings.journal_file_bytes };
-        let (journal, writer) = Journal::start(
-            journal_settings,
-            recovered,
-            Arc::clone(&recordings),
-            Arc::clone(&space),
-            Arc::clone(&metrics),
-        )?;
+        let (journal, writer) = Journal::start(journal_settings, recovered, outlets)?;
+        let uploading =
+            cluster.is_shared().then(|| tokio::spawn(cluster::upload(Arc::clone(&cluster), uploads)));
 
         let mut console_keys: HashSet<String> = settings.console_keys.iter().cloned().collect();
         console_keys.extend(link.as_ref().map(|link| link.console_key().to_owned()));
         let agents_url = agents_url(&settings, agents_address);
         playhead_net::write_private(&data.join(token::ADDRESS), agents_url.as_bytes())?;
-        let stop = CancellationToken::new();
         let mover = Mover {
             store: store.clone(),
             storage: Arc::clone(&storage),
@@ -128,6 +153,7 @@ impl Server {
             server,
             store,
             recordings,
+            cluster,
             journal,
             metrics,
             storage,
@@ -152,9 +178,18 @@ impl Server {
         if let Some(link) = link {
             core.tasks.spawn(tunnel::keep(Arc::clone(&core), link, key));
         }
-        let listening = tokio::spawn(listener.serve(intake::router(Arc::clone(&core)), core.stop.clone()));
+        if core.cluster.is_shared() {
+            core.tasks.spawn(cluster::keep_small(Arc::clone(&core)));
+        }
+        let agents = listener.serve(intake::router(Arc::clone(&core)), core.cluster.drain.clone());
+        let mut listening = vec![tokio::spawn(agents)];
+        if let Some(peers) = peers {
+            core.tasks.spawn(cluster::keep_lease(Arc::clone(&core)));
+            let peers = peers.serve(cluster::peers_router(Arc::clone(&core)), core.stop.clone());
+            listening.push(tokio::spawn(peers));
+        }
         tracing::info!(site = core.site.name, agents = core.agents_url, "recording server started");
-        Ok(Self { core, agents_address, writer: Some(writer), listening, _lock: lock_file })
+        Ok(Self { core, agents_address, writer: Some(writer), uploading, listening, _lock: lock_file })
     }
 
     /// The site's REST API, for a console in the same process.
@@ -205,19 +240,34 @@ impl Server {
         Ok(make_join_token(&self.core, valid_seconds, uses, "server").await?.0)
     }
 
-    /// Stops: takes nothing more in, writes down everything that came, and closes what is open.
+    /// Stops: hands what it holds over to the site's other servers, where there are any, takes nothing more in, writes down everything
+    /// that came, and closes what is open.
     pub async fn shutdown(mut self) {
+        cluster::drain(&self.core).await;
         self.core.stop.cancel();
-        let _ = self.listening.await;
+        let cluster = Arc::clone(&self.core.cluster);
+        let giving_up = tokio::spawn(async move {
+            tokio::time::sleep(GIVE_UP).await;
+            cluster.give_up.cancel();
+        });
+        for listening in self.listening {
+            let _ = listening.await;
+        }
         self.core.tasks.close();
         self.core.tasks.wait().await;
         self.core.journal.stop().await;
         if let Some(writer) = self.writer.take() {
             let _ = tokio::task::spawn_blocking(move || writer.join()).await;
         }
+        if let Some(uploading) = self.uploading.take() {
+            let _ = uploading.await;
+        }
+        giving_up.abort();
         if let Err(error) = progress::write(&self.core, &self.core.recordings.all()).await {
             tracing::error!(%error, "cannot write down how far recordings have come; the next start finds it in the journal");
         }
+        self.core.cluster.say_stopped().await;
+        self.core.cluster.store.database().close().await;
         self.core.store.database().close().await;
         tracing::info!("recording server stopped");
     }
@@ -330,6 +380,6 @@ fn agents_url(settings: &Settings, bound: SocketAddr) -> String {
 impl Core {
     /// Whether other servers may share the site's database.
     pub(crate) fn shares_site(&self) -> bool {
-        self.store.database().dialect() == playhead_db::Dialect::Postgres
+        self.store.database().dialect() == Dialect::Postgres
     }
 }

@@ -4,6 +4,15 @@ use crate::{LocationSettings, SiteKeyAddress};
 use playhead_protocol::join::JoinToken;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
+/// What acknowledged fragments survive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Durable {
+    /// A crash and a power cut of the server: they are on its disk.
+    Disk,
+    /// The loss of the server: they are in storage that the site's servers share, too.
+    Shared,
+}
+
 /// Everything that can be set. [`Settings::new`] gives the defaults.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -27,6 +36,17 @@ pub struct Settings {
     pub console: Option<JoinToken>,
     /// Public keys of consoles in this process, unpadded URL-safe base64.
     pub console_keys: Vec<String>,
+    /// Name of this server for people; the host's name when not given.
+    pub server_name: Option<String>,
+    /// Where the site's other servers connect, with a database that they share; the system chooses the port for port 0. The agents'
+    /// address when not given.
+    pub listen_peers: Option<SocketAddr>,
+    /// Address that the other servers are told, `https://host:port`; made from the host's name and the port when not given.
+    pub peers_url: Option<String>,
+    /// What acknowledged fragments survive; by what the site shares when not given.
+    pub durable: Option<Durable>,
+    /// For how long a server may act after a sign of life: so long another one waits before it takes over.
+    pub lease: Duration,
     /// After how long without a word from its agent a live recording counts as finished.
     pub lost_after: Duration,
     /// Below this many free bytes on the disk of the journal or of the database, or 2 % of it where that is less, nothing is taken in; a
@@ -54,6 +74,11 @@ impl Settings {
             site_key: None,
             console: None,
             console_keys: Vec::new(),
+            server_name: None,
+            listen_peers: None,
+            peers_url: None,
+            durable: None,
+            lease: Duration::from_secs(10),
             lost_after: Duration::from_secs(12 * 3_600),
             least_free: 512 << 20,
             journal_file_bytes: 64 << 20,

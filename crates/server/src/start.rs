@@ -42,7 +42,8 @@ pub(crate) fn declared_in(record: &[u8]) -> Result<(Vec<Gap>, Option<EndReason>)
     Ok(declared(&fragment))
 }
 
-/// Builds up the recordings that are live or have fragments in the journal.
+/// Builds up the recordings that are live or have fragments in the journal, unless another server has taken them over. With `durable`
+/// unset, what is in the journal has to be put to shared storage before agents hear of it.
 ///
 /// # Errors
 /// The database's.
@@ -51,18 +52,23 @@ pub(crate) async fn restore(
     server: ServerId,
     recordings: &Recordings,
     recovered: &mut Recovered,
+    durable: bool,
 ) -> Result<(), DbError> {
     let mut found = std::mem::take(&mut recovered.recordings);
     for row in store.live_recordings(server).await? {
         let segments = store.segments(row.info.id).await?;
         let live = recordings.get_or_insert(row.info.id, || Live::new(&row, &segments));
-        fill(&live, found.remove(&row.info.id).unwrap_or_default());
+        fill(&live, found.remove(&row.info.id).unwrap_or_default(), durable);
     }
     for (id, entries) in found {
         let Some(row) = store.recording(id).await? else {
             tracing::warn!(recording = %id, fragments = entries.len(), "the journal has fragments of an unknown recording; passed over");
             continue;
         };
+        if row.server != server {
+            tracing::info!(recording = %id, owner = %row.server, "another server has taken a recording over; passed over");
+            continue;
+        }
         let segments = store.segments(id).await?;
         let live = Live::new(&row, &segments);
         let next_seq = live.chain().next_seq();
@@ -70,7 +76,7 @@ pub(crate) async fn restore(
             continue;
         }
         let live = recordings.get_or_insert(id, || live);
-        fill(&live, entries);
+        fill(&live, entries, durable);
     }
     for &(id, seq) in &recovered.damaged {
         if let Some(live) = recordings.get(id)
@@ -92,7 +98,7 @@ pub(crate) async fn restore(
 }
 
 /// Gives a recording its fragments back, up to the first one that is missing.
-fn fill(live: &Arc<Live>, entries: BTreeMap<u64, (Arc<JournalFile>, Found)>) {
+fn fill(live: &Arc<Live>, entries: BTreeMap<u64, (Arc<JournalFile>, Found)>, durable: bool) {
     let mut broken = false;
     for (seq, (file, found)) in entries {
         let expected = live.chain().next_seq();
@@ -116,7 +122,7 @@ fn fill(live: &Arc<Live>, entries: BTreeMap<u64, (Arc<JournalFile>, Found)>) {
                 continue;
             }
         };
-        let commit = Commit { head: found.head, hash: found.hash, slot, gaps, end };
+        let commit = Commit { head: found.head, hash: found.hash, slot, gaps, end, durable };
         if let Err(error) = live.commit(commit, None) {
             broken = true;
             live.quarantine(format!("the server's journal does not hold together: {error}"));

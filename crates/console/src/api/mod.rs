@@ -7,6 +7,7 @@ mod hosts;
 pub(crate) mod merge;
 mod openapi;
 mod recordings;
+mod servers;
 mod session;
 pub(crate) mod shapes;
 mod site;
@@ -72,6 +73,7 @@ pub(crate) const ENDPOINTS: &[(&str, &str, Access)] = &[
     ("POST", "/api/v1/sites", Access::Needs(Permission::ManageSites)),
     ("PATCH", "/api/v1/sites/{id}", Access::Needs(Permission::ManageSites)),
     ("DELETE", "/api/v1/sites/{id}", Access::Needs(Permission::ManageSites)),
+    ("GET", "/api/v1/sites/{id}/servers", Access::Needs(Permission::ViewSites)),
     ("GET", "/api/v1/sites/{id}/storage", Access::Needs(Permission::ViewSites)),
     ("PATCH", "/api/v1/sites/{id}/storage/{location}", Access::Needs(Permission::ManageSites)),
     ("POST", "/api/v1/sites/{id}/storage/{location}/drain", Access::Needs(Permission::ManageSites)),
@@ -108,6 +110,7 @@ fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(site::list_sites, site::create_site))
         .routes(routes!(site::change_site, site::delete_site))
         .routes(routes!(storage::move_recording))
+        .routes(routes!(servers::site_servers))
         .routes(routes!(storage::site_storage))
         .routes(routes!(storage::change_location))
         .routes(routes!(storage::drain_location))

@@ -9,7 +9,7 @@ mod storage;
 
 pub(crate) use problem::Problem;
 
-use crate::core::Shared;
+use crate::{cluster, core::Shared};
 use axum::{
     Router,
     extract::DefaultBodyLimit,
@@ -59,6 +59,7 @@ endpoints! {
     get "/site/v1/storage" Some(Permission::ViewSites) => storage::report;
     put "/site/v1/storage/{location}" Some(Permission::ManageSites) => storage::change;
     post "/site/v1/storage/{location}/drain" Some(Permission::ManageSites) => storage::drain;
+    get "/site/v1/servers" Some(Permission::ViewSites) => site::servers;
     get "/site/v1/session-hosts" Some(Permission::ViewSites) => site::hosts;
     get "/site/v1/join-tokens" Some(Permission::ManageSites) => site::join_tokens;
     post "/site/v1/join-tokens" Some(Permission::ManageSites) => site::join_token;
@@ -73,6 +74,10 @@ pub(crate) fn router(core: Shared) -> Router {
     let mut router = Router::new();
     for endpoint in ENDPOINTS {
         let mut handler = (endpoint.handler)();
+        if endpoint.path.starts_with("/site/v1/recordings/{id}") {
+            // Inside the guard: only what may be asked is passed on.
+            handler = handler.route_layer(from_fn_with_state(core.clone(), cluster::forward));
+        }
         if let Some(permission) = endpoint.permission {
             let guard = from_fn_with_state((core.clone(), permission), statement::guard);
             handler = handler.route_layer(guard);

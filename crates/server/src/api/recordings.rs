@@ -138,7 +138,7 @@ impl Recording {
             client_address: info.client_address,
             application: info.application,
             state: row.state,
-            connected: false,
+            connected: row.connected && row.state == RecordingState::Live,
             started_at: info.started_at,
             ended_at: row.ended_at,
             duration_us: row.duration_us,

@@ -1,7 +1,13 @@
 //! The site itself: session hosts, join tokens, settings, health.
 
 use super::Problem;
-use crate::{VERSION, clock, core::Shared, recordings::lock, server};
+use crate::{
+    VERSION, clock,
+    cluster::{self, ServerReport},
+    core::Shared,
+    recordings::lock,
+    server,
+};
 use axum::{
     Extension, Json,
     extract::{Path, State, rejection::JsonRejection},
@@ -101,6 +107,15 @@ impl HostQueue {
 enum HostState {
     Active,
     Inactive,
+}
+
+#[derive(Serialize)]
+pub(super) struct Servers {
+    items: Vec<ServerReport>,
+}
+
+pub(super) async fn servers(State(core): State<Shared>) -> Result<Json<Servers>, Problem> {
+    Ok(Json(Servers { items: cluster::report(&core).await? }))
 }
 
 pub(super) async fn hosts(State(core): State<Shared>) -> Result<Json<Hosts>, Problem> {

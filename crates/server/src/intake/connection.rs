@@ -2,6 +2,7 @@
 
 use crate::{
     VERSION, clock,
+    cluster::{self, settled},
     core::Shared,
     journal::Append,
     recordings::{Live, Outgoing, Session, id_bytes, lock, refused},
@@ -20,7 +21,7 @@ use playhead_protocol::{
     frame::{self, FrameError, MAX_FRAME},
     intake::{Event, Intake, IntakeError, MAX_SMALL},
     message::{
-        Fragment, FromAgent, FromServer, Heartbeat, Hello, MessageError, Opened, Queue, Refusal, Welcome,
+        Elsewhere, Fragment, FromAgent, FromServer, Heartbeat, Hello, MessageError, Opened, Queue, Refusal, Welcome,
     },
 };
 use std::{
@@ -44,6 +45,9 @@ const MOST_TEXT: usize = 1_000;
 const WRITE: usize = 64 << 10;
 /// A fragment that decompresses to no more than this is opened where it came in: within a millisecond.
 const SMALL: u64 = 512 << 10;
+
+/// How long an opening waits for what came before to be durable.
+const SETTLE: Duration = Duration::from_secs(8);
 
 /// Why a connection ended before the agent ended it.
 #[derive(Debug, thiserror::Error)]
@@ -160,21 +164,33 @@ impl Connection {
     async fn read(&mut self, mut reader: impl AsyncRead + Unpin) -> Result<(), ConnectionError> {
         let mut buffer = BytesMut::new();
         let (stop, close) = (self.core.stop.clone(), self.outgoing.close.clone());
+        let drain = self.core.cluster.drain.clone();
         let silence = self.core.settings.silence;
         loop {
             let most = if self.greeted { MAX_FRAME } else { MAX_SMALL };
             while let Some(frame) = frame::take(&mut buffer, most)? {
                 let message = FromAgent::read(frame)?;
                 tokio::select! {
+                    biased;
                     handled = self.handle(message) => handled?,
                     // Waiting for room in the journal must not keep the server from stopping.
                     () = stop.cancelled() => return Ok(()),
+                    () = drain.cancelled() => {
+                        self.outgoing.send(Elsewhere {});
+                        return Ok(());
+                    }
                 }
             }
             buffer.reserve(4 << 10);
             let read = tokio::select! {
-                read = timeout(silence, reader.read_buf(&mut buffer)) => read,
+                biased;
+                // Before the other: one that is alone sends nobody elsewhere.
                 () = stop.cancelled() => return Ok(()),
+                () = drain.cancelled() => {
+                    self.outgoing.send(Elsewhere {});
+                    return Ok(());
+                }
+                read = timeout(silence, reader.read_buf(&mut buffer)) => read,
                 () = close.cancelled() => return Ok(()),
             };
             match read {
@@ -262,6 +278,10 @@ impl Connection {
             self.refuse(id, Refusal::Later, format!("the server takes nothing in: {problem}"));
             return Ok(());
         }
+        if let Err(problem) = self.core.cluster.may_take() {
+            self.refuse(id, Refusal::Later, problem);
+            return Ok(());
+        }
         let began = Instant::now();
         let opening =
             self.core.store.open_recording(self.agent.id, self.core.server, &info, clock::now()).await?;
@@ -284,14 +304,6 @@ impl Connection {
                 );
                 return Ok(());
             }
-            RecordingState::Live if row.server != self.core.server => {
-                self.refuse(
-                    id,
-                    Refusal::Later,
-                    format!("the recording is held by server {}: connect to that one", row.server),
-                );
-                return Ok(());
-            }
             RecordingState::Live | RecordingState::Finished => {}
         }
         // Before anything of it comes: all of a recording is encrypted, or nothing.
@@ -303,7 +315,18 @@ impl Connection {
             self.refuse(id, Refusal::Later, format!("the recording cannot be encrypted: {error}"));
             return Ok(());
         }
-        let live = self.find(&row).await?;
+        let live = if row.state == RecordingState::Live && row.server != self.core.server {
+            match cluster::obtain(&self.core, &row).await {
+                Ok(live) => Some(live),
+                Err(problem) => {
+                    tracing::info!(recording = %id, problem, "a recording stays with another server for now");
+                    self.refuse(id, Refusal::Later, problem);
+                    return Ok(());
+                }
+            }
+        } else {
+            self.find(&row).await?
+        };
         let Some(live) = live else {
             self.outgoing.send(Opened {
                 recording: id_bytes(id),
@@ -315,6 +338,10 @@ impl Connection {
             });
             return Ok(());
         };
+        if live.is_leaving() {
+            self.refuse(id, Refusal::Later, "another server of the site is taking the recording over");
+            return Ok(());
+        }
         let session = Session::new(id, Arc::clone(&self.outgoing));
         if let Some(before) = live.take_over(&session)
             && !Arc::ptr_eq(&before.outgoing, &self.outgoing)
@@ -324,6 +351,11 @@ impl Connection {
         }
         // What the connection before had sent is dealt with first, so that the answer stays true.
         self.core.journal.barrier().await?;
+        if settled(&live, SETTLE).await.is_err() {
+            let problem = "what comes in is to survive in the site's storage, which does not answer";
+            session.refuse(Refusal::Later, problem);
+            return Ok(());
+        }
         let (next_seq, head, segment, end_us) = live.last();
         let finished = live.follow().borrow().ended;
         let head_hash = if next_seq == 0 { Bytes::new() } else { Bytes::copy_from_slice(head.as_bytes()) };

@@ -63,6 +63,9 @@ async fn connect(
     ConnectInfo(peer): PeerAddr,
     mut request: Request,
 ) -> Result<Response, Problem> {
+    if core.cluster.drain.is_cancelled() {
+        return Err(Problem::not_ready("this server is about to stop: connect again to reach another one"));
+    }
     let agent = authenticate(&core, request.headers()).await?;
     let wanted = request.headers().get(header::UPGRADE).is_some_and(|wanted| wanted == AGENT_UPGRADE);
     if !wanted {

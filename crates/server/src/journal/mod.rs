@@ -5,17 +5,21 @@
 //! that the journal stays small.
 
 mod entry;
+mod object;
 mod recover;
 mod scan;
 mod writer;
 
+pub(crate) use object::{Object, ObjectFragment, open_object};
 pub(crate) use recover::{Recovered, recover};
 pub(crate) use scan::Found;
 #[cfg(test)]
 use scan::scan;
 pub use writer::JournalError;
-pub(crate) use writer::{Append, Closed, Journal, JournalSettings};
+pub(crate) use writer::{Append, Closed, GROUPS, Journal, JournalSettings, Outlets, Written};
 
+use entry::{ENTRY_HEADER, EntryHeader};
+use playhead_format::{FragmentHead, Hash};
 use std::{
     fs::File,
     io,
@@ -54,6 +58,27 @@ impl JournalFile {
         let mut bytes = vec![0; length as usize];
         self.file.read_exact_at(&mut bytes, offset)?;
         Ok(bytes)
+    }
+}
+
+impl JournalFile {
+    /// Reads a whole entry: the fragment's head and hash, and its record; `None` when it is damaged.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn read_entry(
+        &self,
+        offset: u64,
+        length: u32,
+    ) -> io::Result<Option<(FragmentHead, Hash, Vec<u8>)>> {
+        let Some(header) = scan::read_header(&self.file)? else { return Ok(None) };
+        let Some(at) = offset.checked_sub(ENTRY_HEADER as u64) else { return Ok(None) };
+        let mut bytes = [0; ENTRY_HEADER];
+        self.file.read_exact_at(&mut bytes, at)?;
+        let record = self.read(offset, length)?;
+        let entry = EntryHeader::parse(&bytes, &header.key, at);
+        let whole = entry.filter(|entry| entry.crc == crc32fast::hash(&record));
+        Ok(whole.map(|entry| (entry.head, entry.hash, record)))
     }
 }
 

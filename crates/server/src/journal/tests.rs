@@ -45,14 +45,13 @@ impl Desk {
         let space = Arc::new(Space::new([folder.path().to_owned()], 0).unwrap());
         let known = known(&recovered);
         let settings = JournalSettings { folder: folder.path().join("journal"), file_bytes };
-        let (journal, thread) = Journal::start(
-            settings,
-            recovered,
-            Arc::clone(&recordings),
-            Arc::clone(&space),
-            crate::metrics::Metrics::new(),
-        )
-        .unwrap();
+        let outlets = Outlets {
+            recordings: Arc::clone(&recordings),
+            space: Arc::clone(&space),
+            metrics: crate::metrics::Metrics::new(),
+            shared: None,
+        };
+        let (journal, thread) = Journal::start(settings, recovered, outlets).unwrap();
         Self { folder, recordings, space, journal, thread, recovered: known }
     }
 
@@ -79,8 +78,8 @@ impl Desk {
             problem: None,
             quarantined_at: None,
             heard_at: WallTime::from_micros(0),
-            privacy: playhead_db::site::Privacy::default(),
             connected: false,
+            privacy: playhead_db::site::Privacy::default(),
         };
         let live = self.recordings.get_or_insert(tape.id(), || Live::new(&row, &[]));
         let session = Session::new(tape.id(), Arc::new(Outgoing::default()));
@@ -213,7 +212,7 @@ async fn a_group_of_which_only_a_later_part_reached_the_disk_does_not_count() {
     let mut bytes = std::fs::read(file(&folder, &name)).unwrap();
     // The last entry was written in the last group, which nothing after it calls durable: a hole in it is the trace of a crash.
     let last = scan(&bytes[..], 0).unwrap().entries.pop().unwrap();
-    let at = last.offset as usize - entry::ENTRY_HEADER;
+    let at = last.offset as usize - ENTRY_HEADER;
     bytes[at..at + 100].fill(0);
     std::fs::write(file(&folder, &name), &bytes).unwrap();
     let recovered = reread(&folder, &tapes);
@@ -228,7 +227,7 @@ async fn damage_in_the_middle_is_noticed_wherever_it_is_and_hits_one_fragment() 
     let whole = std::fs::read(file(&folder, &name)).unwrap();
     let entries = scan(&whole[..], 0).unwrap().entries;
     let (start, end) = (
-        entries[2].offset as usize - entry::ENTRY_HEADER,
+        entries[2].offset as usize - ENTRY_HEADER,
         entries[2].offset as usize + entries[2].length as usize,
     );
     for at in start..end {
@@ -257,7 +256,7 @@ async fn bytes_that_look_like_entries_are_none_at_another_place_or_of_another_fi
     let (other, _) = filled().await;
     let other = std::fs::read(file(&other, &files(&other)[0])).unwrap();
     let entries = scan(&bytes[..], 0).unwrap().entries;
-    let start = |at: usize| entries[at].offset as usize - entry::ENTRY_HEADER;
+    let start = |at: usize| entries[at].offset as usize - ENTRY_HEADER;
     // An agent may put anything into a fragment; here it stands where the search for the next entry comes by.
     let (from, to) = (start(2), start(6));
     for smuggled in [&bytes[start(0)..], &other[entry::FILE_HEADER..], &other[entry::FILE_HEADER + 4..]] {

@@ -92,6 +92,43 @@ impl Job {
     }
 }
 
+/// A fragment that is on the journal's disk and that its agent has not heard of yet.
+pub(crate) struct Written {
+    pub(crate) live: Arc<Live>,
+    pub(crate) session: Arc<Session>,
+    pub(crate) record: Bytes,
+    pub(crate) head: FragmentHead,
+    pub(crate) hash: Hash,
+    pub(crate) received: Instant,
+    /// It takes part in what may wait until it is durable.
+    pub(crate) permit: OwnedSemaphorePermit,
+}
+
+impl Written {
+    /// It is durable: tells everybody who waits for that.
+    pub(crate) fn acknowledge(self, metrics: &Metrics) {
+        let Self { live, session, head, received, permit, .. } = self;
+        session.durable(head.seq + 1);
+        drop(permit);
+        let took = received.elapsed();
+        metrics.acknowledged.observe(took.as_secs_f64());
+        let (recording, seq) = (live.id(), head.seq);
+        tracing::trace!(target: "playhead::way", step = "acknowledge", %recording, seq, took_us = micros(took));
+    }
+}
+
+/// Whom the writing thread tells what.
+pub(crate) struct Outlets {
+    pub(crate) recordings: Arc<Recordings>,
+    pub(crate) space: Arc<Space>,
+    pub(crate) metrics: Arc<Metrics>,
+    /// Takes what is written, where the disk alone is not durable enough. Never full: each group holds at least one of the permits.
+    pub(crate) shared: Option<mpsc::Sender<Vec<Written>>>,
+}
+
+/// Groups that may wait for shared storage.
+pub(crate) const GROUPS: usize = PERMITS + 1;
+
 /// The last file there was, and how much of it is durable.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Last {
@@ -116,17 +153,17 @@ impl Journal {
     pub(crate) fn start(
         settings: JournalSettings,
         recovered: Recovered,
-        recordings: Arc<Recordings>,
-        space: Arc<Space>,
-        metrics: Arc<Metrics>,
+        outlets: Outlets,
     ) -> Result<(Self, JoinHandle<()>), JournalError> {
         let folder = settings.folder.clone();
         let (jobs, queue) = mpsc::channel(QUEUE);
+        let Outlets { recordings, space, metrics, shared } = outlets;
         let writer = Writer {
             settings,
             recordings,
             space,
             metrics,
+            shared,
             closed: recovered.files,
             current: None,
             last: recovered.last,
@@ -193,6 +230,7 @@ struct Writer {
     recordings: Arc<Recordings>,
     space: Arc<Space>,
     metrics: Arc<Metrics>,
+    shared: Option<mpsc::Sender<Vec<Written>>>,
     /// Earlier files, oldest first.
     closed: Vec<Arc<JournalFile>>,
     current: Option<Current>,
@@ -380,31 +418,38 @@ impl Writer {
     fn commit(&self, file: &Arc<JournalFile>, appends: Vec<Append>, offsets: Vec<u64>, synced: Duration) {
         let now = clock::now();
         let synced_us = micros(synced);
+        let durable = self.shared.is_none();
+        let mut written = Vec::new();
         for (append, offset) in appends.into_iter().zip(offsets) {
             let Append { live, session, record, head, hash, gaps, end, permit, received } = append;
             // A record is no longer than MAX_RECORD.
             let length = u32::try_from(record.len()).unwrap_or(u32::MAX);
             let entry = IndexEntry::new(&head, offset, length);
             let slot = Slot { entry, segment: head.segment, file: Held::new(file, length) };
-            match live.commit(Commit { head, hash, slot, gaps, end }, Some(now)) {
+            match live.commit(Commit { head, hash, slot, gaps, end, durable }, Some(now)) {
                 Ok(seal) => {
-                    session.durable(head.seq + 1);
-                    let took = received.elapsed();
-                    self.metrics.acknowledged.observe(took.as_secs_f64());
                     let (recording, seq) = (live.id(), head.seq);
                     tracing::trace!(target: "playhead::way", step = "sync", %recording, seq, took_us = synced_us);
-                    tracing::trace!(target: "playhead::way", step = "acknowledge", %recording, seq, took_us = micros(took));
                     if seal {
                         self.recordings.want_seal(live.id());
                     }
                     if end.is_some() {
                         self.recordings.progress.notify_one();
                     }
+                    let done = Written { live, session, record, head, hash, received, permit };
+                    if durable {
+                        done.acknowledge(&self.metrics);
+                    } else {
+                        written.push(done);
+                    }
                 }
                 // Checked before it was written; a quarantine came in between.
                 Err(error) => session.refuse(Refusal::Mismatch, error.to_string()),
             }
-            drop(permit);
+        }
+        if let Some(shared) = self.shared.as_ref().filter(|_| !written.is_empty()) {
+            // At the end nobody takes it any more; then nobody hears that it is durable either.
+            let _ = shared.blocking_send(written);
         }
     }
 
@@ -491,7 +536,7 @@ impl Writer {
         let Some(current) = &mut self.current else { return Err(io::ErrorKind::NotFound.into()) };
         let mut group = Group::new(current, &mut self.buffer);
         let mut moved = Vec::new();
-        for live in self.recordings.all() {
+        for live in self.recordings.all_held() {
             for (seq, file, entry) in live.in_file(oldest.number) {
                 let mut bytes = [0; ENTRY_HEADER];
                 let at = entry.offset - ENTRY_HEADER as u64;

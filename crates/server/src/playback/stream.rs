@@ -172,7 +172,7 @@ impl Streaming {
     async fn wait(&mut self) -> bool {
         let Some((tip, _)) = &mut self.following else { return false };
         loop {
-            let Tip { next_seq, ended } = *tip.borrow_and_update();
+            let Tip { next_seq, ended, .. } = *tip.borrow_and_update();
             if next_seq > self.next {
                 return true;
             }

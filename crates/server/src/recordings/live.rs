@@ -34,6 +34,8 @@ pub(crate) struct Commit {
     pub(crate) slot: Slot,
     pub(crate) gaps: Vec<Gap>,
     pub(crate) end: Option<EndReason>,
+    /// Whether it survives what the site is set up for already.
+    pub(crate) durable: bool,
 }
 
 /// How far a recording has come, for those who follow it.
@@ -43,6 +45,8 @@ pub(crate) struct Tip {
     pub(crate) next_seq: u64,
     /// Whether more may come.
     pub(crate) ended: bool,
+    /// The first fragment that does not survive yet what the site is set up for.
+    pub(crate) durable: u64,
 }
 
 /// Fragments next to each other in the journal, to be read.
@@ -103,6 +107,24 @@ struct State {
     dirty: bool,
     session: Option<Arc<Session>>,
     watchers: usize,
+    /// The first fragment that does not survive yet what the site is set up for.
+    durable: u64,
+    /// It is being handed over to another server.
+    leaving: bool,
+    /// It belongs to another server.
+    gone: bool,
+}
+
+impl State {
+    fn tip(&self) -> Tip {
+        let ended = self.end.is_some() || self.problem.is_some() || self.gone;
+        Tip { next_seq: self.chain.next_seq(), ended, durable: self.durable }
+    }
+
+    /// Whether everything that came is durable: only then its end may be told.
+    fn is_settled(&self) -> bool {
+        self.durable >= self.chain.next_seq()
+    }
 }
 
 impl Live {
@@ -119,7 +141,8 @@ impl Live {
             None => (Chain::new(id), playhead_format::genesis(id), 0, 0),
         };
         let ended = row.state != RecordingState::Live;
-        let (tip, _) = watch::channel(Tip { next_seq: chain.next_seq(), ended });
+        let durable = chain.next_seq();
+        let (tip, _) = watch::channel(Tip { next_seq: chain.next_seq(), ended, durable });
         let state = State {
             chain,
             head,
@@ -140,6 +163,9 @@ impl Live {
             dirty: false,
             session: None,
             watchers: 0,
+            durable,
+            leaving: false,
+            gone: false,
         };
         Self {
             info: row.info.clone(),
@@ -172,7 +198,7 @@ impl Live {
     /// It does not follow; nothing was changed.
     pub(crate) fn commit(&self, commit: Commit, now: Option<WallTime>) -> Result<bool, ChainError> {
         let mut state = lock(&self.state);
-        let Commit { head, hash, slot, gaps, end } = commit;
+        let Commit { head, hash, slot, gaps, end, durable } = commit;
         state.chain.accept_head(&head, hash)?;
         let rolled_over = head.flags.first_of_segment && !state.held.is_empty();
         state.head = hash;
@@ -189,12 +215,70 @@ impl Live {
         }
         state.held.push_back(slot);
         state.end = state.end.or(end);
+        if durable {
+            state.durable = state.chain.next_seq();
+        }
         state.heard_at = now.unwrap_or(state.heard_at);
         state.dirty = true;
-        let tip = Tip { next_seq: state.chain.next_seq(), ended: state.end.is_some() };
+        let tip = state.tip();
         drop(state);
         self.tip.send_replace(tip);
         Ok(rolled_over || tip.ended)
+    }
+
+    /// Everything before `next_seq` is durable: it survives what the site is set up for.
+    pub(crate) fn durable(&self, next_seq: u64) {
+        let mut state = lock(&self.state);
+        state.durable = state.durable.max(next_seq).min(state.chain.next_seq());
+        state.dirty = true;
+        let tip = state.tip();
+        drop(state);
+        self.tip.send_replace(tip);
+    }
+
+    /// Gives the recording up for another server to take it: nothing more comes in and nothing is stored until it has gone or stays.
+    /// `None` when that is under way already or it is set aside; otherwise the agent's opening, which has ended.
+    pub(crate) fn leave(&self) -> Option<Option<Arc<Session>>> {
+        let mut state = lock(&self.state);
+        if state.leaving || state.gone || state.problem.is_some() {
+            return None;
+        }
+        state.leaving = true;
+        let session = state.session.take();
+        if let Some(session) = &session {
+            session.end();
+        }
+        Some(session)
+    }
+
+    /// Nobody has taken it.
+    pub(crate) fn stay(&self) {
+        lock(&self.state).leaving = false;
+    }
+
+    /// Whether it is being handed over.
+    pub(crate) fn is_leaving(&self) -> bool {
+        let state = lock(&self.state);
+        state.leaving || state.gone
+    }
+
+    /// It belongs to another server now: nothing is written down for it any more. Gives the agent's opening, which has ended.
+    pub(crate) fn abandon(&self) -> Option<Arc<Session>> {
+        let mut state = lock(&self.state);
+        state.gone = true;
+        let session = state.session.take();
+        if let Some(session) = &session {
+            session.end();
+        }
+        let tip = state.tip();
+        drop(state);
+        self.tip.send_replace(tip);
+        session
+    }
+
+    /// Number of the first fragment in the journal.
+    pub(crate) fn first_held(&self) -> Option<u64> {
+        lock(&self.state).held.front().map(|slot| slot.entry.seq)
     }
 
     /// Gives the recording to a new opening; the one before is returned.
@@ -230,7 +314,7 @@ impl Live {
         state.problem.get_or_insert(problem);
         state.quarantined_at.get_or_insert_with(clock::now);
         state.dirty = true;
-        let tip = Tip { next_seq: state.chain.next_seq(), ended: true };
+        let tip = state.tip();
         let session = state.session.take();
         drop(state);
         self.tip.send_replace(tip);
@@ -250,13 +334,15 @@ impl Live {
         if state.end.is_some()
             || state.problem.is_some()
             || state.session.is_some()
+            || state.leaving
+            || state.gone
             || state.heard_at >= before
         {
             return false;
         }
         state.end = Some(EndReason::AgentLost);
         state.dirty = true;
-        let tip = Tip { next_seq: state.chain.next_seq(), ended: true };
+        let tip = state.tip();
         drop(state);
         self.tip.send_replace(tip);
         true
@@ -265,7 +351,7 @@ impl Live {
     /// The first whole segment that is not stored yet.
     pub(crate) fn unsealed(&self) -> Option<Unsealed> {
         let state = lock(&self.state);
-        if state.problem.is_some() {
+        if state.problem.is_some() || state.leaving || state.gone {
             return None;
         }
         let number = state.held.front()?.segment;
@@ -293,13 +379,21 @@ impl Live {
         state.held.shrink_to(left);
         state.sealed_bytes += segment.bytes;
         state.dirty = true;
-        state.end.is_some() && state.held.is_empty()
+        // What is stored is there, wherever the journal is.
+        let news = segment.next_seq > state.durable;
+        state.durable = state.durable.max(segment.next_seq);
+        let (tip, over) = (state.tip(), state.end.is_some() && state.held.is_empty());
+        drop(state);
+        if news {
+            self.tip.send_replace(tip);
+        }
+        over
     }
 
     /// Whether it has ended and everything of it is stored.
     pub(crate) fn is_over(&self) -> bool {
         let state = lock(&self.state);
-        state.end.is_some() && state.held.is_empty() && state.problem.is_none()
+        state.end.is_some() && state.held.is_empty() && state.problem.is_none() && !state.leaving
     }
 
     /// Whether it has ended without a single fragment.
@@ -322,7 +416,7 @@ impl Live {
     /// How far it has come, when that was not written down yet.
     pub(crate) fn take_progress(&self) -> Option<Progress> {
         let mut state = lock(&self.state);
-        if !state.dirty {
+        if !state.dirty || state.gone {
             return None;
         }
         state.dirty = false;
@@ -339,12 +433,13 @@ impl Live {
     }
 
     fn progress(&self, state: &State) -> Progress {
-        let recording_state = match (&state.problem, state.end) {
+        let end = state.end.filter(|_| state.is_settled());
+        let recording_state = match (&state.problem, end) {
             (Some(_), _) => RecordingState::Quarantined,
             (None, Some(_)) => RecordingState::Finished,
             (None, None) => RecordingState::Live,
         };
-        let fragments = state.chain.next_seq();
+        let fragments = state.durable;
         Progress {
             recording: self.id(),
             state: recording_state,
@@ -355,7 +450,7 @@ impl Live {
             width: state.width,
             height: state.height,
             events: state.events,
-            end_reason: state.end,
+            end_reason: end,
             problem: state.problem.clone(),
             quarantined_at: state.quarantined_at,
             heard_at: state.heard_at,

@@ -8,7 +8,7 @@ pub(crate) use session::{Outgoing, Session, id_bytes, refused};
 
 use playhead_model::RecordingId;
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, hash_map::Entry},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 use tokio::sync::Notify;
@@ -17,6 +17,8 @@ use tokio::sync::Notify;
 #[derive(Default)]
 pub(crate) struct Recordings {
     all: Mutex<HashMap<RecordingId, Arc<Live>>>,
+    /// Those that are being taken over from another server: nobody else sees them yet.
+    incoming: Mutex<HashMap<RecordingId, Arc<Live>>>,
     to_seal: Mutex<BTreeSet<RecordingId>>,
     /// Somebody wants a recording looked at for segments to store.
     pub(crate) seal: Notify,
@@ -39,8 +41,50 @@ impl Recordings {
         Arc::clone(lock(&self.all).entry(id).or_insert_with(|| Arc::new(make())))
     }
 
+    /// Keeps a recording that is being taken over. `false` when that is under way already.
+    pub(crate) fn begin_incoming(&self, live: &Arc<Live>) -> bool {
+        match lock(&self.incoming).entry(live.id()) {
+            Entry::Occupied(_) => false,
+            Entry::Vacant(place) => {
+                place.insert(Arc::clone(live));
+                true
+            }
+        }
+    }
+
+    /// It was taken over: from now on it is one like all others.
+    pub(crate) fn arrived(&self, live: &Arc<Live>) {
+        lock(&self.all).insert(live.id(), Arc::clone(live));
+        lock(&self.incoming).remove(&live.id());
+    }
+
+    /// It was not taken over after all.
+    pub(crate) fn drop_incoming(&self, id: RecordingId) {
+        lock(&self.incoming).remove(&id);
+    }
+
+    /// Whatever of the recording lies in the journal, be it still on its way here.
+    pub(crate) fn held(&self, id: RecordingId) -> Option<Arc<Live>> {
+        self.get(id).or_else(|| lock(&self.incoming).get(&id).cloned())
+    }
+
+    /// All of them, and those on their way here.
+    pub(crate) fn all_held(&self) -> Vec<Arc<Live>> {
+        let mut all = self.all();
+        all.extend(lock(&self.incoming).values().cloned());
+        all
+    }
+
     pub(crate) fn remove(&self, id: RecordingId) {
         lock(&self.all).remove(&id);
+    }
+
+    /// Removes the recording if it is this very one: it may have come back meanwhile.
+    pub(crate) fn remove_this(&self, live: &Arc<Live>) {
+        let mut all = lock(&self.all);
+        if all.get(&live.id()).is_some_and(|here| Arc::ptr_eq(here, live)) {
+            all.remove(&live.id());
+        }
     }
 
     pub(crate) fn all(&self) -> Vec<Arc<Live>> {

@@ -94,7 +94,7 @@ struct Failing {
 pub(crate) struct Location {
     pub(crate) id: String,
     pub(crate) settings: LocationSettings,
-    backend: Backend,
+    pub(super) backend: Backend,
     /// Bytes that must stay free in a folder.
     least: u64,
     places: Arc<Semaphore>,
@@ -291,7 +291,7 @@ impl Location {
 
     /// Whether a folder is the one that it should be, and a bucket locks what it should lock. Asked before and after everything that is
     /// written: had a file system been unmounted, all of it would happen in the empty folder below.
-    async fn in_place(&self) -> Result<(), StorageError> {
+    pub(super) async fn in_place(&self) -> Result<(), StorageError> {
         if let Some(folder) = self.backend.folder.clone() {
             let work = async move {
                 let looking = tokio::task::spawn_blocking(move || marker(&folder).map(|_| ()));
@@ -350,7 +350,7 @@ impl Location {
         self.backend.folder.as_ref()
     }
 
-    fn full(&self, path: &str) -> Path {
+    pub(super) fn full(&self, path: &str) -> Path {
         path.split('/').fold(self.backend.prefix.clone(), |path, part| path.join(part))
     }
 
@@ -362,13 +362,13 @@ impl Location {
         StorageError::Late { location: self.id.clone(), seconds: self.patience().as_secs() }
     }
 
-    fn failure(&self, source: object_store::Error) -> StorageError {
+    pub(super) fn failure(&self, source: object_store::Error) -> StorageError {
         StorageError::Failed { location: self.id.clone(), source }
     }
 
     /// Does something here, for as long as the patience lasts. What hangs in a file system cannot be ended: it keeps its place until it
     /// comes back, so that there is an end to how many threads hang.
-    async fn within<T: Send + 'static>(
+    pub(super) async fn within<T: Send + 'static>(
         &self,
         work: impl Future<Output = T> + Send + 'static,
     ) -> Result<T, StorageError> {

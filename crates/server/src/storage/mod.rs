@@ -17,6 +17,7 @@ mod location;
 mod locations;
 mod lock;
 mod moves;
+mod objects;
 mod seal;
 mod settings;
 mod shelf;
@@ -25,11 +26,12 @@ pub use admin::{LastError, LocationReport, MoveReport, StorageAdmin, StorageRepo
 pub(crate) use admin::{report, request, set_read_only};
 pub(crate) use error::StorageError;
 pub use location::LocationState;
+pub(crate) use location::Location;
 pub(crate) use locations::Locations;
 pub(crate) use moves::{Mover, run as run_moves};
 pub(crate) use seal::run as run_sealer;
-pub use settings::{LocationSettings, LockMode, ObjectLock};
 pub(crate) use shelf::plain_bytes;
+pub use settings::{LocationSettings, LockMode, ObjectLock};
 
 use playhead_model::RecordingInfo;
 

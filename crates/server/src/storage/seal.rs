@@ -216,7 +216,17 @@ async fn segment(core: &Shared, live: &Arc<Live>, unsealed: Unsealed) -> Result<
     let row = SegmentRow { vault: cover.map(|cover| cover.text()), ..row_of(live.id(), &location.id, kept) };
     // The end and the gaps first: once the segment is written down, the journal's word for them may go.
     progress::write(core, &[Arc::clone(live)]).await?;
-    core.store.add_segment(&row).await?;
+    if let Err(error) = core.store.acting_for(core.cluster.owner()).add_segment(&row).await {
+        if matches!(error, DbError::NotOwner(_) | DbError::Fenced) {
+            // Another server has the recording now, and stores the segment itself.
+            core.store.add_removal(&row.location, &row.path, clock::now()).await?;
+        }
+        return Err(error.into());
+    }
+    if row.path != path && core.cluster.has_peers {
+        // Under the plain name lies what a server left that was lost while it stored the segment: nothing refers to it.
+        core.store.add_removal(&row.location, &path, clock::now()).await?;
+    }
     Ok(row)
 }
 

@@ -220,6 +220,8 @@ fn balancer(port: u16, servers: [u16; 3]) -> String {
     for line in example.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
+            // Few suffice, and the system may not grant more.
+            ["maxconn", _] => lines.push("    maxconn 1000".into()),
             ["bind", _] => lines.push(format!("    bind 127.0.0.1:{port}")),
             ["server", name, _, ..] => {
                 lines.extend(ports.next().map(|port| format!("    server {name} 127.0.0.1:{port} check")));
