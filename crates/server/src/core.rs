@@ -10,7 +10,7 @@ use crate::{
     playback::IndexCache,
     recordings::{Recordings, lock},
     space::Space,
-    storage::{Locations, Mover},
+    storage::{Locations, Mover, Tender},
 };
 use playhead_db::site::{Site, Store};
 use playhead_model::{AgentId, ServerId, WallTime};
@@ -40,6 +40,8 @@ pub(crate) struct Core {
     pub(crate) keys: Arc<Keyring>,
     /// Moves segments between locations.
     pub(crate) mover: Mover,
+    /// Packs stored segments denser and reads them through.
+    pub(crate) tender: Tender,
     pub(crate) indexes: IndexCache,
     pub(crate) space: Arc<Space>,
     pub(crate) challenges: Challenges,

@@ -43,8 +43,8 @@ pub use metrics::Monitor;
 pub use server::Server;
 pub use settings::{Durable, Settings};
 pub use storage::{
-    LastError, LocationReport, LocationSettings, LocationState, LockMode, MoveReport, ObjectLock,
-    StorageAdmin, StorageReport, Wanted,
+    DamageReport, LastError, LocationReport, LocationSettings, LocationState, LockMode, MoveReport, ObjectLock,
+    Repacking, StorageAdmin, StorageReport, TendDone, TendReport, TendSettings, Wanted,
 };
 pub use token::agent_token;
 

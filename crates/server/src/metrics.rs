@@ -2,7 +2,7 @@
 //!
 //! No label holds a name of a person, host or recording.
 
-use crate::{VERSION, core::Shared, recordings::lock};
+use crate::{VERSION, core::Shared, recordings::lock, storage::TendMetrics};
 use playhead_net::HttpMetrics;
 use playhead_protocol::message::Refusal;
 use prometheus_client::{
@@ -60,6 +60,7 @@ pub(crate) struct Metrics {
     pub(crate) storing: Histogram,
     pub(crate) store_errors: Counter,
     database: Family<Operation, Histogram, fn() -> Histogram>,
+    pub(crate) tending: Arc<TendMetrics>,
 }
 
 /// What is looked up.
@@ -105,10 +106,12 @@ impl Metrics {
             storing: Histogram::new([0.01, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0]),
             store_errors: Counter::default(),
             database: Family::new_with_constructor(times),
+            tending: Arc::default(),
             registry: Mutex::default(),
         };
         metrics.register(&mut registry);
         metrics.looked.register(&mut registry);
+        metrics.tending.register(&mut registry);
         *lock(&metrics.registry) = registry;
         Arc::new(metrics)
     }

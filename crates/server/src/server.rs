@@ -15,7 +15,7 @@ use crate::{
     recordings::{Recordings, lock},
     space::Space,
     start,
-    storage::{self, Locations, Mover},
+    storage::{self, Locations, Mover, Tender},
     token, tunnel,
 };
 use axum::Router;
@@ -28,7 +28,7 @@ use std::{
     fs::{self, File},
     net::SocketAddr,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex},
+    sync::{Arc, Mutex, atomic::AtomicU64},
     thread::JoinHandle,
     time::{Duration, Instant},
 };
@@ -141,6 +141,15 @@ impl Server {
             stop: stop.clone(),
             wanted: Notify::new(),
         };
+        let tender = Tender {
+            store: store.clone(),
+            storage: Arc::clone(&storage),
+            keys: Arc::clone(&keys),
+            settings: settings.tending.clone(),
+            metrics: Arc::clone(&metrics.tending),
+            stop: stop.clone(),
+            damaged: AtomicU64::new(0),
+        };
         let certificates = Certificates::new(&data, store.clone(), authority, server, site.name.clone());
         certificates.for_site(now).await?;
         let core = Arc::new(Core {
@@ -159,6 +168,7 @@ impl Server {
             storage,
             keys,
             mover,
+            tender,
             space,
             challenges: Challenges::new()?,
             started: Instant::now(),
@@ -175,6 +185,7 @@ impl Server {
         core.tasks.spawn(progress::chores(Arc::clone(&core)));
         core.tasks.spawn(storage::run_sealer(Arc::clone(&core)));
         core.tasks.spawn(storage::run_moves(Arc::clone(&core)));
+        core.tasks.spawn(storage::run_tender(Arc::clone(&core)));
         if let Some(link) = link {
             core.tasks.spawn(tunnel::keep(Arc::clone(&core), link, key));
         }

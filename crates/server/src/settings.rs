@@ -1,6 +1,6 @@
 //! What a server is started with.
 
-use crate::{LocationSettings, SiteKeyAddress};
+use crate::{LocationSettings, SiteKeyAddress, TendSettings};
 use playhead_protocol::join::JoinToken;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -58,6 +58,8 @@ pub struct Settings {
     pub index_cache_bytes: usize,
     /// After how long without a word an agent's connection is given up.
     pub silence: Duration,
+    /// What is done with stored segments when there is time.
+    pub tending: TendSettings,
 }
 
 impl Settings {
@@ -84,6 +86,7 @@ impl Settings {
             journal_file_bytes: 64 << 20,
             index_cache_bytes: 64 << 20,
             silence: Duration::from_secs(30),
+            tending: TendSettings::default(),
         }
     }
 }

@@ -285,14 +285,15 @@ pub(super) async fn health(State(core): State<Shared>) -> Json<Health> {
     let storage = lock(&core.storage_problem).clone();
     let locations = core.storage.problems();
     let keys = core.keys.problem();
+    let damaged = core.tender.problem();
     let state = match (&intake, &storage) {
         (Some(_), _) => HealthState::IntakeStopped,
-        (None, None) if locations.is_empty() && keys.is_none() => HealthState::Ok,
+        (None, None) if locations.is_empty() && keys.is_none() && damaged.is_none() => HealthState::Ok,
         (None, _) => HealthState::Degraded,
     };
     Json(Health {
         state,
-        problems: intake.into_iter().chain(storage).chain(locations).chain(keys).collect(),
+        problems: intake.into_iter().chain(storage).chain(locations).chain(keys).chain(damaged).collect(),
         version: VERSION,
         server: core.server,
         site: site_name(&core),

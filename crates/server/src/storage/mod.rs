@@ -7,30 +7,39 @@
 //! * `seal`: whole segments out of the journal into storage;
 //! * `shelf`: the encrypted layer around files;
 //! * `moves`: from one location to another, and removing what is not needed any more;
+//! * `tend`: looking after what is stored, in idle time: `repack` packs segments denser, `scrub` reads them through;
+//! * `figures`: what is counted meanwhile;
 //! * `admin`: what people see of it and can ask for.
 
 mod admin;
 mod backend;
 mod error;
+mod figures;
 mod keep;
 mod location;
 mod locations;
 mod lock;
 mod moves;
 mod objects;
+mod repack;
+mod scrub;
 mod seal;
 mod settings;
 mod shelf;
+mod tend;
 
-pub use admin::{LastError, LocationReport, MoveReport, StorageAdmin, StorageReport, Wanted};
+pub use admin::{LastError, LocationReport, MoveReport, StorageAdmin, StorageReport, TendDone, Wanted};
 pub(crate) use admin::{report, request, set_read_only};
 pub(crate) use error::StorageError;
+pub(crate) use figures::TendMetrics;
 pub use location::LocationState;
 pub(crate) use location::Location;
 pub(crate) use locations::Locations;
 pub(crate) use moves::{Mover, run as run_moves};
 pub(crate) use seal::run as run_sealer;
 pub(crate) use shelf::plain_bytes;
+pub use tend::{DamageReport, Repacking, TendReport, TendSettings};
+pub(crate) use tend::{Tender, run as run_tender};
 pub use settings::{LocationSettings, LockMode, ObjectLock};
 
 use playhead_model::RecordingInfo;
