@@ -1,7 +1,7 @@
 //! What the rest of the agent wants of the thread that records a display.
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use playhead_model::{RecordingId, RecordingSettings};
+use playhead_model::{PictureSettings, RecordingId, RecordingSettings};
 use std::{
     collections::HashMap,
     io::{self, Read as _, Write as _},
@@ -22,6 +22,8 @@ pub(crate) struct Wishes {
     pub(crate) watched: bool,
     /// How the site wants it recorded; taken once.
     pub(crate) settings: Option<RecordingSettings>,
+    /// How its pictures are to be coded; taken once.
+    pub(crate) picture: Option<PictureSettings>,
     /// Nothing more is taken into the recording's queue.
     pub(crate) renew: Option<Renew>,
 }
@@ -64,7 +66,7 @@ impl Control {
         let mut sink = [0; 64];
         while (&self.ear).read(&mut sink).is_ok_and(|count| count == sink.len()) {}
         let mut wishes = self.lock();
-        Wishes { settings: wishes.settings.take(), ..wishes.clone() }
+        Wishes { settings: wishes.settings.take(), picture: wishes.picture.take(), ..wishes.clone() }
     }
 
     /// Waits until there are new wishes, `other` is readable, or the time is up.
@@ -100,6 +102,8 @@ pub(crate) struct Registry(Mutex<Registered>);
 struct Registered {
     recordings: HashMap<RecordingId, Arc<Control>>,
     settings: RecordingSettings,
+    /// How pictures are to be coded, once somebody said so while the agent ran.
+    picture: Option<PictureSettings>,
 }
 
 impl Registry {
@@ -128,6 +132,21 @@ impl Registry {
         if let Some(control) = control {
             control.wish(|wishes| wishes.settings = Some(settings));
         }
+    }
+
+    /// How pictures are to be coded, once somebody said so while the agent ran.
+    pub(crate) fn picture(&self) -> Option<PictureSettings> {
+        self.lock().picture.clone()
+    }
+
+    /// Pictures are to be coded like this, those of the recordings under way and of the next ones.
+    pub(crate) fn set_picture(&self, picture: &PictureSettings) {
+        let controls: Vec<_> = {
+            let mut registered = self.lock();
+            registered.picture = Some(picture.clone());
+            registered.recordings.values().cloned().collect()
+        };
+        controls.iter().for_each(|control| control.wish(|wishes| wishes.picture = Some(picture.clone())));
     }
 
     /// Somebody begins or ends to watch a recording.

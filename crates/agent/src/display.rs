@@ -12,7 +12,7 @@ use crate::{
     status::{DisplayReport, Status},
 };
 use playhead_format::Fragment;
-use playhead_model::{EndReason, GapCause, Mask, Monitor};
+use playhead_model::{EndReason, GapCause, Mask, Monitor, PictureSettings};
 use std::{
     process::{Command, Stdio},
     sync::Arc,
@@ -27,11 +27,15 @@ const RETRY: Duration = Duration::from_secs(10);
 /// While there is no room, room is looked for at this interval.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// However slowly pictures are made, the next one is begun after this.
+const SLOWEST_US: u64 = 2_000_000;
+
 /// What the thread needs of the rest of the agent.
 pub(crate) struct Context {
     pub(crate) display: DisplaySettings,
     pub(crate) masks: Vec<Mask>,
     pub(crate) audio: AudioSettings,
+    pub(crate) picture: PictureSettings,
     pub(crate) host: Host,
     pub(crate) spool: Arc<Spool>,
     pub(crate) registry: Arc<Registry>,
@@ -125,8 +129,9 @@ pub(crate) fn run(context: &Context) {
 
 impl Context {
     fn begin(&self, screen: Screen) -> Result<Recording<'_>, SessionError> {
-        let Session { recorder, queue } =
+        let Session { mut recorder, queue } =
             session::begin(&screen, &self.display, &self.host, &self.spool, &self.registry)?;
+        recorder.set_picture(self.registry.picture().unwrap_or_else(|| self.picture.clone()));
         // Nobody watches what has just begun, and its queue is new.
         self.control.wish(|wishes| (wishes.watched, wishes.renew) = (false, None));
         self.registry.begin(queue.id(), &self.control);
@@ -270,6 +275,12 @@ impl Recording<'_> {
         if let Some(settings) = wishes.settings {
             self.recorder.set_settings(settings);
         }
+        if let Some(picture) = wishes.picture {
+            tracing::info!(recording = %self.recorder.id(), mode = picture.mode.as_str(), quality = picture.quality.percent(), "pictures are recorded differently");
+            self.recorder.set_picture(picture);
+            // Where nobody draws, the change must come into effect as well.
+            self.pending.drawn = true;
+        }
         self.recorder.set_watched(wishes.watched);
         if let Some(sound) = &mut self.sound {
             sound.set_watched(wishes.watched);
@@ -293,6 +304,8 @@ impl Recording<'_> {
             if self.pending.is_something() && now.media_us >= self.next_us {
                 self.next_us = now.media_us + self.interval();
                 self.take()?;
+                let spent_us = self.now().media_us.saturating_sub(now.media_us);
+                self.next_us = now.media_us + pace(self.interval(), spent_us);
                 // While the display answered, more may have come in.
                 return Ok(None);
             }
@@ -514,8 +527,15 @@ impl Recording<'_> {
     }
 
     fn interval(&self) -> u64 {
-        1_000_000 / u64::from(self.recorder.settings().frame_rate.max(1))
+        let own = self.recorder.picture_settings().frame_rate;
+        1_000_000 / u64::from(own.unwrap_or(self.recorder.settings().frame_rate).max(1))
     }
+}
+
+/// Time from the beginning of one picture to that of the next, where the last took so long: at least as much again is left to
+/// others. What takes long is either much to do, or a processor on which others are at work; both pass, and so does this.
+fn pace(interval_us: u64, spent_us: u64) -> u64 {
+    interval_us.max(spent_us.saturating_mul(2).min(SLOWEST_US))
 }
 
 #[cfg(test)]

@@ -43,6 +43,7 @@ impl Stage {
             display: DisplaySettings::new(display),
             masks,
             audio: AudioSettings::default(),
+            picture: playhead_model::PictureSettings::default(),
             host: Host {
                 name: "pc1".into(),
                 boot_id: "boot".into(),
@@ -82,6 +83,11 @@ impl Stage {
 
     /// Checks and plays a recording's whole queue.
     fn play(&self, id: RecordingId) -> Played {
+        self.play_watching(id, |_| {})
+    }
+
+    /// The same, looking at every picture.
+    fn play_watching(&self, id: RecordingId, look: impl Fn(&[u32])) -> Played {
         let queue = self.spool.get(id).unwrap();
         let (mut chain, mut decoder, mut played) = (Chain::new(id), Decoder::new(), Played::default());
         for (number, _) in queue.waiting(0) {
@@ -90,7 +96,11 @@ impl Stage {
             played.heads.push(*open.head());
             for message in open.messages().map(Result::unwrap) {
                 match Channel::from_id(message.channel) {
-                    Some(Channel::Screen) => _ = decoder.decode(message.data).unwrap(),
+                    Some(Channel::Screen) => {
+                        decoder.decode(message.data).unwrap();
+                        played.pictures.push(message.at_us);
+                        look(decoder.pixels());
+                    }
                     Some(Channel::Meta) => played.metas.push(MetaMessage::parse(message.data)),
                     Some(Channel::Cursor) => {
                         played.pointer.extend(CursorMessage::parse(message.data).unwrap());
@@ -116,6 +126,8 @@ struct Played {
     heads: Vec<FragmentHead>,
     metas: Vec<MetaMessage>,
     pointer: Vec<CursorMessage>,
+    /// Media times.
+    pictures: Vec<u64>,
     size: (u32, u32),
     pixels: Vec<u32>,
 }
@@ -417,4 +429,64 @@ fn copy(folder: &Path) -> TempDir {
     let done = Command::new("cp").arg("-r").arg(folder.join("spool")).arg(to.path()).status();
     assert!(done.unwrap().success());
     to
+}
+
+#[test]
+fn pictures_come_slower_where_they_take_long_and_never_stop() {
+    assert_eq!(pace(100_000, 3_000), 100_000);
+    assert_eq!(pace(33_333, 20_000), 40_000);
+    assert_eq!(pace(33_333, 16_000), 33_333, "and back again");
+    assert_eq!(pace(33_333, u64::MAX), SLOWEST_US);
+}
+
+#[test]
+fn thirty_pictures_a_second_and_none_where_nothing_happens() {
+    let mut display = Display::start(320, 240, &[]);
+    let mut stage = Stage::start(&display.name, ROOM);
+    let id = wait_for("a recording", || stage.newest());
+    stage.control.wish(|wishes| {
+        wishes.settings = Some(RecordingSettings { frame_rate: 30, ..RecordingSettings::default() });
+    });
+    let shot = display.shot();
+    stage.until_it_shows(id, &shot);
+    for _ in 0..200 {
+        display.act();
+        thread::sleep(Duration::from_millis(5));
+    }
+    let shot = display.shot();
+    stage.until_it_shows(id, &shot);
+    thread::sleep(Duration::from_millis(500));
+    stage.stop();
+    let played = stage.play(id);
+    let apart: Vec<u64> = played.pictures.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    // The first few are still at the rate from before.
+    assert!(apart.iter().skip(2).all(|apart| *apart >= 33_333), "{apart:?}");
+    assert!(apart.iter().filter(|apart| **apart < 70_000).count() > 6, "faster than by default: {apart:?}");
+    assert!(apart.len() < 60, "{}", apart.len());
+}
+
+#[test]
+fn no_picture_that_is_recorded_shows_a_masked_window() {
+    use crate::mask::tests::misbehave;
+    const SECRET: u32 = 0x00ff_00ff;
+    let display = Display::start(640, 480, &[]);
+    // The clients of this test are one process: the innocent ones among them are masked as well, but never uncovered by that.
+    let masks = vec!["class=secret,colour=white".parse().unwrap()];
+    let folder = tempfile::tempdir().unwrap();
+    let mut stage = Stage::masked(folder, &display.name, SpoolSettings::default(), masks);
+    let id = wait_for("a recording", || stage.newest());
+    let stop = std::sync::atomic::AtomicBool::new(false);
+    thread::scope(|scope| {
+        scope.spawn(|| misbehave(&display.name, 11, &stop));
+        thread::sleep(Duration::from_secs(5));
+        stop.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    stage.stop();
+    let played = stage.play_watching(id, |pixels| assert!(!pixels.contains(&SECRET)));
+    let mask = played.metas.iter().find_map(|meta| match meta {
+        MetaMessage::Mask { masks } => masks.first(),
+        _ => None,
+    });
+    assert_eq!(mask.and_then(|mask| mask.class.as_deref()), Some("secret"));
+    assert!(played.pictures.len() > 10, "{}", played.pictures.len());
 }

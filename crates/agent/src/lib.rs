@@ -7,6 +7,7 @@
 mod audio;
 mod capture;
 mod clock;
+mod coder;
 mod control;
 mod display;
 mod folder;
@@ -266,6 +267,7 @@ fn start_displays(
             display: display.clone(),
             masks: settings.masks.clone(),
             audio: settings.audio.clone(),
+            picture: settings.picture.clone(),
             host: host.clone(),
             spool: Arc::clone(spool),
             registry: Arc::clone(registry),

@@ -3,15 +3,18 @@
 //! Nothing here waits, reads a clock or writes a file: the caller says what time it is and takes the fragments. A fragment
 //! that the caller could not keep is as if it had never been: see [`Recorder::lost`].
 
-use crate::clock::Moment;
+use crate::{
+    clock::Moment,
+    coder::{Coded, Coder},
+};
 use playhead_format::{
     AudioMessage, Chain, Channel, CursorMessage, Flags, FormatError, Fragment, FragmentBuilder, FragmentHead, Hash,
     MetaMessage, Signer,
 };
 use playhead_model::{
-    AppliedMask, EndReason, Gap, GapCause, Mask, Monitor, RecordingId, RecordingInfo, RecordingSettings,
+    AppliedMask, EndReason, Gap, GapCause, Mask, Monitor, PictureSettings, RecordingId, RecordingInfo, RecordingSettings,
 };
-use playhead_screen::{EncodeError, Encoder, EncoderConfig, PacketKind, Picture, Rect, Want};
+use playhead_screen::{EncodeError, PacketKind, Picture, Rect, Want};
 
 /// zstd's level: 1 costs least, and what the codec leaves over gains little from more.
 const LEVEL: i32 = 1;
@@ -40,6 +43,9 @@ pub enum RecordError {
     /// The encoder's refusal.
     #[error("cannot encode the picture: {0}")]
     Encode(#[from] EncodeError),
+    /// The video encoder's refusal.
+    #[error("cannot encode the picture as video: {0}")]
+    Video(#[from] playhead_video::VideoError),
     /// A fragment that cannot be made.
     #[error("cannot make a fragment: {0}")]
     Format(#[from] FormatError),
@@ -154,7 +160,7 @@ pub struct Recorder {
     info: RecordingInfo,
     settings: RecordingSettings,
     watched: bool,
-    encoder: Encoder,
+    coder: Coder,
     builder: FragmentBuilder,
     chain: Chain,
     /// The newest fragment that was kept.
@@ -187,7 +193,7 @@ impl Recorder {
             info,
             settings,
             watched: false,
-            encoder: Encoder::new(EncoderConfig { seed }),
+            coder: Coder::new(seed),
             builder: FragmentBuilder::new(),
             chain,
             newest: None,
@@ -241,6 +247,16 @@ impl Recorder {
         self.settings = settings;
     }
 
+    /// How pictures are coded. It begins with the next picture, for which this is a reason.
+    pub fn set_picture(&mut self, settings: PictureSettings) {
+        self.coder.set(settings);
+    }
+
+    /// How pictures are coded.
+    pub fn picture_settings(&self) -> &PictureSettings {
+        self.coder.settings()
+    }
+
     /// Whether somebody watches live.
     pub(crate) fn set_watched(&mut self, watched: bool) {
         self.watched = watched;
@@ -249,20 +265,26 @@ impl Recorder {
     /// Whether the next thing must be a picture, even if nothing changed in it, because a segment begins or so much came without
     /// one that a seek would have to fetch too much.
     pub fn needs_picture(&self, at: Moment) -> bool {
-        self.fresh || self.is_segment_full(at) || self.has_much_since_key()
+        self.fresh || self.coder.needs_anchor() || self.is_segment_full(at) || self.has_much_since_key()
     }
 
-    /// Media time at which the fragment under way has to be closed.
+    /// Media time at which [`Self::tick`] has something to do: at the latest when the fragment under way has to be closed.
     pub fn deadline(&self) -> Option<u64> {
         let RecordingSettings { fragment_ms, watched_fragment_ms, .. } = self.settings;
-        self.filling.map(|filling| {
+        let close = self.filling.map(|filling| {
             let ms = match (self.watched, filling.only_sound) {
                 (true, _) => watched_fragment_ms,
                 (false, false) => fragment_ms,
                 (false, true) => fragment_ms.saturating_mul(2).min(MOST_SOUND_MS),
             };
             filling.start.media_us + u64::from(ms) * 1_000
-        })
+        });
+        close.into_iter().chain(self.still_at()).min()
+    }
+
+    /// Media time at which what moved counts as standing still. Not while a picture is needed anyway.
+    fn still_at(&self) -> Option<u64> {
+        self.coder.still_at().filter(|_| !self.fresh)
     }
 
     /// Something after the newest kept fragment is lost, or nothing was recorded for a while. The next picture begins a
@@ -301,37 +323,34 @@ impl Recorder {
             Next::Key | Next::Repeated => Want::Key,
             Next::Anchor => Want::Anchor,
         };
-        let start = self.builder.uncompressed_len();
         if self.fresh {
             self.begin_segment(at)?;
         }
         let whole = [Rect { x: 0, y: 0, width: picture.width, height: picture.height }];
         // Something may have been seen and then not been recorded: an anchor looks at everything.
         let damage = if want == Want::Anchor { &whole[..] } else { damage };
-        let mut encoded = None;
-        let encoder = &mut self.encoder;
-        let before = self.builder.uncompressed_len();
-        self.builder.push_with(Channel::Screen, at.media_us, at.wall_us, |out| {
-            encoded = encoder.encode(picture, damage, want, out).map_err(RecordError::from)?;
-            Ok::<_, RecordError>(encoded.is_some())
-        })?;
-        let Some(encoded) = encoded else {
-            debug_assert_eq!(start, before, "an anchor is never left out");
+        let coded = self.coder.put(at, picture, damage, want, &mut self.builder)?;
+        self.count(at, coded, sink)
+    }
+
+    /// Notes what was put into the fragment, and closes it when that is called for.
+    fn count<S: Sink>(&mut self, at: Moment, coded: Option<Coded>, sink: &mut S) -> Result<(), S::Error> {
+        let Some(coded) = coded else {
+            debug_assert!(!self.fresh, "an anchor is never left out");
             return Ok(());
         };
-        let packet = self.builder.uncompressed_len() - before;
-        self.size = (picture.width, picture.height);
+        self.size = coded.size;
         self.count_activity(at);
         let filling = self.begin(at);
-        filling.activity = filling.activity.saturating_add(encoded.changed_pixels);
-        if encoded.kind != PacketKind::Delta {
+        filling.activity = filling.activity.saturating_add(coded.changed_pixels);
+        if coded.kind != PacketKind::Delta {
             filling.flags.key_frame = true;
-            filling.flags.anchor = encoded.kind == PacketKind::Anchor;
-            filling.key_packet = packet;
+            filling.flags.anchor = coded.kind == PacketKind::Anchor;
+            filling.key_packet = coded.bytes;
             self.since_key = SinceKey { picture_at: Some(at.media_us), ..SinceKey::default() };
             self.push_pointer(at)?;
         }
-        if encoded.kind == PacketKind::Anchor {
+        if coded.kind == PacketKind::Anchor {
             self.fresh = false;
             self.anchor = self.anchor.next();
             // Alone in its fragment: whoever fetches the anchor fetches nothing else.
@@ -420,11 +439,15 @@ impl Recorder {
         Ok(())
     }
 
-    /// Closes the fragment under way if its time is up.
+    /// Closes the fragment under way if its time is up, and codes what moved and stands still now once more, better.
     ///
     /// # Errors
     /// Those of the sink. Call [`Self::lost`] then.
     pub fn tick<S: Sink>(&mut self, at: Moment, sink: &mut S) -> Result<(), S::Error> {
+        if self.still_at().is_some_and(|still_at| still_at <= at.media_us) {
+            let coded = self.coder.settle(at, &mut self.builder)?;
+            self.count(at, coded, sink)?;
+        }
         match self.deadline() {
             Some(deadline) if deadline <= at.media_us => self.close(at, sink),
             _ => Ok(()),
@@ -463,6 +486,9 @@ impl Recorder {
             self.fresh |= self.is_segment_full(at);
             return Next::Anchor;
         }
+        if self.coder.needs_anchor() && !self.is_segment_full(at) {
+            return Next::Anchor;
+        }
         let outlived = self.anchor.is_outlived();
         let SinceKey { activity_us, key_bytes, .. } = self.since_key;
         if self.is_segment_full(at) {
@@ -488,10 +514,7 @@ impl Recorder {
     /// Begins a segment with the anchor of the one before, alone in its fragment.
     fn repeat_anchor<S: Sink>(&mut self, at: Moment, sink: &mut S) -> Result<(), S::Error> {
         self.begin_segment(at)?;
-        let encoder = &mut self.encoder;
-        self.builder.push_with(Channel::Screen, at.media_us, at.wall_us, |out| {
-            Ok::<_, RecordError>(encoder.repeat_anchor(out).is_some())
-        })?;
+        self.coder.repeat_anchor(at, &mut self.builder)?;
         let filling = self.begin(at);
         filling.flags = Flags { key_frame: true, anchor: true, repeated: true, ..filling.flags };
         self.push_pointer(at)?;

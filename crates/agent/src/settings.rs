@@ -1,7 +1,7 @@
 //! What an agent is told: by a file, by flags, or by the program that runs it.
 
 use crate::{AgentError, mask::MOST_MASKS};
-use playhead_model::Mask;
+use playhead_model::{Mask, PictureSettings};
 use serde::{Deserialize, Serialize};
 use std::{
     fs,
@@ -32,6 +32,8 @@ pub struct Settings {
     pub spool: SpoolSettings,
     /// What is heard.
     pub audio: AudioSettings,
+    /// How the pictures are recorded.
+    pub picture: PictureSettings,
 }
 
 /// What is heard in the sessions.
@@ -198,6 +200,7 @@ impl Default for Settings {
             masks: Vec::new(),
             spool: SpoolSettings::default(),
             audio: AudioSettings::default(),
+            picture: PictureSettings::default(),
         }
     }
 }
@@ -240,6 +243,7 @@ impl Settings {
         for mask in &self.masks {
             mask.check().or_else(|error| wrong(error.to_string()))?;
         }
+        self.picture.check().or_else(|error| wrong(error.to_string()))?;
         if self.spool.quota_bytes < LEAST_QUOTA {
             return wrong(format!(
                 "expected a queue of at least {LEAST_QUOTA} bytes, got {}: raise quota_bytes",
@@ -285,6 +289,7 @@ mod tests {
         let example: Settings = toml::from_str(&written).unwrap();
         assert_eq!(example.spool, SpoolSettings::default());
         assert_eq!(example.audio, AudioSettings::default());
+        assert_eq!(example.picture, PictureSettings::default());
         for policy in [WhenFull::Pause, WhenFull::KeepNewest, WhenFull::StopSession] {
             assert_eq!(policy.as_str().parse(), Ok(policy));
             assert_eq!(serde_json::to_value(policy).unwrap(), policy.as_str());

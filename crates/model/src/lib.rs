@@ -6,6 +6,7 @@
 mod access;
 mod ids;
 pub mod mask;
+mod picture;
 mod recording;
 mod settings;
 mod time;
@@ -13,6 +14,7 @@ mod time;
 pub use access::{Permission, Role, Scope, Statement, UnknownName};
 pub use ids::{AgentId, RecordingId, ServerId, SiteId};
 pub use mask::{AppliedMask, Mask, MaskColour};
+pub use picture::{PictureMode, PictureSettings, Quality};
 pub use recording::{EndReason, Gap, GapCause, Monitor, RecordingInfo, RecordingState};
 pub use settings::{RecordingSettings, SettingsError};
 pub use time::{TimeError, WallTime};

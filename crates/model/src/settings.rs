@@ -32,6 +32,16 @@ pub struct SettingsError {
     actual: u64,
 }
 
+impl SettingsError {
+    /// Whether a setting lies between two bounds.
+    ///
+    /// # Errors
+    /// It does not.
+    pub(crate) fn check(name: &'static str, actual: u64, least: u64, most: u64) -> Result<(), Self> {
+        if (least..=most).contains(&actual) { Ok(()) } else { Err(Self { name, least, most, actual }) }
+    }
+}
+
 impl Default for RecordingSettings {
     fn default() -> Self {
         Self {

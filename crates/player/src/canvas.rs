@@ -1,5 +1,7 @@
 //! The picture as the browser wants it.
 
+use crate::video::Mask;
+use playhead_format::video::{CELL, cells_across};
 use playhead_screen::Rect;
 
 /// The most rectangles that are kept apart; more are taken as the whole picture.
@@ -31,13 +33,20 @@ impl Canvas {
         }
     }
 
+    /// Notes that the picture may look different all over.
+    pub(crate) fn note_all(&mut self) {
+        if self.width > 0 {
+            self.all();
+        }
+    }
+
     fn all(&mut self) {
         self.dirty.clear();
         self.dirty.push(Rect { x: 0, y: 0, width: self.width, height: self.height });
     }
 
     /// Brings the RGBA bytes up to date with the decoder's pixels; returns the number of rectangles that changed.
-    pub(crate) fn take_dirty(&mut self, pixels: &[u32]) -> usize {
+    pub(crate) fn take_dirty(&mut self, pixels: &[u32], mask: &Mask) -> usize {
         self.rgba.resize(pixels.len() * 4, 0);
         self.taken.clear();
         let columns = self.width as usize;
@@ -54,6 +63,9 @@ impl Canvas {
                     continue;
                 };
                 convert(from, to);
+                if !mask.cells.is_empty() {
+                    see_through(mask, (columns, row, rect.x as usize), from, to);
+                }
             }
             self.taken.extend([rect.x, rect.y, right - rect.x, bottom - rect.y]);
         }
@@ -90,6 +102,19 @@ fn convert(from: &[u32], to: &mut [u8]) {
     }
 }
 
+/// Makes those pixels of a stretch of a row transparent that show the video.
+fn see_through(mask: &Mask, (columns, row, left): (usize, usize, usize), from: &[u32], to: &mut [u8]) {
+    let across = cells_across(columns as u32) as usize;
+    let first = row / CELL as usize * across;
+    let (to, _) = to.as_chunks_mut::<4>();
+    for (at, (pixel, to)) in from.iter().zip(to).enumerate() {
+        let cell = first + (left + at) / CELL as usize;
+        if pixel & 0x00ff_ffff == mask.colour && mask.cells.get(cell).is_some_and(|&shown| shown) {
+            to[3] = 0;
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -104,14 +129,14 @@ mod tests {
         let mut pixels = vec![0x0001_0203; 12];
         canvas.note(4, 3, &[]);
         assert!(canvas.take_resized() && !canvas.take_resized());
-        assert_eq!(canvas.take_dirty(&pixels), 1);
+        assert_eq!(canvas.take_dirty(&pixels, &Mask::default()), 1);
         assert_eq!(canvas.rgba(), [1, 2, 3, 255].repeat(12));
-        assert_eq!(canvas.take_dirty(&pixels), 0);
+        assert_eq!(canvas.take_dirty(&pixels, &Mask::default()), 0);
 
         pixels.fill(0xffaa_bbcc);
         // The second lies partly, the third wholly outside.
         canvas.note(4, 3, &[rect(1, 1, 2, 1), rect(3, 2, 9, u32::MAX), rect(7, 7, 1, 1)]);
-        assert_eq!(canvas.take_dirty(&pixels), 2);
+        assert_eq!(canvas.take_dirty(&pixels, &Mask::default()), 2);
         assert_eq!(canvas.taken(), [1, 1, 2, 1, 3, 2, 1, 1]);
         let changed: Vec<usize> = canvas
             .rgba()
@@ -128,11 +153,31 @@ mod tests {
         let mut canvas = Canvas::default();
         canvas.note(40, 30, &[]);
         let pixels = vec![0; 1_200];
-        canvas.take_dirty(&pixels);
+        canvas.take_dirty(&pixels, &Mask::default());
         for _ in 0..MAX_DIRTY + 1 {
             canvas.note(40, 30, &[rect(0, 0, 1, 1)]);
         }
-        assert_eq!(canvas.take_dirty(&pixels), 1);
+        assert_eq!(canvas.take_dirty(&pixels, &Mask::default()), 1);
         assert_eq!(canvas.taken(), [0, 0, 40, 30]);
+    }
+
+    #[test]
+    fn where_the_video_is_shown_the_picture_is_transparent() {
+        let mut canvas = Canvas::default();
+        canvas.note(20, 9, &[]);
+        let mut pixels = vec![0x0001_0203; 180];
+        pixels[9] = 0x00aa_bbcc;
+        let mask = Mask { colour: 0x0001_0203, cells: vec![false, true, false, false, false, true] };
+        assert_eq!(canvas.take_dirty(&pixels, &mask), 1);
+        let clear: Vec<usize> = (0..180).filter(|at| canvas.rgba()[at * 4 + 3] == 0).collect();
+        let expected = |at: &usize| {
+            let (x, y) = (at % 20, at / 20);
+            (y < 8 && (8..16).contains(&x) && *at != 9) || (y == 8 && x >= 16)
+        };
+        assert_eq!(clear, (0..180).filter(expected).collect::<Vec<_>>());
+        // A part of it, begun in the midst of a cell.
+        canvas.note(20, 9, &[rect(10, 3, 2, 1)]);
+        assert_eq!(canvas.take_dirty(&pixels, &Mask::default()), 1);
+        assert_eq!(canvas.rgba()[(3 * 20 + 10) * 4 + 3], 255);
     }
 }

@@ -181,6 +181,36 @@ pub(crate) extern "C" fn player_rgba(handle: &Handle) -> *const u8 {
     handle.player.rgba().as_ptr()
 }
 
+/// 1 where pixels of the picture are transparent.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn player_is_layered(handle: &Handle) -> i32 {
+    handle.player.is_layered().into()
+}
+
+/// Gives out the tasks for the video's decoder: how many.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn player_take_video(handle: &mut Handle) -> usize {
+    handle.player.take_video()
+}
+
+/// Numbers of these tasks.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn player_video_fields(handle: &Handle) -> *const f64 {
+    handle.player.video_tasks().0.as_ptr()
+}
+
+/// Their rectangles.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn player_video_rects(handle: &Handle) -> *const u32 {
+    handle.player.video_tasks().1.as_ptr()
+}
+
+/// Their access units.
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn player_video_bytes(handle: &Handle) -> *const u8 {
+    handle.player.video_tasks().2.as_ptr()
+}
+
 /// What changed of the pointer since last asked.
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn player_take_cursor(handle: &mut Handle) -> u32 {

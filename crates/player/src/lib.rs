@@ -31,6 +31,9 @@
 //! | `player_cursor(player)`, `player_cursor_rgba(player)` | x, y, visible, width, height, hot x, hot y; the shape's RGBA bytes |
 //! | `player_take_meta(player)`, `player_meta_ptr(player)` | meta messages since last asked as a JSON array of `{"at_us", "message"}`: its length, 0 when none; the text |
 //! | `player_error(player)`, `player_error_len(player)` | text of the error; length 0 when there is none |
+//! | `player_is_layered(player)` | 1 where pixels of the picture are transparent, to show the video below |
+//! | `player_take_video(player)` | tasks for the video's decoder since last asked: how many |
+//! | `player_video_fields(player)`, `player_video_rects(player)`, `player_video_bytes(player)` | 8 floats each: what (0 an anchor begins: no video, 1 it ends: keep the video's picture, 2 go back to that, 3 a stream starts, 4 it goes on), x, y, width, height, rectangles taken over from now on (-1: as before), bytes, media time; the rectangles (x, y, width, height each, in the stream); the access units |
 //! | `player_file_state(player)` | 0 bare fragments, 1 a file whose end was not seen, 2 a whole file |
 
 //! | `player_has_sound(player)` | 1 once a fragment with sound was met |
@@ -44,7 +47,9 @@ mod exports;
 mod player;
 mod pointer;
 mod sound;
+mod video;
 
 pub use player::{Player, Step};
+pub use video::VIDEO_FIELDS;
 pub use pointer::Pointer;
 pub use sound::{SOUND_FIELDS, Sound};

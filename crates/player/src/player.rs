@@ -1,6 +1,6 @@
 //! Playing a stream of fragments.
 
-use crate::{Pointer, canvas::Canvas};
+use crate::{Pointer, canvas::Canvas, video::Video};
 use playhead_format::{
     Chain, ChainError, Channel, CursorMessage, FormatError, FragmentHead, OpenFragment, RecordSplitter,
     StreamState, meta, open_fragment,
@@ -31,6 +31,9 @@ pub struct Player {
     decoder: Decoder,
     canvas: Canvas,
     pointer: Pointer,
+    video: Video,
+    /// The fragment being played repeats what is here already.
+    skips_video: bool,
     meta: Vec<(u64, String)>,
     meta_json: Vec<u8>,
     /// The fragment that is being played, and the offset of the next message in it.
@@ -112,6 +115,8 @@ impl Player {
             decoder: Decoder::new(),
             canvas: Canvas::default(),
             pointer: Pointer::default(),
+            video: Video::default(),
+            skips_video: false,
             meta: Vec::new(),
             meta_json: Vec::new(),
             current: None,
@@ -192,6 +197,8 @@ impl Player {
                 Use::Play => {
                     self.has_sound |= is_with_sound(&fragment);
                     self.head = Some(*fragment.head());
+                    self.skips_video = fragment.head().flags.repeated
+                        && self.anchor_seq == Some(fragment.head().anchor_seq);
                     self.current = Some((fragment, 0));
                 }
                 Use::AnchorOnly => self.take_anchor(&fragment)?,
@@ -208,6 +215,9 @@ impl Player {
             }
             self.apply(&head, message.channel, message.log_time_us, message.data)?;
             offset = next;
+        }
+        if head.flags.anchor && !self.skips_video {
+            self.video.save();
         }
         self.reach(head.end_us.min(until_us));
         if let Some(step) = self.settled(until_us)? {
@@ -299,15 +309,23 @@ impl Player {
                 self.anchor_seq = None;
                 self.decoder.decode(message.data).map_err(|error| PlayError::Decode { seq, error })?;
                 self.anchor_seq = Some(anchor_seq);
-                break;
+                self.video.begin(self.decoder.width(), self.decoder.height());
+            } else if message.channel == Channel::Video.id() && self.anchor_seq == Some(anchor_seq) {
+                self.video.apply(message.log_time_us, message.data)?;
             }
         }
+        self.video.save();
         Ok(())
     }
 
     fn apply(&mut self, head: &FragmentHead, channel: u16, at_us: u64, data: &[u8]) -> Result<(), PlayError> {
         match Channel::from_id(channel) {
             Some(Channel::Screen) => self.apply_picture(head, data)?,
+            Some(Channel::Video) if !self.skips_video => {
+                if self.video.apply(at_us, data)? {
+                    self.canvas.note_all();
+                }
+            }
             Some(Channel::Cursor) => {
                 if let Some(message) = CursorMessage::parse(data)? {
                     self.pointer.apply(message);
@@ -348,8 +366,17 @@ impl Player {
             self.anchor_seq = None;
         }
         let changed = self.decoder.decode(packet).map_err(refuse)?.to_vec();
-        if actual == PacketKind::Anchor {
-            self.anchor_seq = Some(head.anchor_seq);
+        let was_layered = self.is_layered();
+        match actual {
+            PacketKind::Anchor => {
+                self.anchor_seq = Some(head.anchor_seq);
+                self.video.begin(self.decoder.width(), self.decoder.height());
+            }
+            PacketKind::Key => self.video.restore(),
+            PacketKind::Delta => {}
+        }
+        if actual != PacketKind::Delta && (was_layered || self.is_layered()) {
+            self.canvas.note_all();
         }
         // What a repeated anchor shows is long past; the key frame after it shows the picture.
         if repeated {
@@ -407,7 +434,7 @@ impl Player {
 
     /// Brings [`Self::rgba`] up to date; returns how many rectangles changed since last asked.
     pub fn take_dirty(&mut self) -> usize {
-        self.canvas.take_dirty(self.decoder.pixels())
+        self.canvas.take_dirty(self.decoder.pixels(), &self.video.mask)
     }
 
     /// The rectangles of the last take: x, y, width, height each.
@@ -415,9 +442,24 @@ impl Player {
         self.canvas.taken()
     }
 
-    /// The picture as of the last take: R, G, B, 255 for each pixel, row by row.
+    /// The picture as of the last take: R, G, B, 255 for each pixel, row by row. Where the video is shown the last is 0.
     pub fn rgba(&self) -> &[u8] {
         self.canvas.rgba()
+    }
+
+    /// Whether anything of the picture is shown from the video: pixels of [`Self::rgba`] that are transparent.
+    pub fn is_layered(&self) -> bool {
+        !self.video.mask.cells.is_empty()
+    }
+
+    /// Gives out the tasks for the video's decoder since last asked; returns how many.
+    pub fn take_video(&mut self) -> usize {
+        self.video.take()
+    }
+
+    /// Numbers, rectangles and bytes of these tasks: see [`crate::VIDEO_FIELDS`].
+    pub fn video_tasks(&self) -> (&[f64], &[u32], &[u8]) {
+        (self.video.fields(), self.video.rects(), self.video.bytes())
     }
 
     /// The pointer.

@@ -44,7 +44,8 @@ impl Class {
             let [blue, green, red, _] = pixel.to_le_bytes().map(u32::from);
             (red * 2 + green * 5 + blue) / 8
         });
-        let (least, most) = brightness.iter().fold((u32::MAX, 0), |(a, b), &value| (a.min(value), b.max(value)));
+        let (least, most) =
+            brightness.iter().fold((u32::MAX, 0), |(a, b), &value| (a.min(value), b.max(value)));
         if most - least >= CONTRAST && even >= EVEN_GROUND {
             Self::Sharp
         } else if busy >= BUSY_PHOTO {

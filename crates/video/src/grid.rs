@@ -50,9 +50,9 @@ impl Grid {
 
     /// The cells that a rectangle touches: columns and rows, the ends exclusive.
     pub(crate) fn touched(&self, rect: &Rect) -> (std::ops::Range<usize>, std::ops::Range<usize>) {
-        let end = |from: u32, size: u32, most: usize| (from.saturating_add(size) as usize).div_ceil(SIDE).min(most);
-        let (right, bottom) =
-            (end(rect.x, rect.width, self.columns), end(rect.y, rect.height, self.rows));
+        let end =
+            |from: u32, size: u32, most: usize| (from.saturating_add(size) as usize).div_ceil(SIDE).min(most);
+        let (right, bottom) = (end(rect.x, rect.width, self.columns), end(rect.y, rect.height, self.rows));
         ((rect.x as usize / SIDE).min(right)..right, (rect.y as usize / SIDE).min(bottom)..bottom)
     }
 
@@ -61,7 +61,9 @@ impl Grid {
         let (columns, rows) = (self.columns, self.rows);
         let (column, row) = (cell % columns, cell / columns);
         (row.saturating_sub(1)..(row + 2).min(rows))
-            .flat_map(move |y| (column.saturating_sub(1)..(column + 2).min(columns)).map(move |x| y * columns + x))
+            .flat_map(move |y| {
+                (column.saturating_sub(1)..(column + 2).min(columns)).map(move |x| y * columns + x)
+            })
             .filter(move |&other| other != cell)
     }
 }
@@ -82,14 +84,16 @@ impl<'a> Source<'a> {
         &self.data[y * self.stride + from * 4..y * self.stride + to * 4]
     }
 
-    pub(crate) fn pixel(&self, x: usize, y: usize) -> u32 {
-        let row = self.row(y, x, x + 1);
-        u32::from_le_bytes([row[0], row[1], row[2], 0])
-    }
-
     /// A cell's pixels; where the picture's edge cuts it off, the last ones again.
     pub(crate) fn cell(&self, area: Area) -> [u32; CELL_PIXELS] {
         let mut pixels = [0; CELL_PIXELS];
+        if area.right - area.left == SIDE && area.bottom - area.top == SIDE {
+            for (number, line) in pixels.chunks_exact_mut(SIDE).enumerate() {
+                let (row, _) = self.row(area.top + number, area.left, area.right).as_chunks::<4>();
+                line.iter_mut().zip(row).for_each(|(to, from)| *to = u32::from_le_bytes(*from) & COLOUR);
+            }
+            return pixels;
+        }
         for (number, line) in pixels.chunks_exact_mut(SIDE).enumerate() {
             let row = self.row((area.top + number).min(area.bottom - 1), area.left, area.right);
             let (row, _) = row.as_chunks::<4>();

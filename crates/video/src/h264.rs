@@ -11,11 +11,8 @@ const BT709: u8 = 1;
 /// The encoder's own limit for its longer and its shorter side.
 pub(crate) const MOST_SIDES: (usize, usize) = (3_840, 2_160);
 
-type EncodeFrame = unsafe extern "C" fn(
-    *mut sys::ISVCEncoder,
-    *const sys::SSourcePicture,
-    *mut sys::SFrameBSInfo,
-) -> c_int;
+type EncodeFrame =
+    unsafe extern "C" fn(*mut sys::ISVCEncoder, *const sys::SSourcePicture, *mut sys::SFrameBSInfo) -> c_int;
 
 /// How a stream is coded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,14 +61,7 @@ impl Encoder {
             unsafe { APILoader::WelsDestroySVCEncoder(raw) };
             return Err(VideoError::Create { code: -1 });
         };
-        let encoder = Self {
-            raw,
-            encode_frame,
-            uninitialize,
-            size,
-            info: Box::default(),
-            pictures: 0,
-        };
+        let encoder = Self { raw, encode_frame, uninitialize, size, info: Box::default(), pictures: 0 };
         let mut quiet = sys::WELS_LOG_QUIET;
         let mut parameters = sys::SEncParamExt::default();
         // SAFETY: the encoder is valid, and every pointer is to a value of the type that the function expects.

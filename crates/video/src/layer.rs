@@ -14,6 +14,9 @@ use playhead_screen::{PacketKind, Picture, Rect};
 const LEAST_CELLS: usize = 24;
 /// Changes further apart than this are not those of a film.
 const FILM_GAP_US: u64 = 500_000;
+/// What is photographic and new for so many pictures in a row is a film. A photo appears once: it stays lossless until the next
+/// anchor, for it may be scrolled away soon.
+const NEW_STREAK: u8 = 2;
 /// Beside a film, what changes so often in a row belongs to it.
 const FILM_STREAK: u8 = 3;
 /// In a film, what looks like text in so many pictures in a row does not belong to it.
@@ -72,7 +75,11 @@ pub(crate) struct Cell {
     pub(crate) fresh: bool,
     /// The video has something else here than at the anchor.
     pub(crate) since_anchor: bool,
+    /// Changes in a row.
     streak: u8,
+    /// Of these, the last ones to something photographic.
+    photos: u8,
+    /// In a film, the last ones to something that looks like text.
     sharp: u8,
     changed_us: u64,
 }
@@ -152,7 +159,8 @@ impl Layer {
         }
         let Some(state) = &mut self.state else { return };
         state.changed_pixels = 0;
-        state.damage = if anchor { vec![whole] } else { damage.iter().map(|rect| widened(&grid, rect)).collect() };
+        state.damage =
+            if anchor { vec![whole] } else { damage.iter().map(|rect| widened(&grid, rect)).collect() };
         let everything = [whole];
         let changes = state.changes(&source, if anchor { &everything } else { damage });
         state.take(at_us, changes);
@@ -165,7 +173,12 @@ impl Layer {
     /// The picture for the lossless codec; `None` before the first.
     pub fn sharp(&self) -> Option<Picture<'_>> {
         let State { grid, shown, .. } = self.state.as_ref()?;
-        Some(Picture { width: grid.width as u32, height: grid.height as u32, stride: grid.width * 4, data: shown })
+        Some(Picture {
+            width: grid.width as u32,
+            height: grid.height as u32,
+            stride: grid.width * 4,
+            data: shown,
+        })
     }
 
     /// Where that picture may have changed.
@@ -281,41 +294,51 @@ impl State {
         };
         let is_same = |y: usize, before: &[u8]| {
             let at = (y * self.grid.width) * 4;
-            source.row(y, first.left, last.right) == &before[at + first.left * 4..at + last.right * 4]
+            same_colours(
+                source.row(y, first.left, last.right),
+                &before[at + first.left * 4..at + last.right * 4],
+            )
         };
         if before.is_some_and(|before| (first.top..first.bottom).all(|y| is_same(y, before))) {
             return;
         }
         for cell in cells {
-            let area = self.grid.area(cell);
-            if let Some(part) = self.difference(source, area) {
-                changes.push(Change { cell, pixels: source.cell(area), part });
+            let pixels = source.cell(self.grid.area(cell));
+            if let Some(part) = difference(&pixels, &self.cell_before(cell)) {
+                changes.push(Change { cell, pixels, part });
             }
         }
     }
 
-    /// The part of a cell that differs from the picture before.
-    fn difference(&self, source: &Source<'_>, area: Area) -> Option<Extent> {
-        let mut part = Extent::default();
-        for y in area.top..area.bottom {
-            for x in area.left..area.right {
-                if source.pixel(x, y) != self.pixel(x, y).0 {
-                    let (x, y) = ((x - area.left) as u8, (y - area.top) as u8);
-                    part = part.join(Extent { left: x, top: y, right: x + 1, bottom: y + 1 });
-                }
+    /// What a cell showed.
+    fn cell_before(&self, cell: usize) -> [u32; CELL_PIXELS] {
+        match self.cells[cell].keyed {
+            Keyed::Nothing => self.read(&self.shown, cell),
+            Keyed::All => self.read(&self.plane, cell),
+            Keyed::Some => {
+                let (shown, video) = (self.read(&self.shown, cell), self.read(&self.plane, cell));
+                std::array::from_fn(|at| if shown[at] == self.key { video[at] } else { shown[at] })
             }
         }
-        (part != Extent::default()).then_some(part)
+    }
+
+    fn read(&self, data: &[u8], cell: usize) -> [u32; CELL_PIXELS] {
+        let (width, height) = (self.grid.width as u32, self.grid.height as u32);
+        let picture = Picture { width, height, stride: self.grid.width * 4, data };
+        Source::new(&picture).cell(self.grid.area(cell))
     }
 
     // --- deciding what goes where
 
     fn take(&mut self, at_us: u64, changes: Vec<Change>) {
         for Change { cell, pixels, .. } in &changes {
-            self.classes[*cell] = Class::of(pixels);
+            let class = Class::of(pixels);
+            self.classes[*cell] = class;
             let cell = &mut self.cells[*cell];
             let goes_on = at_us.saturating_sub(cell.changed_us) <= FILM_GAP_US;
             cell.streak = if goes_on { cell.streak.saturating_add(1) } else { 1 };
+            let is_photo = matches!(class, Class::Photo | Class::Soft);
+            cell.photos = if is_photo { if goes_on { cell.photos.saturating_add(1) } else { 1 } } else { 0 };
             cell.changed_us = at_us;
         }
         let mut in_video: Vec<bool> = changes.iter().map(|change| self.stays_film(change.cell)).collect();
@@ -358,8 +381,11 @@ impl State {
     /// Which changes are photographic and were nowhere before, or were in the video at another place.
     fn newly_photographic(&self, changes: &[Change], in_video: &[bool]) -> Vec<usize> {
         let is_candidate = |number: &usize| {
-            let cell = changes[*number].cell;
-            !in_video[*number] && self.is_reachable(cell) && is_photographic(&self.grid, &self.classes, cell)
+            let Change { cell, pixels, .. } = &changes[*number];
+            !in_video[*number]
+                && self.is_reachable(*cell)
+                && is_photographic(&self.grid, &self.classes, *cell)
+                && !self.is_there(*cell, pixels)
         };
         let candidates: Vec<usize> = (0..changes.len()).filter(is_candidate).collect();
         let beside_film = |number: &&usize| self.films_around(changes[**number].cell) >= 3;
@@ -369,14 +395,25 @@ impl State {
         let cells: Vec<_> =
             candidates.iter().map(|&number| (changes[number].cell, changes[number].pixels)).collect();
         let origins = origins(&self.grid, self, &cells);
-        // While something scrolls, what comes in at its edge will scroll on with it.
-        let scrolls = origins.iter().filter(|&&origin| origin == Origin::Sharp).count() * 16 >= cells.len();
-        let chosen = candidates.iter().zip(origins).filter(|(number, origin)| match origin {
-            Origin::New => !scrolls || beside_film(number),
-            Origin::Video => true,
-            Origin::Sharp => false,
+        // While something scrolls, what comes in at its edge will scroll on with it. What moved out of the video is drawn losslessly
+        // once, and then moves for nothing.
+        let moved = origins.iter().filter(|&&origin| origin != Origin::New).count();
+        let scrolls = moved * 16 >= cells.len();
+        let chosen = candidates.iter().zip(origins).filter(|(number, origin)| {
+            let cell = &self.cells[changes[**number].cell];
+            let goes_on = cell.is_keyed() || cell.photos >= NEW_STREAK;
+            *origin == Origin::New && (!scrolls && goes_on || beside_film(number))
         });
         chosen.map(|(&number, _)| number).collect()
+    }
+
+    /// Whether the video has most of it already: something that was in front went away.
+    fn is_there(&self, cell: usize, pixels: &[u32; CELL_PIXELS]) -> bool {
+        if !self.cells[cell].is_in_video() {
+            return false;
+        }
+        let video = self.read(&self.plane, cell);
+        pixels.iter().zip(video).filter(|(one, other)| **one == *other).count() * 2 > CELL_PIXELS
     }
 
     fn films_around(&self, cell: usize) -> usize {
@@ -413,7 +450,8 @@ impl State {
     fn key_in(&mut self, cell: usize, pixels: &[u32; CELL_PIXELS]) {
         let (area, extent) = (self.grid.area(cell), self.cells[cell].extent);
         let key = self.key;
-        let keyed = std::array::from_fn(|at| if extent.holds(at % SIDE, at / SIDE) { key } else { pixels[at] });
+        let keyed =
+            std::array::from_fn(|at| if extent.holds(at % SIDE, at / SIDE) { key } else { pixels[at] });
         // A pixel that has the key's colour by chance would show the video: then all of the cell does.
         let by_chance = |at: usize| !extent.holds(at % SIDE, at / SIDE) && pixels[at] == key;
         if (0..CELL_PIXELS).any(by_chance) {
@@ -468,10 +506,7 @@ impl State {
         let area = self.grid.area(cell);
         let own = match pixels {
             Some(pixels) => *pixels,
-            None => std::array::from_fn(|at| {
-                let (x, y) = (area.left + at % SIDE, area.top + at / SIDE);
-                self.pixel(x.min(area.right - 1), y.min(area.bottom - 1)).0
-            }),
+            None => self.cell_before(cell),
         };
         if pixels.is_none() {
             self.damage.push(self.grid.rect(cell));
@@ -504,7 +539,8 @@ impl State {
 
     /// Cells of photos large enough to be worth it. Small ones, icons for example, stay sharp.
     fn photos(&self) -> Vec<bool> {
-        let is_photo = |cell: usize| self.is_reachable(cell) && is_photographic(&self.grid, &self.classes, cell);
+        let is_photo =
+            |cell: usize| self.is_reachable(cell) && is_photographic(&self.grid, &self.classes, cell);
         let mut found: Vec<bool> = (0..self.cells.len()).map(is_photo).collect();
         let (mut seen, mut group) = (vec![false; found.len()], Vec::new());
         for cell in 0..found.len() {
@@ -574,14 +610,39 @@ enum Plane {
 }
 
 impl Before for State {
-    fn pixel(&self, x: usize, y: usize) -> (u32, bool) {
+    fn pixel(&self, x: usize, y: usize) -> u32 {
         let at = (y * self.grid.width + x) * 4;
         let shown = u32::from_le_bytes([self.shown[at], self.shown[at + 1], self.shown[at + 2], 0]);
-        if shown == self.key && self.cells[y / SIDE * self.grid.columns + x / SIDE].is_keyed() {
-            return (self.video_pixel(x, y), true);
-        }
-        (shown, false)
+        let is_video = shown == self.key && self.cells[y / SIDE * self.grid.columns + x / SIDE].is_keyed();
+        if is_video { self.video_pixel(x, y) } else { shown }
     }
+}
+
+/// The part of a cell that differs.
+fn difference(now: &[u32; CELL_PIXELS], before: &[u32; CELL_PIXELS]) -> Option<Extent> {
+    let mut part = Extent::default();
+    for (y, (now, before)) in now.chunks_exact(SIDE).zip(before.chunks_exact(SIDE)).enumerate() {
+        if now == before {
+            continue;
+        }
+        let differs = |&x: &usize| now[x] != before[x];
+        let (Some(left), Some(right)) = ((0..SIDE).find(differs), (0..SIDE).rfind(differs)) else { continue };
+        let y = y as u8;
+        part = part.join(Extent { left: left as u8, top: y, right: right as u8 + 1, bottom: y + 1 });
+    }
+    (part != Extent::default()).then_some(part)
+}
+
+/// Whether rows of pixels are alike in all that counts.
+fn same_colours(one: &[u8], other: &[u8]) -> bool {
+    let ((one, _), (other, _)) = (one.as_chunks::<4>(), other.as_chunks::<4>());
+    let differing = |(one, other): (&[[u8; 4]], &[[u8; 4]])| {
+        let pairs = one.iter().zip(other);
+        pairs.fold(0, |sum, (&one, &other)| sum | (u32::from_le_bytes(one) ^ u32::from_le_bytes(other)))
+            & COLOUR
+    };
+    // In stretches, so that a difference ends it early and yet many pixels are compared at a time.
+    one.chunks(256).zip(other.chunks(256)).all(|stretches| differing(stretches) == 0)
 }
 
 /// A rectangle with the rest of the cells that it touches.

@@ -28,7 +28,9 @@ pub enum VideoError {
         code: i32,
     },
     /// A size that the library does not take.
-    #[error("the video library does not take pictures of {width} x {height} (code {code}); record losslessly")]
+    #[error(
+        "the video library does not take pictures of {width} x {height} (code {code}); record losslessly"
+    )]
     Refused {
         /// The library's code.
         code: i32,

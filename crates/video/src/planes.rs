@@ -22,7 +22,10 @@ pub(crate) struct Planes {
 impl Planes {
     /// Grey all over; both sides are even.
     pub(crate) fn new(width: usize, height: usize) -> Self {
-        debug_assert!(width.is_multiple_of(2) && height.is_multiple_of(2), "colour has half the columns and rows");
+        debug_assert!(
+            width.is_multiple_of(2) && height.is_multiple_of(2),
+            "colour has half the columns and rows"
+        );
         let quarter = width / 2 * (height / 2);
         Self { width, height, y: vec![128; width * height], u: vec![128; quarter], v: vec![128; quarter] }
     }
@@ -42,7 +45,10 @@ impl Planes {
     /// Takes over one cell, given as its pixels row by row (`0x00RRGGBB`).
     pub(crate) fn take(&mut self, column: usize, row: usize, pixels: &[u32; CELL_PIXELS]) {
         let (left, top) = (column * SIDE, row * SIDE);
-        debug_assert!(left + SIDE <= self.width && top + SIDE <= self.height, "the cell lies within the picture");
+        debug_assert!(
+            left + SIDE <= self.width && top + SIDE <= self.height,
+            "the cell lies within the picture"
+        );
         for (number, line) in pixels.chunks_exact(SIDE).enumerate() {
             let at = (top + number) * self.width + left;
             for (to, &pixel) in self.y[at..at + SIDE].iter_mut().zip(line) {
@@ -58,8 +64,10 @@ impl Planes {
                 let sum = |shift: u32| four.iter().map(|pixel| (pixel >> shift & 255) as i32).sum::<i32>();
                 let (red, green, blue) = (sum(16), sum(8), sum(0));
                 // Sums of four: two more bits to shift away.
-                self.u[at + place] = (((-6_596 * red - 22_189 * green + 28_784 * blue + 2 * HALF_STEP) >> 18) + 128) as u8;
-                self.v[at + place] = (((28_784 * red - 26_145 * green - 2_639 * blue + 2 * HALF_STEP) >> 18) + 128) as u8;
+                self.u[at + place] =
+                    (((-6_596 * red - 22_189 * green + 28_784 * blue + 2 * HALF_STEP) >> 18) + 128) as u8;
+                self.v[at + place] =
+                    (((28_784 * red - 26_145 * green - 2_639 * blue + 2 * HALF_STEP) >> 18) + 128) as u8;
             }
         }
     }
@@ -145,6 +153,9 @@ mod tests {
                 assert!((was - is).abs() <= 3, "{colour:06x} became {back:06x}");
             }
         }
-        assert!(planes.show(0, 1).iter().all(|&pixel| pixel == planes.show(0, 0)[0]), "others are left alone");
+        assert!(
+            planes.show(0, 1).iter().all(|&pixel| pixel == planes.show(0, 0)[0]),
+            "others are left alone"
+        );
     }
 }

@@ -15,7 +15,7 @@ const BLOCK: usize = 2;
 /// Photos are coded in strips of at most so many rows of blocks: memory for a large encoder is not taken for a single picture.
 const STRIP_BLOCKS: usize = 17;
 /// Quantiser at quality 0 and at quality 100.
-const QP: (u32, u32) = (40, 14);
+const QP: (u32, u32) = (36, 12);
 /// What stands still is looked at longer: it is coded better by so much.
 const STILL_BETTER: u8 = 1;
 
@@ -235,7 +235,12 @@ impl Streams {
     }
 
     /// Codes what moves.
-    fn film(&mut self, view: &View<'_>, cells: &[Cell], messages: &mut Vec<Vec<u8>>) -> Result<(), VideoError> {
+    fn film(
+        &mut self,
+        view: &View<'_>,
+        cells: &[Cell],
+        messages: &mut Vec<Vec<u8>>,
+    ) -> Result<(), VideoError> {
         let is_film = |cell: usize| cells[cell].film;
         let Some(needed) = Place::around(&view.grid, 0..view.grid.rows, is_film) else { return Ok(()) };
         let mut unit = Vec::new();
