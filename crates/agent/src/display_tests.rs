@@ -98,7 +98,7 @@ impl Stage {
                 match Channel::from_id(message.channel) {
                     Some(Channel::Screen) => {
                         decoder.decode(message.data).unwrap();
-                        played.pictures.push(message.at_us);
+                        played.pictures.push(message.log_time_us);
                         look(decoder.pixels());
                     }
                     Some(Channel::Meta) => played.metas.push(MetaMessage::parse(message.data)),

@@ -290,6 +290,8 @@ mod tests {
         assert_eq!(flagged.displays[1], DisplaySettings::new(":9"));
         assert_eq!((flagged.spool.quota_bytes, flagged.host.as_deref()), (200 << 20, Some("pc2")));
         assert_eq!((flagged.spool.when_full, flagged.spool.least_free_bytes), (WhenFull::KeepNewest, 7));
+        let masked = settings(&["--settings", path, "--mask", "class=a*", "--mask", "title=b,colour=grey"]);
+        assert_eq!(masked.unwrap().masks.len(), 2);
         let heard = settings(&["--display", ":1", "--audio", "--audio-kbit", "32"]).unwrap();
         assert!(heard.audio.enabled && !plain.audio.enabled);
         assert_eq!(heard.audio.bit_rate, 32_000);
@@ -340,6 +342,7 @@ mod tests {
     #[test]
     fn nonsense_is_refused() {
         assert!(settings(&["--when-full", "panic"]).is_err());
+        assert!(settings(&["--mask", "keepassxc"]).is_err());
         assert!(settings(&["--settings", "/none/agent.toml"]).is_err());
         assert!(settings(&["--json"]).is_err());
         assert!(settings(&["--display", ":1", "status"]).is_err());

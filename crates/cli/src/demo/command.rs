@@ -11,6 +11,7 @@ use crate::{
 use anyhow::Context as _;
 use playhead_agent::{DisplaySettings, ServerSettings, Settings};
 use playhead_console::Password;
+use playhead_model::Mask;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -31,6 +32,9 @@ pub(crate) struct Args {
     /// The same number gives the same activity
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
+    /// Application whose windows are covered, such as class=mousepad,colour=grey; may be repeated
+    #[arg(long = "mask", value_name = "MASK")]
+    masks: Vec<Mask>,
     /// For scripts: print one JSON line when ready
     #[arg(long)]
     json: bool,
@@ -76,7 +80,7 @@ async fn record(
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
     let ending = CancellationToken::new();
-    let mut agent = start_agent(house, desktop, ending.clone()).await?;
+    let mut agent = start_agent(house, desktop, args.masks.clone(), ending.clone()).await?;
     house.ready().say(args.json)?;
     let ended = tokio::select! {
         () = stop.cancelled() => None,
@@ -95,6 +99,7 @@ async fn record(
 async fn start_agent(
     house: &House,
     desktop: &Desktop,
+    masks: Vec<Mask>,
     stop: CancellationToken,
 ) -> anyhow::Result<JoinHandle<anyhow::Result<()>>> {
     let data = house.data().join("agent");
@@ -108,6 +113,7 @@ async fn start_agent(
             user: Some(USER.into()),
             ..DisplaySettings::new(desktop.display())
         }],
+        masks,
         ..Settings::default()
     };
     Ok(tokio::spawn(async move { Ok(playhead_agent::run(settings, stop).await?) }))
