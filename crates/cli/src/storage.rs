@@ -3,10 +3,13 @@
 use crate::place::{Place, answer};
 use anyhow::Context as _;
 use playhead_model::RecordingId;
-use playhead_server::{LocationReport, LocationState, MoveReport, StorageAdmin, StorageReport, Wanted};
+use crate::tending::How;
+use playhead_server::{
+    LocationReport, LocationState, MoveReport, StorageAdmin, StorageReport, TendDone, Wanted,
+};
 use std::{
     fmt::Write as _,
-    io::{self, Write as _},
+    io::{self, IsTerminal as _, Write as _},
 };
 
 /// Show where recordings are stored, and move them between storage locations
@@ -45,6 +48,25 @@ enum Command {
         #[command(flatten)]
         place: Place,
     },
+    /// Pack stored segments denser now, without waiting for the server's idle time. The content and its proof stay the same
+    Repack {
+        /// Only this recording; it is packed again even where it was before
+        #[arg(value_name = "RECORDING")]
+        recording: Option<RecordingId>,
+        /// How: zstd is for any reader of MCAP files, dense is smallest
+        #[arg(long = "as", value_enum, value_name = "HOW", default_value = "dense")]
+        how: How,
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Read stored segments through now, and mend or tell of what is damaged
+    Scrub {
+        /// Only this recording
+        #[arg(value_name = "RECORDING")]
+        recording: Option<RecordingId>,
+        #[command(flatten)]
+        place: Place,
+    },
     /// Let new segments be stored at a location again after it was drained
     Activate {
         /// The location
@@ -64,6 +86,8 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         Command::List { place }
         | Command::Move { place, .. }
         | Command::Drain { place, .. }
+        | Command::Repack { place, .. }
+        | Command::Scrub { place, .. }
         | Command::Activate { place, .. } => place,
     };
     let admin = StorageAdmin::open(&place.data, place.database.as_deref()).await.with_context(|| {
@@ -83,6 +107,20 @@ async fn act(command: Command, json: bool, admin: &StorageAdmin) -> anyhow::Resu
         Command::Activate { location, .. } => {
             admin.set_read_only(&location, false).await?;
             return answer(json, &admin.report().await?, listed);
+        }
+        Command::Repack { recording, how, .. } => {
+            let done = admin.repack_now(how.into(), recording, |done| tell(json, done)).await?;
+            return answer(json, &done, tended);
+        }
+        Command::Scrub { recording, .. } => {
+            let done = admin.scrub_now(recording, |done| tell(json, done)).await?;
+            answer(json, &done, tended)?;
+            let damaged = admin.report().await?.tending.damaged;
+            for row in damaged.iter().filter(|_| !json) {
+                writeln!(io::stderr(), "{}, segment {}: {}", row.recording, row.segment, row.damage)?;
+            }
+            anyhow::ensure!(done.damaged == 0, "{} stored segments are damaged", done.damaged);
+            return Ok(());
         }
         Command::Move { recording, to, .. } => Wanted::Recording { id: recording, to },
         Command::Drain { from, to, .. } => Wanted::Drain { from, to },
@@ -109,6 +147,16 @@ fn listed(report: &StorageReport) -> String {
     if report.waiting_removals > 0 {
         let _ = writeln!(text, "\n{} files are still to be removed.", report.waiting_removals);
     }
+    let tending = &report.tending;
+    let _ = writeln!(
+        text,
+        "\n{} of {} segments packed again, {} MiB saved; {} read through since they were stored, {} damaged.",
+        tending.repacked,
+        tending.segments,
+        tending.saved_bytes >> 20,
+        tending.scrubbed,
+        tending.damaged_segments
+    );
     for row in report.moves.iter().filter(|row| row.state == "waiting" || row.state == "running") {
         let _ = writeln!(text, "\n{}", moved(row));
     }
@@ -128,6 +176,31 @@ fn line(location: &LocationReport) -> String {
         format!("{}  {}\n    {state}, {segments} segments, {mib} MiB{free}", location.id, location.url);
     if let Some(error) = &location.last_error {
         let _ = write!(text, "\n    last problem, {}: {}", error.at, error.text);
+    }
+    text
+}
+
+/// Says on standard error how far it is, where somebody looks.
+fn tell(json: bool, done: &TendDone) {
+    if !json && io::stderr().is_terminal() {
+        let _ = write!(io::stderr(), "\r{} segments, {} MiB", done.segments, done.bytes >> 20);
+    }
+}
+
+fn tended(done: &TendDone) -> String {
+    let mut text = format!("{} segments, {} MiB", done.segments, done.bytes >> 20);
+    if done.repacked > 0 {
+        let _ = write!(text, "; {} packed denser, {} MiB saved", done.repacked, done.saved_bytes >> 20);
+    }
+    for (count, what) in [
+        (done.damaged, "damaged"),
+        (done.mended, "mended from another copy"),
+        (done.left, "left as they are; the log says why"),
+        (done.passed, "passed over: packed before, or at a location that cannot be used for it"),
+    ] {
+        if count > 0 {
+            let _ = write!(text, "; {count} {what}");
+        }
     }
     text
 }

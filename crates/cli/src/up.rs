@@ -7,6 +7,7 @@ use crate::{
     metrics::{self, Watched, Watching},
     ready::{self, Ready},
     stop,
+    tending::Tending,
 };
 use playhead_console::{Console, FirstSignIn, LocalSite, Password, Settings};
 use playhead_server::Server;
@@ -56,6 +57,8 @@ pub(crate) struct HouseArgs {
     console_database: Option<String>,
     #[command(flatten)]
     locations: Locations,
+    #[command(flatten)]
+    tending: Tending,
 }
 
 /// Console and server, running.
@@ -121,6 +124,7 @@ impl House {
             agents_url: args.agents_url.clone(),
             database: args.database.clone(),
             storage: args.locations.settings()?,
+            tending: args.tending.settings(),
             console_keys: vec![console.public_key()],
             ..playhead_server::Settings::new(&data)
         })

@@ -146,6 +146,7 @@ impl Server {
             storage: Arc::clone(&storage),
             keys: Arc::clone(&keys),
             settings: settings.tending.clone(),
+            name: server.to_string(),
             metrics: Arc::clone(&metrics.tending),
             stop: stop.clone(),
             damaged: AtomicU64::new(0),

@@ -14,5 +14,6 @@ mod site {
     mod s3;
     mod sealing;
     mod storage;
+    mod tend;
     mod tunnel;
 }

@@ -25,6 +25,55 @@ pub(crate) struct Storage {
     moves: Vec<Move>,
     /// Files that no segment refers to any more and that are still to be removed.
     waiting_removals: u64,
+    /// What is done with stored segments in idle time.
+    tending: Tending,
+}
+
+/// Packing stored segments denser, and reading them through.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = StorageTending)]
+pub(crate) struct Tending {
+    /// How stored segments are packed again: `off`, `zstd` or `dense`.
+    #[schema(required)]
+    repacking: Option<String>,
+    /// In how many days every file is read through; null for never.
+    #[schema(required)]
+    scrub_days: Option<f64>,
+    /// Stored segments.
+    segments: u64,
+    /// Those that were packed again, or found not to gain by it.
+    repacked: u64,
+    /// Bytes that this has saved.
+    saved_bytes: u64,
+    /// Those that were read through since they were stored.
+    scrubbed: u64,
+    /// When the one that waits longest was stored or last read through.
+    #[schema(value_type = Option<String>, format = DateTime, required)]
+    oldest_scrub: Option<WallTime>,
+    /// How many are damaged.
+    damaged_segments: u64,
+    /// The damaged ones, the latest found first, at most 50.
+    damaged: Vec<Damage>,
+}
+
+/// A stored segment that is damaged.
+#[derive(Debug, Serialize, Deserialize, ToSchema)]
+#[schema(as = StorageDamage)]
+pub(crate) struct Damage {
+    /// The recording.
+    #[schema(value_type = String, format = Uuid)]
+    recording: RecordingId,
+    /// Number of the segment.
+    segment: u32,
+    /// The location it lies at.
+    location: String,
+    /// Where it lies there.
+    path: String,
+    /// What is wrong, and what to do about it.
+    damage: String,
+    /// When that was seen.
+    #[schema(value_type = String, format = DateTime)]
+    at: WallTime,
 }
 
 /// A storage location.

@@ -8,6 +8,7 @@ ALTER TABLE segments ADD COLUMN checked_at BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE segments ADD COLUMN damage {text};
 -- Until then a server works on the file.
 ALTER TABLE segments ADD COLUMN tended_until BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE segments ADD COLUMN tended_by {text};
 CREATE INDEX segments_by_packing ON segments (packing, stored_at);
 CREATE INDEX segments_by_check ON segments (checked_at, stored_at);
 CREATE INDEX segments_damaged ON segments (recording) WHERE damage IS NOT NULL;

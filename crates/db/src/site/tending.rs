@@ -127,12 +127,13 @@ impl Store {
     pub async fn take_segment(
         &self,
         segment: &SegmentRow,
+        by: &str,
         until: WallTime,
         now: WallTime,
     ) -> Result<bool, DbError> {
         let mut tx = self.write().await?;
         let taken = sqlx::query(
-            "UPDATE segments SET tended_until = $5
+            "UPDATE segments SET tended_until = $5, tended_by = $7
              WHERE recording = $1 AND number = $2 AND location = $3 AND path = $4 AND tended_until < $6",
         )
         .bind(segment.recording.to_string())
@@ -141,10 +142,24 @@ impl Store {
         .bind(segment.path.clone())
         .bind(until.as_micros())
         .bind(now.as_micros())
+        .bind(by.to_owned())
         .execute(&mut *tx)
         .await?;
         tx.commit().await?;
         Ok(taken.rows_affected() > 0)
+    }
+
+    /// Lets go of everything that somebody had taken: it starts anew, and has nothing in hand.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn release_segments(&self, by: &str) -> Result<(), DbError> {
+        let mut tx = self.write().await?;
+        sqlx::query("UPDATE segments SET tended_until = 0 WHERE tended_until > 0 AND tended_by = $1")
+            .bind(by.to_owned())
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await
     }
 
     /// Lets go of a segment. With `packing`, it was found that packing it that way gains nothing.
@@ -235,12 +250,20 @@ impl Store {
             .await?;
         let (location, path, at) =
             if replaced { (&old.location, &old.path, remove_at) } else { (&new.location, &new.path, now) };
-        sqlx::query(ADD_REMOVAL)
+        // Two may have done the same at the same time, and so written the same file.
+        let used = sqlx::query("SELECT 1 FROM segments WHERE location = $1 AND path = $2")
             .bind(location.clone())
             .bind(path.clone())
-            .bind(at.as_micros())
-            .execute(&mut *tx)
+            .fetch_optional(&mut *tx)
             .await?;
+        if used.is_none() {
+            sqlx::query(ADD_REMOVAL)
+                .bind(location.clone())
+                .bind(path.clone())
+                .bind(at.as_micros())
+                .execute(&mut *tx)
+                .await?;
+        }
         if replaced {
             release(&mut tx, old.recording).await?;
         }

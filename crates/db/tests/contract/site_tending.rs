@@ -42,8 +42,8 @@ pub(crate) async fn a_segment_is_taken_by_one_and_replaced_with_its_file(place: 
     );
     assert_eq!(store.segments_to_check(&[], at(4), at(9), 5).await.unwrap(), []);
     assert_eq!(store.segments_to_check(&here(), at(4), at(9), 5).await.unwrap(), [row.clone()]);
-    assert!(store.take_segment(&row, at(20), at(9)).await.unwrap());
-    assert!(!store.take_segment(&row, at(21), at(10)).await.unwrap());
+    assert!(store.take_segment(&row, "s", at(20), at(9)).await.unwrap());
+    assert!(!store.take_segment(&row, "s", at(21), at(10)).await.unwrap());
     assert_eq!(store.segments_to_pack(&here(), 1, at(4), at(10), 5).await.unwrap(), []);
     assert_eq!(store.segments_to_check(&here(), at(4), at(10), 5).await.unwrap(), []);
     assert_eq!(
@@ -83,9 +83,13 @@ pub(crate) async fn what_a_crash_leaves_is_removed(place: Place) {
     assert_eq!(store.give_up_files(at(6), at(9)).await.unwrap(), 1);
     let removals = store.removals(at(9), 9).await.unwrap();
     assert_eq!(removals.iter().map(|removal| removal.path.as_str()).collect::<Vec<_>>(), ["left"]);
-    assert!(store.take_segment(&row, at(20), at(9)).await.unwrap());
+    assert!(store.take_segment(&row, "s", at(20), at(9)).await.unwrap());
+    store.release_segments("t").await.unwrap();
+    assert!(!store.take_segment(&row, "t", at(20), at(9)).await.unwrap());
+    store.release_segments("s").await.unwrap();
+    assert!(store.take_segment(&row, "t", at(20), at(9)).await.unwrap());
     store.leave_segment(&row, Some(2)).await.unwrap();
-    assert!(store.take_segment(&row, at(20), at(9)).await.unwrap());
+    assert!(store.take_segment(&row, "s", at(20), at(9)).await.unwrap());
     assert_eq!(store.packing_of(&row).await.unwrap(), (2, 0));
 }
 

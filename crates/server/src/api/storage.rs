@@ -18,7 +18,7 @@ use playhead_model::{RecordingId, Scope, Statement};
 use serde::Deserialize;
 
 pub(super) async fn report(State(core): State<Shared>) -> Result<Json<StorageReport>, Problem> {
-    Ok(Json(storage::report(&core.store, &core.storage).await?))
+    Ok(Json(storage::report(&core.store, &core.storage, Some(&core.settings.tending)).await?))
 }
 
 #[derive(Deserialize)]
@@ -37,7 +37,7 @@ pub(super) async fn change(
     let Json(Change { read_only }) = body.map_err(|error| Problem::bad_request(error.body_text()))?;
     storage::set_read_only(&core.store, &core.storage, &id, read_only).await.map_err(refused)?;
     tracing::info!(user = statement.user, location = id, read_only, "storage location changed");
-    Ok(Json(storage::report(&core.store, &core.storage).await?))
+    Ok(Json(storage::report(&core.store, &core.storage, Some(&core.settings.tending)).await?))
 }
 
 #[derive(Deserialize)]

@@ -29,7 +29,8 @@ pub(crate) struct IndexCache {
 }
 
 struct Inside {
-    indexes: LruCache<(RecordingId, u32), Arc<SegmentIndex>>,
+    /// By recording and segment; of the file with this BLAKE3.
+    indexes: LruCache<(RecordingId, u32), (String, Arc<SegmentIndex>)>,
     bytes: usize,
 }
 
@@ -50,17 +51,21 @@ impl IndexCache {
         segment: &SegmentRow,
     ) -> Result<Arc<SegmentIndex>, PlaybackError> {
         let key = (segment.recording, segment.number);
-        if let Some(index) = lock(&self.inside).indexes.get(&key) {
+        // Another file may have taken the place of the one that was read.
+        if let Some((blake3, index)) = lock(&self.inside).indexes.get(&key)
+            && *blake3 == segment.blake3
+        {
             return Ok(Arc::clone(index));
         }
         let index = Arc::new(read(storage, segment).await?);
         let mut inside = lock(&self.inside);
         inside.bytes += size(&index);
-        if let Some((_, replaced)) = inside.indexes.push(key, Arc::clone(&index)) {
+        let entry = (segment.blake3.clone(), Arc::clone(&index));
+        if let Some((_, (_, replaced))) = inside.indexes.push(key, entry) {
             inside.bytes -= size(&replaced);
         }
         while inside.bytes > self.most {
-            let Some((_, dropped)) = inside.indexes.pop_lru() else { break };
+            let Some((_, (_, dropped))) = inside.indexes.pop_lru() else { break };
             inside.bytes -= size(&dropped);
         }
         Ok(index)

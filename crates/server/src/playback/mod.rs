@@ -1,5 +1,6 @@
 //! Giving recordings out again: fragments by time or number, live or stored, and timelines.
 
+mod customary;
 mod index;
 mod source;
 mod sparse;

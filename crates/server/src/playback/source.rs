@@ -1,13 +1,13 @@
 //! Finding a recording's fragments, wherever they lie at the moment.
 
-use super::PlaybackError;
+use super::{PlaybackError, customary::customarily};
 use crate::{
     core::Shared,
     keys::{self, KeyError},
     recordings::{Live, Run},
     storage::StorageError,
 };
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use playhead_db::site::SegmentRow;
 use playhead_format::{IndexEntry, SegmentIndex};
 use playhead_model::RecordingId;
@@ -179,14 +179,34 @@ impl Source {
                             Some(now) if now.blake3 == segment.blake3 => {
                                 self.core.storage.read(&now, range).await?
                             }
-                            _ => return Err(error.into()),
+                            // It was packed again: the same fragments lie elsewhere in another file.
+                            Some(now) => return self.read_again(now, place, together).await,
+                            None => return Err(error.into()),
                         }
                     }
                     read => read?,
                 };
-                Ok((records, together))
+                Ok((customarily(segment, records).await?, together))
             }
         }
+    }
+
+    /// Reads the first `count` fragments of a place out of the file that has taken the place of the one they were looked up in.
+    async fn read_again(
+        &self,
+        segment: SegmentRow,
+        place: &Place,
+        count: usize,
+    ) -> Result<(Bytes, usize), PlaybackError> {
+        let first = place.entries().next().map_or(0, |entry| entry.seq);
+        let index = self.core.indexes.get(&self.core.storage, &segment).await?;
+        let position = index.entries.partition_point(|entry| entry.seq < first);
+        let mut records = BytesMut::new();
+        for entry in index.entries.iter().skip(position).take(count) {
+            let range = entry.offset..entry.offset + u64::from(entry.length);
+            records.extend_from_slice(&self.core.storage.read(&segment, range).await?);
+        }
+        Ok((customarily(&segment, records.freeze()).await?, count))
     }
 }
 

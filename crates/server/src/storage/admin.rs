@@ -1,14 +1,24 @@
 //! What people see of the storage, and what they can ask for: through the API, or on the machine itself.
 
-use super::{LocationState, Locations, Mover, ObjectLock, locations::in_use};
-use crate::{ServerError, clock, server};
+use super::{
+    LocationState, Locations, Mover, ObjectLock, Repacking, TendReport, TendSettings, Tender,
+    locations::in_use,
+    repack::PACKING,
+    tend::{self, Done, TendError},
+};
+use crate::{ServerError, clock, keys::Keyring, server};
 use playhead_db::{
     DbError,
-    site::{MoveRow, MoveState, NewMove, Store},
+    site::{MoveRow, MoveState, NewMove, SegmentRow, Store},
 };
 use playhead_model::{RecordingId, WallTime};
 use serde::Serialize;
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    path::Path,
+    sync::{Arc, atomic::AtomicU64},
+    time::Duration,
+};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -27,6 +37,8 @@ pub struct StorageReport {
     pub moves: Vec<MoveReport>,
     /// Files that no segment refers to any more and that are still to be removed.
     pub waiting_removals: u64,
+    /// Packing segments denser, and reading them through.
+    pub tending: TendReport,
 }
 
 /// One location.
@@ -135,7 +147,11 @@ pub enum Wanted {
 ///
 /// # Errors
 /// The database's.
-pub(crate) async fn report(store: &Store, storage: &Locations) -> Result<StorageReport, DbError> {
+pub(crate) async fn report(
+    store: &Store,
+    storage: &Locations,
+    tending: Option<&TendSettings>,
+) -> Result<StorageReport, DbError> {
     let mut used = in_use(store).await?;
     let mut locations: Vec<_> = storage
         .all()
@@ -173,6 +189,7 @@ pub(crate) async fn report(store: &Store, storage: &Locations) -> Result<Storage
         locations,
         moves: store.moves(MOVES).await?.into_iter().map(MoveReport::from).collect(),
         waiting_removals: store.waiting_removals().await?,
+        tending: tend::report(store, tending).await?,
     })
 }
 
@@ -264,9 +281,53 @@ pub(crate) async fn set_read_only(
     Ok(())
 }
 
+/// What came of packing segments again, or of reading them through.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct TendDone {
+    /// Segments looked at.
+    pub segments: u64,
+    /// Their bytes before.
+    pub bytes: u64,
+    /// Those that were packed denser.
+    pub repacked: u64,
+    /// Bytes that this has saved.
+    pub saved_bytes: u64,
+    /// Those that are damaged.
+    pub damaged: u64,
+    /// Those that were mended from another copy.
+    pub mended: u64,
+    /// Those that were left as they are: at work elsewhere, moved meanwhile, or not to be had just now.
+    pub left: u64,
+    /// Those that were passed over: at locations that cannot be used for it, or packed before.
+    pub passed: u64,
+}
+
+impl TendDone {
+    fn count(&mut self, segment: &SegmentRow, outcome: Result<Done, TendError>) -> Result<(), ServerError> {
+        self.segments += 1;
+        self.bytes += segment.bytes;
+        match outcome {
+            Ok(Done::Replaced { saved }) => {
+                self.repacked += 1;
+                self.saved_bytes += saved;
+            }
+            Ok(Done::Fine) => {}
+            Ok(Done::Damaged) | Err(TendError::Damaged(_)) => self.damaged += 1,
+            Ok(Done::Mended) => self.mended += 1,
+            Err(TendError::Db(error)) => return Err(error.into()),
+            Ok(Done::Gone) | Err(_) => self.left += 1,
+        }
+        Ok(())
+    }
+}
+
+/// Segments taken from the database at a time.
+const PAGE: u32 = 500;
+
 /// The storage of a server's data folder, for whoever works on the machine itself. The server may run or not.
 pub struct StorageAdmin {
     mover: Mover,
+    tender: Tender,
     /// Held while no server runs: then moves are done here.
     lock: Option<nix::fcntl::Flock<std::fs::File>>,
 }
@@ -294,9 +355,20 @@ impl StorageAdmin {
             None => format!("sqlite:{}", data.join("site.db").display()),
         };
         let store = Store::open(&database).await?;
-        let storage = Arc::new(Locations::known(&store).await?);
+        let keys = Arc::new(Keyring::open(data, None, store.clone()).await?);
+        let storage = Arc::new(Locations::known(&store).await?.with_keys(&keys));
         let stop = CancellationToken::new();
-        Ok(Self { mover: Mover { store, storage, server: id, stop, wanted: Notify::new() }, lock })
+        let tender = Tender {
+            store: store.clone(),
+            storage: Arc::clone(&storage),
+            keys,
+            settings: TendSettings::default(),
+            name: format!("{id}/command line"),
+            metrics: Arc::default(),
+            stop: stop.clone(),
+            damaged: AtomicU64::new(0),
+        };
+        Ok(Self { mover: Mover { store, storage, server: id, stop, wanted: Notify::new() }, tender, lock })
     }
 
     /// Whether a server runs with the folder; it does the moves then.
@@ -309,7 +381,7 @@ impl StorageAdmin {
     /// # Errors
     /// The database's.
     pub async fn report(&self) -> Result<StorageReport, ServerError> {
-        Ok(report(&self.mover.store, &self.mover.storage).await?)
+        Ok(report(&self.mover.store, &self.mover.storage, None).await?)
     }
 
     /// Lets new segments be stored at a location again, or not any more.
@@ -340,6 +412,81 @@ impl StorageAdmin {
                 }
             }
         }
+    }
+
+    /// Packs segments again, of one recording or all, without waiting for idle time, also beside a running server. Broken off, what was
+    /// done stays done. `progress` hears of each segment.
+    ///
+    /// # Errors
+    /// The database's. What could not be done stands in the report.
+    pub async fn repack_now(
+        &self,
+        repacking: Repacking,
+        recording: Option<RecordingId>,
+        mut progress: impl FnMut(&TendDone),
+    ) -> Result<TendDone, ServerError> {
+        let mut done = TendDone::default();
+        let Some(density) = repacking.density() else { return Ok(done) };
+        self.mover.store.release_segments(&self.tender.name).await?;
+        let writable = self.tender.writable();
+        for segment in self.segments(recording).await? {
+            let (packing, _) = self.mover.store.packing_of(&segment).await?;
+            // Those that were packed are packed again only where they were named.
+            if !writable.contains(&segment.location) || (packing >= PACKING && recording.is_none()) {
+                done.passed += 1;
+                continue;
+            }
+            let outcome = self.tender.repack(&segment, density).await;
+            done.count(&segment, outcome)?;
+            progress(&done);
+        }
+        Ok(done)
+    }
+
+    /// Reads segments through, of one recording or all, also beside a running server.
+    ///
+    /// # Errors
+    /// The database's. What is damaged stands in the report.
+    pub async fn scrub_now(
+        &self,
+        recording: Option<RecordingId>,
+        mut progress: impl FnMut(&TendDone),
+    ) -> Result<TendDone, ServerError> {
+        let mut done = TendDone::default();
+        self.mover.store.release_segments(&self.tender.name).await?;
+        let readable = self.tender.readable();
+        for segment in self.segments(recording).await? {
+            if !readable.contains(&segment.location) {
+                done.passed += 1;
+                continue;
+            }
+            let outcome = self.tender.scrub(&segment).await;
+            done.count(&segment, outcome)?;
+            progress(&done);
+        }
+        Ok(done)
+    }
+
+    /// The segments of one recording, or of all.
+    async fn segments(&self, recording: Option<RecordingId>) -> Result<Vec<SegmentRow>, ServerError> {
+        let store = &self.mover.store;
+        if let Some(id) = recording {
+            if store.recording(id).await?.is_none() {
+                return Err(ServerError::Move(format!("there is no recording {id} at this site")));
+            }
+            return Ok(store.segments(id).await?);
+        }
+        let (mut all, mut seen) = (Vec::new(), HashSet::new());
+        for location in self.mover.storage.all() {
+            let mut after = None::<String>;
+            loop {
+                let page = store.segments_at(&location.id, after.as_deref(), PAGE).await?;
+                let Some(last) = page.last() else { break };
+                after = Some(last.path.clone());
+                all.extend(page.into_iter().filter(|row| seen.insert((row.recording, row.number))));
+            }
+        }
+        Ok(all)
     }
 
     /// Ends.

@@ -152,6 +152,8 @@ pub(crate) struct Tender {
     pub(crate) storage: Arc<Locations>,
     pub(crate) keys: Arc<Keyring>,
     pub(crate) settings: TendSettings,
+    /// Who takes segments to work on.
+    pub(crate) name: String,
     pub(crate) metrics: Arc<TendMetrics>,
     pub(crate) stop: CancellationToken,
     /// Damaged segments, as the database last said.
@@ -235,6 +237,13 @@ pub(crate) async fn run(core: Shared) {
     let tender = &core.tender;
     let mut quiet = Quiet::default();
     let mut failures = 0u32;
+    while let Err(error) = tender.store.release_segments(&tender.name).await {
+        tracing::warn!(%error, "cannot look after stored segments; trying again");
+        tokio::select! {
+            () = core.stop.cancelled() => return,
+            () = tokio::time::sleep(PERIOD) => {}
+        }
+    }
     loop {
         let pause = if quiet.is_now(&core) {
             match tender.next().await {
@@ -377,7 +386,7 @@ impl Tender {
         work: impl Future<Output = Result<Done, TendError>>,
     ) -> Result<Done, TendError> {
         let now = clock::now();
-        if !self.store.take_segment(segment, now.plus_micros(TAKEN), now).await? {
+        if !self.store.take_segment(segment, &self.name, now.plus_micros(TAKEN), now).await? {
             return Ok(Done::Gone);
         }
         let done = tokio::select! {

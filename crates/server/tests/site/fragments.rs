@@ -5,6 +5,7 @@ use playhead_format::{
     Chain, Channel, CursorMessage, Flags, FragmentBuilder, FragmentHead, MetaMessage, Signer, genesis,
 };
 use playhead_model::{EndReason, Gap, GapCause, RecordingId, RecordingInfo, WallTime};
+use playhead_screen::{Encoder, EncoderConfig, Picture, Rect, Want};
 use uuid::Uuid;
 
 /// One second of media time, in which a fragment of 0.9 s begins.
@@ -25,6 +26,8 @@ pub(crate) struct Tape {
     shift: i64,
     /// Signs every fragment, if there is one.
     pub(crate) signer: Option<Signer>,
+    /// Paints real pictures, if there is one; otherwise there are bytes that mean nothing.
+    pub(crate) painter: Option<Painter>,
     pub(crate) made: Vec<Made>,
 }
 
@@ -65,6 +68,7 @@ impl Tape {
             builder: FragmentBuilder::new(),
             shift: 0,
             signer: None,
+            painter: None,
             made: vec![],
         }
     }
@@ -103,7 +107,11 @@ impl Tape {
         for message in meta {
             self.builder.push(Channel::Meta, start_us, 0, &message.encode()).unwrap();
         }
-        self.builder.push(Channel::Screen, start_us, 0, &noise(seq, size)).unwrap();
+        let picture = match &mut self.painter {
+            Some(painter) => painter.paint(seq, flags),
+            None => noise(seq, size),
+        };
+        self.builder.push(Channel::Screen, start_us, 0, &picture).unwrap();
         let place = CursorMessage::Place { x: seq as i32, y: 2, visible: true }.encode();
         self.builder.push(Channel::Cursor, start_us, 0, &place).unwrap();
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
@@ -192,5 +200,37 @@ impl Tape {
         tape.chain = Chain::new(info.id);
         tape.previous = FragmentHead { recording: info.id, previous: genesis(info.id), ..tape.previous };
         tape
+    }
+}
+
+/// Makes packets of pictures that look like photographs, 640 by 480.
+pub(crate) struct Painter(Encoder);
+
+impl Painter {
+    pub(crate) fn new() -> Self {
+        Self(Encoder::new(EncoderConfig { seed: 1 }))
+    }
+
+    fn paint(&mut self, seq: u64, flags: Flags) -> Vec<u8> {
+        let (width, height) = (640u32, 480u32);
+        let grain = noise(seq, (width * height) as usize);
+        let data: Vec<u8> = (0..height)
+            .flat_map(|y| (0..width).map(move |x| (x, y)))
+            .zip(grain)
+            .flat_map(|((x, y), grain)| {
+                let (fx, fy) = ((x + seq as u32) as f32 / 23.0, y as f32 / 17.0);
+                let light = 110.0 + 50.0 * fx.sin() + 40.0 * (fy + fx / 3.0).cos() + f32::from(grain >> 6);
+                [(light * 0.8) as u8, light as u8, (light * 0.9) as u8 + 10, 0]
+            })
+            .collect();
+        let want = match (flags.anchor, flags.key_frame) {
+            (true, _) => Want::Anchor,
+            (_, true) => Want::Key,
+            _ => Want::Delta,
+        };
+        let picture = Picture { width, height, stride: width as usize * 4, data: &data };
+        let mut packet = Vec::new();
+        self.0.encode(&picture, &[Rect { x: 0, y: 0, width, height }], want, &mut packet).unwrap();
+        packet
     }
 }
