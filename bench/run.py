@@ -69,7 +69,7 @@ def measure(arguments):
         result["corpora"].append({"name": corpus.name, "facts": facts, "ours": ours, "peers": theirs})
     if arguments.agent:
         say("measuring the agent")
-        result["agent"] = agent.measure(120, 60, "1920x1080", tell=say)
+        result["agent"] = agent.measure(30, 60, "1920x1080", tell=say)
     return result
 
 
@@ -218,29 +218,6 @@ def best_peer(corpus, lossless):
     return "Ours by the best of the others: " + ", ".join(cells) + ".\n"
 
 
-def agent_section(result):
-    text = ["## The whole agent\n"]
-    text.append(
-        "Capture, coding, queue on disk and sending, as one process, recording a live desktop of 1920x1080 into a "
-        "`playhead up` on the same machine; beside it ffmpeg grabbing the same desktop ten times a second. CPU is "
-        "seconds per second (1 is one core). \"MB\" is what was recorded in the time, the first picture included except "
-        "on the idle desktop.\n"
-    )
-    for workload, recorders in result.items():
-        rows = []
-        idle = recorders["none"]["x_server_cpu"]
-        for name, row in recorders.items():
-            more = "-" if name == "none" else number(row["x_server_cpu"] - idle)
-            resident = "-" if name == "none" else number(row["memory_bytes"] / 1e6)
-            cpu = "-" if name == "none" else number(row["cpu"])
-            recorded = "-" if name == "none" else number(row["bytes"] / 1e6)
-            rows.append([name, number(row["seconds"]), cpu, number(row["x_server_cpu"]), more, resident, recorded])
-        text.append(f"### {workload[:1].upper()}{workload[1:]}\n")
-        head = ["recorder", "seconds", "CPU", "X server's CPU", "caused by the recorder", "most memory (MB)", "MB"]
-        text.append(table(head, rows))
-    return "\n".join(text)
-
-
 def render(result):
     """The document."""
     on = result["machine"]
@@ -260,7 +237,7 @@ def render(result):
         *(corpus_section(corpus) for corpus in result["corpora"]),
     ]
     if result["agent"]:
-        parts.append(agent_section(result["agent"]))
+        parts.append(agent.section(result["agent"], table, number))
     parts.append(
         "## How to repeat it\n\n"
         "```sh\n"
