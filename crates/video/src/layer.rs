@@ -17,6 +17,8 @@ const FILM_GAP_US: u64 = 500_000;
 /// What is photographic and new for so many pictures in a row is a film. A photo appears once: it stays lossless until the next
 /// anchor, for it may be scrolled away soon.
 const NEW_STREAK: u8 = 2;
+/// A cell of a film's next picture differs in at least so many pixels.
+const FILM_PIXELS: usize = CELL_PIXELS * 3 / 4;
 /// Beside a film, what changes so often in a row belongs to it.
 const FILM_STREAK: u8 = 3;
 /// In a film, what looks like text in so many pictures in a row does not belong to it.
@@ -138,6 +140,8 @@ struct Change {
     cell: usize,
     pixels: [u32; CELL_PIXELS],
     part: Extent,
+    /// How many pixels differ.
+    differing: usize,
 }
 
 impl Layer {
@@ -304,8 +308,10 @@ impl State {
         }
         for cell in cells {
             let pixels = source.cell(self.grid.area(cell));
-            if let Some(part) = difference(&pixels, &self.cell_before(cell)) {
-                changes.push(Change { cell, pixels, part });
+            let before = self.cell_before(cell);
+            if let Some(part) = difference(&pixels, &before) {
+                let differing = pixels.iter().zip(&before).filter(|(now, before)| now != before).count();
+                changes.push(Change { cell, pixels, part, differing });
             }
         }
     }
@@ -331,13 +337,14 @@ impl State {
     // --- deciding what goes where
 
     fn take(&mut self, at_us: u64, changes: Vec<Change>) {
-        for Change { cell, pixels, .. } in &changes {
+        for Change { cell, pixels, differing, .. } in &changes {
             let class = Class::of(pixels);
             self.classes[*cell] = class;
             let cell = &mut self.cells[*cell];
             let goes_on = at_us.saturating_sub(cell.changed_us) <= FILM_GAP_US;
             cell.streak = if goes_on { cell.streak.saturating_add(1) } else { 1 };
-            let is_photo = matches!(class, Class::Photo | Class::Soft);
+            // What comes out from behind a window does so bit by bit; a film's next picture differs nearly everywhere.
+            let is_photo = matches!(class, Class::Photo | Class::Soft) && *differing >= FILM_PIXELS;
             cell.photos = if is_photo { if goes_on { cell.photos.saturating_add(1) } else { 1 } } else { 0 };
             cell.changed_us = at_us;
         }
@@ -401,7 +408,7 @@ impl State {
         let scrolls = moved * 16 >= cells.len();
         let chosen = candidates.iter().zip(origins).filter(|(number, origin)| {
             let cell = &self.cells[changes[**number].cell];
-            let goes_on = cell.is_keyed() || cell.photos >= NEW_STREAK;
+            let goes_on = cell.is_keyed() && cell.since_anchor || cell.photos >= NEW_STREAK;
             *origin == Origin::New && (!scrolls && goes_on || beside_film(number))
         });
         chosen.map(|(&number, _)| number).collect()
@@ -435,7 +442,7 @@ impl State {
 
     /// A cell is coded as video.
     fn enter(&mut self, change: &Change) {
-        let Change { cell, pixels, part } = change;
+        let Change { cell, pixels, part, .. } = change;
         let (area, was_film) = (self.grid.area(*cell), self.cells[*cell].film);
         self.put(Plane::Video, area, pixels);
         let state = &mut self.cells[*cell];

@@ -237,6 +237,10 @@ export const en = {
         "The recording is damaged at {{at}}: {{detail}}. Play goes on at the next key frame; check the file with `playhead verify`.",
       newer:
         "The part at {{at}} was written in a newer format than this console knows: {{detail}}. Update the console to see it.",
+      "no-video":
+        "This browser cannot decode H.264: films and photos of this recording are grey, everything else is shown. Use a current Chrome, Edge, Safari or Firefox to see them.",
+      video:
+        "A film or photo of this recording cannot be decoded: {{detail}}. It goes on with the next key frame; check the file with `playhead verify`.",
       away: "The console does not answer. Trying again.",
       connection: "The console does not deliver pictures: {{detail}}. Trying again.",
       refused: "The console refused to play this recording: {{detail}}.",
@@ -378,6 +382,27 @@ export const en = {
       "Run one command on the machine that shall be a recording server. Its site appears by itself, or it joins the one that its database belongs to.",
     waiting: "As soon as the machine has joined, it shows up on its page here.",
     done: "Done",
+  },
+  cluster: {
+    title: "Recording servers together",
+    server: "Server",
+    live: "Live recordings",
+    sign: "Last sign of life",
+    ago: "{{seconds}} s ago",
+    durable: "Survives",
+    durables: { disk: "a crash", shared: "loss of the server" },
+    durableAbout: {
+      disk: "What was acknowledged is on this server's disk.",
+      shared: "What was acknowledged is in shared storage, too: another server can go on with it.",
+    },
+    states: {
+      running: "Running",
+      draining: "Handing over",
+      stopped: "Stopped",
+      silent: "Silent",
+      lost: "Being replaced",
+      gone: "Replaced",
+    },
   },
   storage: {
     title: "Storage location",

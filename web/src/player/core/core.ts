@@ -26,7 +26,9 @@ export interface Picture {
   resized: boolean;
   /** x, y, width, height of each changed rectangle, one after the other. */
   rects: Uint32Array;
-  /** RGBA, opaque, row by row. */
+  /** Somewhere the video below is to be seen. */
+  layered: boolean;
+  /** RGBA, row by row: opaque, or clear where the video is to be seen. */
   rgba: Uint8ClampedArray<ArrayBuffer>;
 }
 
@@ -39,6 +41,29 @@ export interface SoundPacket {
   channels: number;
   /** A packet of Opus. */
   bytes: Uint8Array<ArrayBuffer>;
+}
+
+/**
+ * What the video's decoder has to do:
+ * - `begin`: an anchor comes, and with it no video
+ * - `save`: the anchor ends; keep the video's picture
+ * - `restore`: go back to that picture
+ * - `start`: a stream begins, and its first picture comes
+ * - `next`: its next picture
+ *
+ * Rectangles are those of the stream's picture that are taken over, from now on where they are given.
+ */
+export type VideoTask =
+  | { kind: "begin"; width: number; height: number }
+  | { kind: "save" }
+  | { kind: "restore" }
+  | ({ kind: "start"; x: number; y: number; width: number; height: number } & VideoUnit)
+  | ({ kind: "next" } & VideoUnit);
+
+interface VideoUnit {
+  rects: [x: number, y: number, width: number, height: number][] | undefined;
+  /** H.264, one access unit in Annex B form. */
+  unit: Uint8Array<ArrayBuffer>;
 }
 
 /** The decoding core: turns fragments into pictures. */
@@ -55,6 +80,8 @@ export interface Core {
   chainOk(): boolean;
   /** The picture, when anything has changed since the last call. */
   takePicture(): Picture | undefined;
+  /** What there is to do for the video since the last call. */
+  takeVideo(): VideoTask[];
   /** The pointer, when anything has changed since the last call. */
   takePointer(): { place: PointerPlace; shape: PointerShape | undefined } | undefined;
   /** Whether a fragment with sound was met. */

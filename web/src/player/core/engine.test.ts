@@ -21,6 +21,7 @@ function start({ fragments = makeRecording(60), shownMs = 30, ...rest }: Options
       core,
       painter: {
         paint: () => undefined,
+        paintVideo: () => undefined,
         shown: (then) => void setTimeout(then, shownMs),
       },
       source: console.source,

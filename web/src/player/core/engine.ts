@@ -1,5 +1,5 @@
 import type { Core } from "./core";
-import { Decoding } from "./decoding";
+import { Decoding, type Outcome } from "./decoding";
 import { Driver, type Limits } from "./driver";
 import { idleJump } from "./idle";
 import { livePosition } from "./live-clock";
@@ -7,6 +7,7 @@ import type { Command, OpenRecording, Report, Seek, Snapshot, Spans, Status, Tro
 import type { Painter } from "./painter";
 import { SoundFeed } from "./sound-feed";
 import type { FragmentSource } from "./source";
+import type { VideoLayer } from "./video";
 
 /** What the engine needs from its surroundings; tests put their own in. */
 export interface Surroundings {
@@ -21,6 +22,8 @@ export interface Surroundings {
   /** What added to `now` gives a time that the page can compare with its own, milliseconds. */
   originMs?: number;
   limits?: Limits;
+  /** Where there is none, nothing is shown of a recording's video. */
+  video?: VideoLayer;
 }
 
 type Job =
@@ -48,6 +51,10 @@ const MOST_SEEKS = 200;
 const MOST_UNSHOWN = 2;
 /** A delay beyond this means that the clocks of host and viewer disagree. */
 const LONGEST_DELAY_MS = 60_000;
+/** The video's decoder works beside the worker: while playing, a picture waits for its video this long at most, */
+const VIDEO_PATIENCE_MS = 40;
+/** and after a seek this long. */
+const VIDEO_SEEK_PATIENCE_MS = 1000;
 
 /**
  * Plays one recording: keeps the media clock, decodes up to it, paints, and tells how things stand.
@@ -130,7 +137,7 @@ export class Engine {
         this.#lastTick = this.around.now();
         this.#tell(true);
       } else if (this.#playing) {
-        this.#tick();
+        await this.#tick();
         await this.#sleep(TICK_MS);
       } else {
         // Play may have stopped while a picture was held back.
@@ -195,6 +202,7 @@ export class Engine {
       case "close":
         this.#closed = true;
         this.#driver.close();
+        this.around.video?.close();
         break;
       case "open":
         break;
@@ -204,7 +212,12 @@ export class Engine {
 
   // --- playing
 
-  #tick(): void {
+  async #tick(): Promise<void> {
+    // What the decoder has not shown yet must not pile up.
+    if (this.around.video?.isCrowded) {
+      await this.around.video.settled(VIDEO_PATIENCE_MS);
+      this.#lastTick = this.around.now();
+    }
     const now = this.around.now();
     // After a sleep of the machine the clock goes on where it was.
     const passedUs = Math.min(now - this.#lastTick, 250) * 1000;
@@ -215,7 +228,7 @@ export class Engine {
       return;
     }
     const target = this.#following ? this.#livePosition(passedUs) : this.#nextPosition(passedUs);
-    const outcome = this.#decoding.advance(target, TICK_BUDGET_MS);
+    const outcome = this.#advance(target, TICK_BUDGET_MS);
     this.#decodeMs = this.around.now() - now;
     if (outcome === "reached") {
       this.#positionUs = target;
@@ -230,6 +243,7 @@ export class Engine {
       this.#ended = true;
       this.#playing = false;
     }
+    await this.#videoSettled(VIDEO_PATIENCE_MS);
     // A browser that is slow to show pictures would pile them up, eight megabytes each.
     if (this.#serial - this.#shownSerial < MOST_UNSHOWN || this.#ended) this.#paint(this.#positionUs);
     this.#driver.pump(this.#positionUs, this.#rate, this.#durationUs);
@@ -303,6 +317,7 @@ export class Engine {
     if (!this.#nearAhead(target, job.live)) this.#open(target, job.live);
     if (!(await this.#decodeTo(target, job, started))) return;
     if (job.live) target = Math.max(target, this.#decoding.reachedUs);
+    await this.#videoSettled(VIDEO_SEEK_PATIENCE_MS);
     this.#driver.settle();
     this.#positionUs = target;
     this.#following = job.live && this.#driver.live;
@@ -355,7 +370,7 @@ export class Engine {
         restarts = this.#driver.restarts;
         this.#decoding.restart(this.#decoding.anchorFor(target));
       }
-      const outcome = this.#decoding.advance(target, SEEK_SLICE_MS);
+      const outcome = this.#advance(target, SEEK_SLICE_MS);
       // At time 0 there may be no picture yet: the first one is what was asked for.
       if (outcome === "reached" && this.#decoding.started && !this.#moreOfThisMoment(target, job.live))
         return true;
@@ -449,7 +464,8 @@ export class Engine {
       at += PICTURE_STEP_US;
       // Over a stretch without any fragment in one stride.
       if (next && this.#decoding.endUs < at && next.startUs > at) at = next.startUs;
-      const outcome = this.#decoding.advance(Math.min(at, limit), SEEK_SLICE_MS);
+      const outcome = this.#advance(Math.min(at, limit), SEEK_SLICE_MS);
+      await this.#videoSettled(VIDEO_SEEK_PATIENCE_MS);
       if (this.#paint(Math.min(at, limit))) {
         const time = Math.min(at, limit);
         this.#pictureTimes.push(time);
@@ -467,16 +483,35 @@ export class Engine {
     return undefined;
   }
 
+  // --- decoding
+
+  #advance(untilUs: number, budgetMs: number): Outcome {
+    const outcome = this.#decoding.advance(untilUs, budgetMs);
+    this.around.video?.take(this.around.core.takeVideo());
+    return outcome;
+  }
+
+  /** Waits until the video is where the picture is. */
+  async #videoSettled(ms: number): Promise<void> {
+    const { video } = this.around;
+    // A promise that is fulfilled already takes a turn, too.
+    if (video && video.backlog > 0) await video.settled(ms);
+  }
+
   // --- painting and telling
 
   /** Paints what has changed; true when anything has. */
   #paint(atUs: number): boolean {
     this.#appliedUs = atUs;
     const picture = this.around.core.takePicture();
+    const moved = this.around.video?.takeChanged() ?? [];
+    if (moved.length > 0) this.around.painter.paintVideo(moved, this.around.video?.plane);
     if (picture) {
       this.around.painter.paint(picture);
       this.#width = picture.width;
       this.#height = picture.height;
+    }
+    if (picture || (moved.length > 0 && this.#serial > 0)) {
       this.#pictures += 1;
       this.#serial += 1;
       const serial = this.#serial;
@@ -493,7 +528,7 @@ export class Engine {
     }
     const pointer = this.around.core.takePointer();
     if (pointer) this.around.report({ type: "pointer", ...pointer });
-    return picture !== undefined;
+    return picture !== undefined || moved.length > 0;
   }
 
   #status(now: number): Status {
@@ -515,6 +550,10 @@ export class Engine {
     this.#lastReport = now;
     const troubles = [...this.#decoding.troubles];
     if (this.#outside) troubles.push(this.#outside);
+    const { video } = this.around;
+    if (video?.trouble !== undefined) {
+      troubles.push({ kind: video.impossible ? "no-video" : "video", detail: video.trouble });
+    }
     if (this.#driver.trouble) troubles.push(this.#driver.trouble);
     const snapshot: Snapshot = {
       status: this.#status(now),

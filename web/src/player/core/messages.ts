@@ -39,7 +39,7 @@ export type Status = "loading" | "playing" | "paused" | "seeking" | "buffering" 
 
 /** Something the viewer has to know. Damage does not stop play, the others do. */
 export interface Trouble {
-  kind: "damaged" | "newer" | "connection" | "outside" | "refused" | "broken";
+  kind: "no-video" | "video" | "damaged" | "newer" | "connection" | "outside" | "refused" | "broken";
   /** What is wrong, in the words of whoever found it. */
   detail: string;
   /** Media time it concerns, where it concerns one. */

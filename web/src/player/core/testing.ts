@@ -156,9 +156,14 @@ export class FakeCore implements Core {
       width: 1,
       height: 1,
       resized: false,
+      layered: false,
       rects: new Uint32Array([0, 0, 1, 1]),
       rgba: new Uint8ClampedArray(4),
     };
+  }
+
+  takeVideo(): [] {
+    return [];
   }
 
   takePointer(): undefined {

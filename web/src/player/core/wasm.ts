@@ -1,4 +1,4 @@
-import type { Core, FragmentHead, Picture, SoundPacket } from "./core";
+import type { Core, FragmentHead, Picture, SoundPacket, VideoTask } from "./core";
 import { Step } from "./core";
 import type { PointerPlace, PointerShape } from "./messages";
 
@@ -25,6 +25,11 @@ export interface PlayerExports {
   player_take_dirty(player: number): number;
   player_dirty_ptr(player: number): number;
   player_rgba(player: number): number;
+  player_is_layered(player: number): number;
+  player_take_video(player: number): number;
+  player_video_fields(player: number): number;
+  player_video_rects(player: number): number;
+  player_video_bytes(player: number): number;
   player_take_cursor(player: number): number;
   player_cursor(player: number): number;
   player_cursor_rgba(player: number): number;
@@ -45,6 +50,7 @@ const HEAD_FIELDS = 11;
 const CURSOR_FIELDS = 7;
 const SOUND_FIELDS = 4;
 const SHAPE_CHANGED = 2;
+const VIDEO_FIELDS = 8;
 
 /** Compiles the core from an address of this console. */
 export async function loadCore(address: string): Promise<WasmCore> {
@@ -120,6 +126,7 @@ export class WasmCore implements Core {
     const height = exports.player_height(this.#player);
     if (width === 0 || height === 0) return undefined;
     const resized = exports.player_take_resized(this.#player) === 1;
+    const layered = exports.player_is_layered(this.#player) === 1;
     const count = exports.player_take_dirty(this.#player);
     if (count <= 0 && !resized) return undefined;
     // Asked for before any view is made: a call may move the memory.
@@ -130,9 +137,40 @@ export class WasmCore implements Core {
       width,
       height,
       resized,
+      layered,
       rects: new Uint32Array(buffer, rectsAt, Math.max(0, count) * 4),
       rgba: new Uint8ClampedArray(buffer, rgbaAt, width * height * 4),
     };
+  }
+
+  takeVideo(): VideoTask[] {
+    const { exports } = this;
+    const count = exports.player_take_video(this.#player);
+    if (count === 0) return [];
+    const fieldsAt = exports.player_video_fields(this.#player);
+    let rectsAt = exports.player_video_rects(this.#player);
+    let bytesAt = exports.player_video_bytes(this.#player);
+    const { buffer } = exports.memory;
+    const fields = new Float64Array(buffer, fieldsAt, count * VIDEO_FIELDS);
+    const tasks: VideoTask[] = [];
+    for (let at = 0; at < fields.length; at += VIDEO_FIELDS) {
+      const task = fields.subarray(at, at + VIDEO_FIELDS);
+      const [kind = 0, x = 0, y = 0, width = 0, height = 0, rectCount = 0, length = 0] = task;
+      if (kind === 0) tasks.push({ kind: "begin", width, height });
+      else if (kind === 1) tasks.push({ kind: "save" });
+      else if (kind === 2) tasks.push({ kind: "restore" });
+      else {
+        const numbers = new Uint32Array(buffer, rectsAt, Math.max(0, rectCount) * 4);
+        const rects = rectCount < 0 ? undefined : rectsOf(numbers);
+        // Kept beyond this call: a copy.
+        const unit = new Uint8Array(buffer, bytesAt, length).slice();
+        rectsAt += numbers.byteLength;
+        bytesAt += length;
+        if (kind === 3) tasks.push({ kind: "start", x, y, width, height, rects, unit });
+        else tasks.push({ kind: "next", rects, unit });
+      }
+    }
+    return tasks;
   }
 
   takePointer(): { place: PointerPlace; shape: PointerShape | undefined } | undefined {
@@ -204,4 +242,12 @@ export class WasmCore implements Core {
       ? new TextDecoder().decode(new Uint8Array(this.exports.memory.buffer, pointer, length))
       : "";
   }
+}
+
+function rectsOf(numbers: Uint32Array): [number, number, number, number][] {
+  const rects: [number, number, number, number][] = [];
+  for (let at = 0; at + 3 < numbers.length; at += 4) {
+    rects.push([...numbers.subarray(at, at + 4)] as [number, number, number, number]);
+  }
+  return rects;
 }

@@ -3,6 +3,7 @@ import { Engine } from "./engine";
 import type { Command, Report } from "./messages";
 import { CanvasPainter } from "./painter";
 import { errorText, httpSource } from "./source";
+import { VideoLayer } from "./video";
 import { loadCore } from "./wasm";
 
 let engine: Engine | undefined;
@@ -27,6 +28,7 @@ async function open(command: Extract<Command, { type: "open" }>): Promise<void> 
         report: (report, transfer) => postMessage(report satisfies Report, { transfer: transfer ?? [] }),
         now: () => performance.now(),
         wall: () => Date.now(),
+        video: new VideoLayer(),
         originMs: performance.timeOrigin,
       },
       command.recording,

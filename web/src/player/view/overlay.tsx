@@ -12,6 +12,9 @@ const getDuration = (s: Snapshot) => s.durationUs;
 const hasPicture = (s: Snapshot) => s.width > 0;
 const getLive = (s: Snapshot) => s.live;
 
+/** Play goes on all the same. */
+const PASSING = new Set<Trouble["kind"]>(["damaged", "newer", "outside", "no-video", "video"]);
+
 /** Above the picture: what is being waited for, and what is wrong. */
 export function Overlay({ player }: { player: PlayerController }) {
   const { t } = useTranslation();
@@ -57,7 +60,7 @@ function Troubles({ player }: { player: PlayerController }) {
   return (
     <div className="stage-troubles" data-testid="troubles">
       {shown.slice(-3).map((trouble) => {
-        const stops = trouble.kind !== "damaged" && trouble.kind !== "newer" && trouble.kind !== "outside";
+        const stops = !PASSING.has(trouble.kind);
         const detail = trouble.detail.replace(/\.$/, "");
         const sign = (trouble.atUs ?? 0) < 0 ? "−" : "";
         const at = Number.isFinite(trouble.atUs) ? sign + clock(Math.abs(trouble.atUs ?? 0)) : "—";

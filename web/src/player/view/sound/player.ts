@@ -45,6 +45,8 @@ export class SoundPlayer {
   #context: AudioContext | undefined;
   #volume: GainNode | undefined;
   #decoder: AudioDecoder | undefined;
+  /** Media times of packets that are being decoded. The decoder's own times know no silence. */
+  #decoding: number[] = [];
   /** What is being heard, and the nodes that play it. */
   #playing: { gain: GainNode; nodes: Set<AudioBufferSourceNode> } | undefined;
   #run = -1;
@@ -90,6 +92,7 @@ export class SoundPlayer {
     this.#live.arrived(first.atUs, atMs);
     for (const packet of packets) {
       if (this.#decoder?.state !== "configured") this.#configure(packet.channels);
+      this.#decoding.push(packet.atUs);
       this.#decoder?.decode(
         new EncodedAudioChunk({ type: "key", timestamp: Math.round(packet.atUs), data: packet.bytes }),
       );
@@ -170,9 +173,10 @@ export class SoundPlayer {
   #configure(channels: number): void {
     const run = this.#run;
     if (this.#decoder && this.#decoder.state !== "closed") this.#decoder.close();
+    this.#decoding = [];
     this.#decoder = new AudioDecoder({
       output: (data) => {
-        if (run === this.#run) this.#decoded(data);
+        if (run === this.#run) this.#decoded(data, this.#decoding.shift() ?? Number.NaN);
         data.close();
       },
       // The next packet makes another one; what is missing is silence.
@@ -181,7 +185,7 @@ export class SoundPlayer {
     this.#decoder.configure({ codec: "opus", sampleRate: SAMPLE_RATE, numberOfChannels: channels });
   }
 
-  #decoded(data: AudioData): void {
+  #decoded(data: AudioData, atUs: number): void {
     const channels = Array.from({ length: data.numberOfChannels }, (_, planeIndex) => {
       const samples = new Float32Array(data.numberOfFrames);
       data.copyTo(samples, { planeIndex, format: "f32-planar" });
@@ -189,14 +193,14 @@ export class SoundPlayer {
     });
     const lengthUs = (data.numberOfFrames / data.sampleRate) * 1e6;
     if (this.#rate === 1) {
-      this.#add({ atUs: data.timestamp, lengthUs, seconds: lengthUs / 1e6, channels });
+      this.#add({ atUs, lengthUs, seconds: lengthUs / 1e6, channels });
       return;
     }
-    if (!(Math.abs(data.timestamp - this.#stretchEndUs) < 10_000)) {
+    if (!(Math.abs(atUs - this.#stretchEndUs) < 10_000)) {
       this.#stretch = new Stretch(this.#rate, data.sampleRate);
     }
-    this.#stretchEndUs = data.timestamp + lengthUs;
-    const made = this.#stretch?.push(data.timestamp, channels);
+    this.#stretchEndUs = atUs + lengthUs;
+    const made = this.#stretch?.push(atUs, channels);
     if (!made) return;
     const seconds = (made.channels[0]?.length ?? 0) / data.sampleRate;
     this.#add({ atUs: made.atUs, lengthUs: seconds * 1e6 * this.#rate, seconds, channels: made.channels });
