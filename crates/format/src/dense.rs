@@ -1,4 +1,4 @@
-//! Chunks of sealed segments whose residuals are coded denser than in their packets; docs/format.md, section 4.
+//! Chunks of sealed segments whose residuals are coded denser than in their packets; docs/dense.md.
 //!
 //! The thin records are the fragment's Message records without the residuals: a Message record as it is, or one of a screen packet whose
 //! residuals were taken out, marked by its opcode.

@@ -164,7 +164,7 @@ type Bits = [u32; NODES];
 /// What is known of a kind of symbol so far.
 pub(super) struct Model {
     contexts: [Vec<Bits>; MIXED],
-    weights: Vec<[i32; MIXED]>,
+    weights: Vec<[[i32; MIXED]; NODES]>,
     /// Bits of large magnitudes.
     large: [u16; 128],
 }
@@ -174,7 +174,7 @@ impl Model {
     pub(super) fn new(contexts: [usize; MIXED]) -> Self {
         Self {
             contexts: contexts.map(|count| vec![[1 << 31; NODES]; count]),
-            weights: vec![[22_000; MIXED]; SELECTORS * NODES],
+            weights: vec![[[22_000; MIXED]; NODES]; SELECTORS],
             large: [1 << 15; 128],
         }
     }
@@ -190,9 +190,8 @@ impl Model {
     ) -> i32 {
         let [a, b, c] = &mut self.contexts;
         let mut bits = [&mut a[contexts[0]], &mut b[contexts[1]], &mut c[contexts[2]]];
-        // SELECTORS sets of NODES weights each: a selector is below SELECTORS.
-        let weights = &mut self.weights[selector * NODES..][..NODES];
-        let mut code = |node: usize, bit: bool| mixed(coder, &mut bits, &mut weights[node], node, bit);
+        let weights = &mut self.weights[selector];
+        let mut code = |node: usize, bit: bool| mixed(coder, &mut bits, &mut weights[node % NODES], node % NODES, bit);
         if code(0, number == 0) {
             return 0;
         }
@@ -245,7 +244,7 @@ fn mixed(
         let state = &mut contexts[i][node];
         let (p, count) = ((*state >> 10) as i32, *state & 1023);
         let target = if bit { (1 << 22) - 1 } else { 0 };
-        let step = i64::from(CURVE.step[count as usize]);
+        let step = i64::from(CURVE.step[count as usize % CURVE.step.len()]);
         let p = p + ((i64::from(target - p) * step) >> 16) as i32;
         *state = (p as u32) << 10 | (count + u32::from(count < SLOWEST));
     }

@@ -2,7 +2,7 @@
 //!
 //! Nearly all bytes of photographs and films are coded residuals, made fast by an agent that has little time. Here they are taken out of
 //! the packets of one fragment and coded again with better expectations and adaptive probabilities, and put back so that every byte is as
-//! it was. What cannot be taken out and put back exactly stays in the packet. `docs/codec.md`, section 10, describes the bytes.
+//! it was. What cannot be taken out and put back exactly stays in the packet. `docs/dense.md` describes the bytes.
 
 mod coder;
 mod filters;
