@@ -82,7 +82,7 @@ pub(crate) fn run(context: &Context) {
     let mut told = String::new();
     let mut tell = |error: &dyn std::fmt::Display| {
         let text = error.to_string();
-        context.status.display(name, DisplayReport { recording: None, error: Some(text.clone()) });
+        context.status.display(name, DisplayReport { error: Some(text.clone()), ..Default::default() });
         if text != told {
             tracing::error!(
                 display = name,
@@ -135,7 +135,7 @@ impl Context {
         // Nobody watches what has just begun, and its queue is new.
         self.control.wish(|wishes| (wishes.watched, wishes.renew) = (false, None));
         self.registry.begin(queue.id(), &self.control);
-        self.tell(&queue, None);
+        self.tell(&queue, recorder.picture_settings(), None);
         let sound = self.listen();
         let everything = Happened { drawn: true, moved: true, reshaped: true, resized: true };
         Ok(Recording {
@@ -175,8 +175,8 @@ impl Context {
         true
     }
 
-    fn tell(&self, queue: &Queue, error: Option<String>) {
-        let report = DisplayReport { recording: Some(queue.id()), error };
+    fn tell(&self, queue: &Queue, picture: &PictureSettings, error: Option<String>) {
+        let report = DisplayReport { recording: Some(queue.id()), error, picture: picture.clone() };
         self.status.display(&self.display.display, report);
     }
 }
@@ -278,6 +278,9 @@ impl Recording<'_> {
         if let Some(picture) = wishes.picture {
             tracing::info!(recording = %self.recorder.id(), mode = picture.mode.as_str(), quality = picture.quality.percent(), "pictures are recorded differently");
             self.recorder.set_picture(picture);
+            if !self.troubled {
+                self.context.tell(&self.queue, self.recorder.picture_settings(), None);
+            }
             // Where nobody draws, the change must come into effect as well.
             self.pending.drawn = true;
         }
@@ -369,7 +372,7 @@ impl Recording<'_> {
         }
         self.recorder.tick(at, &mut ToSpool(&self.context.spool, &self.queue))?;
         if std::mem::take(&mut self.troubled) {
-            self.context.tell(&self.queue, None);
+            self.context.tell(&self.queue, self.recorder.picture_settings(), None);
         }
         Ok(())
     }
@@ -431,7 +434,8 @@ impl Recording<'_> {
         let recording = self.recorder.id();
         let name = &self.context.display.display;
         let again = std::mem::replace(&mut self.troubled, true);
-        self.context.tell(&self.queue, Some(trouble.to_string()));
+        let picture = self.recorder.picture_settings();
+        self.context.tell(&self.queue, picture, Some(trouble.to_string()));
         match trouble {
             Trouble::Spool(error) if error.is_full() => {
                 self.recorder.lost(GapCause::QueueFull);

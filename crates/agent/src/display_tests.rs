@@ -43,7 +43,7 @@ impl Stage {
             display: DisplaySettings::new(display),
             masks,
             audio: AudioSettings::default(),
-            picture: playhead_model::PictureSettings::default(),
+            picture: PictureSettings::default(),
             host: Host {
                 name: "pc1".into(),
                 boot_id: "boot".into(),

@@ -13,6 +13,7 @@ mod display;
 mod folder;
 mod identity;
 mod mask;
+mod order;
 mod recorder;
 mod session;
 mod settings;
@@ -24,6 +25,7 @@ mod testing;
 mod uplink;
 
 pub use clock::Moment;
+pub use order::{Order, order};
 pub use recorder::{RecordError, Recorder, Sink};
 pub use settings::{AudioSettings, DisplaySettings, ServerSettings, Settings, SpoolSettings, WhenFull};
 pub use spool::SpoolError;
@@ -177,6 +179,10 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Agen
         tokio::spawn(async move { status.keep(path, spool, end).await })
     };
     let tidying = tokio::spawn(tidy(end.clone()));
+    let ordering = {
+        let (data, registry, end) = (settings.data.clone(), Arc::clone(&registry), end.clone());
+        tokio::spawn(async move { order::take(&data, registry, end).await })
+    };
     let certificate = settings.data.join(CERTIFICATE);
     let shared = Shared { spool, registry, status, host: host.name, system: system(), signer, certificate };
     let uplink = Uplink { shared: Arc::new(shared), key, path, identity, join };
@@ -197,6 +203,7 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Agen
     end.cancel();
     keeper.await?;
     tidying.await?;
+    ordering.await?;
     match ended {
         Ok(ended) => ended?,
         Err(_) => tracing::error!("a display does not answer: its recording ends at the next start"),

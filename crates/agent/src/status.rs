@@ -5,7 +5,7 @@ use crate::{
     spool::{Spool, SpoolError},
     standing::QueueReport,
 };
-use playhead_model::{RecordingId, WallTime};
+use playhead_model::{PictureSettings, RecordingId, WallTime};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -68,6 +68,9 @@ pub struct DisplayReport {
     pub recording: Option<RecordingId>,
     /// Why nothing is, or why it is paused.
     pub error: Option<String>,
+    /// How its pictures are recorded.
+    #[serde(default)]
+    pub picture: PictureSettings,
 }
 
 /// How it stands with a session's sound.
