@@ -12,6 +12,10 @@ use xxhash_rust::xxh3::Xxh3;
 const SETTLED: u32 = 3;
 /// Fewer matching pixels than this are cheaper to code anew.
 const FEW: u32 = 24;
+/// Of so many tiles one has room on the shelf: what was covered last comes back first, and a whole picture more is much memory.
+const SHELF: usize = 4;
+/// Bytes of a tile there.
+const TILE_BYTES: usize = TILE * TILE * 4;
 /// Most boxes taken from one source for one tile.
 const BOXES: usize = 3;
 
@@ -41,6 +45,14 @@ struct Slot {
     used: bool,
 }
 
+/// What the shelf has of a tile.
+#[derive(Clone, Copy)]
+struct Shelved {
+    slot: usize,
+    hash: u128,
+    place: usize,
+}
+
 /// The saved tiles, as the encoder knows them: by hash, and by content for the last one at each place.
 pub(super) struct History {
     seed: u64,
@@ -48,10 +60,14 @@ pub(super) struct History {
     slots: Vec<Slot>,
     hand: usize,
     by_hash: ByHash<usize>,
-    /// What was saved last at each place, empty until the first is saved.
+    /// What was saved last, a tile after the other; it grows as tiles are saved.
     shelf: Vec<u8>,
-    /// Slot and hash of what the shelf has for each tile.
-    shelved: Vec<Option<(usize, u128)>>,
+    /// The tiles whose content that is.
+    on_shelf: Vec<usize>,
+    /// The place on the shelf that is given away next.
+    next_on_shelf: usize,
+    /// What the shelf has for each tile.
+    shelved: Vec<Option<Shelved>>,
     packet: u32,
     changed: Vec<u32>,
 }
@@ -65,6 +81,8 @@ impl History {
             hand: 0,
             by_hash: ByHash::default(),
             shelf: Vec::new(),
+            on_shelf: Vec::new(),
+            next_on_shelf: 0,
             shelved: Vec::new(),
             packet: SETTLED,
             changed: vec![0; grid.tiles()],
@@ -76,6 +94,8 @@ impl History {
         self.slots.clear();
         self.hand = 0;
         self.by_hash.clear();
+        self.on_shelf.clear();
+        self.next_on_shelf = 0;
         self.shelved.clear();
         self.shelved.resize(self.grid.tiles(), None);
         self.packet = self.packet.wrapping_add(1);
@@ -131,15 +151,35 @@ impl History {
             self.by_hash.insert(hash, slot);
         }
         self.slots[slot].used = true;
-        if self.shelf.is_empty() {
-            self.shelf = vec![0; self.grid.pixels() * 4];
+        let place = self.shelve(tile);
+        for (y, row) in self.shelf[place * TILE_BYTES..].chunks_mut(TILE * 4).take(area.h).enumerate() {
+            row[..area.w * 4].copy_from_slice(old(y));
         }
-        for y in 0..area.h {
-            let at = ((area.y + y) * self.grid.width + area.x) * 4;
-            self.shelf[at..at + area.w * 4].copy_from_slice(old(y));
-        }
-        self.shelved[tile] = Some((slot, hash));
+        self.shelved[tile] = Some(Shelved { slot, hash, place });
         known.is_none().then_some(slot)
+    }
+
+    /// A place on the shelf for a tile: its own, a free one, or that of the tile that has been there longest.
+    fn shelve(&mut self, tile: usize) -> usize {
+        if let Some(Shelved { place, .. }) = self.shelved[tile] {
+            return place;
+        }
+        let most = (self.grid.tiles() / SHELF).max(1);
+        if self.on_shelf.len() < most {
+            self.on_shelf.push(tile);
+            let needed = self.on_shelf.len() * TILE_BYTES;
+            if self.shelf.len() < needed {
+                // All of the room at once: growing would copy what is there, and room that is not used costs nothing.
+                self.shelf.reserve_exact(most * TILE_BYTES - self.shelf.len());
+                self.shelf.resize(needed, 0);
+            }
+            return self.on_shelf.len() - 1;
+        }
+        let place = self.next_on_shelf;
+        self.next_on_shelf = (place + 1) % most;
+        let before = std::mem::replace(&mut self.on_shelf[place], tile);
+        self.shelved[before] = None;
+        place
     }
 
     /// A free slot, or the first that was not used since the hand came by.
@@ -183,20 +223,18 @@ impl History {
             }
         }
         let mut found = false;
-        self.boxes(area, mask, anchor, new, |part| {
+        boxes(area, mask, (anchor, area.x, area.y), new, |part| {
             found = true;
             writer.op(if part.is_some() { op::ANCHOR_BOX } else { op::ANCHOR }, tile);
             if let Some(part) = part {
                 put_box(writer, part);
             }
         });
-        let Some((slot, _)) = self.shelved[tile].filter(|(slot, hash)| self.slots[*slot].hash == *hash)
-        else {
-            return found;
-        };
-        let shelf = View { data: &self.shelf, stride: self.grid.width * 4 };
+        let shelved = self.shelved[tile].filter(|shelved| self.slots[shelved.slot].hash == shelved.hash);
+        let Some(Shelved { slot, place, .. }) = shelved else { return found };
+        let shelf = View { data: &self.shelf[place * TILE_BYTES..], stride: TILE * 4 };
         let mut used = false;
-        self.boxes(area, mask, shelf, new, |part| {
+        boxes(area, mask, (shelf, 0, 0), new, |part| {
             used = true;
             writer.op(if part.is_some() { op::LOAD_BOX } else { op::LOAD }, tile);
             if let Some(part) = part {
@@ -207,37 +245,36 @@ impl History {
         self.slots[slot].used |= used;
         found | used
     }
+}
 
-    /// Finds boxes of pending pixels that are as in `old`, reports them and takes them out; `None` is the whole tile.
-    fn boxes(
-        &self,
-        area: Area,
-        mask: &mut TileMask,
-        old: View<'_>,
-        new: View<'_>,
-        mut found: impl FnMut(Option<Area>),
-    ) {
-        for _ in 0..BOXES {
-            if bits::count(mask) < FEW {
-                return;
-            }
-            let mut same = [0; TILE];
-            let mut wanted = [0; TILE];
-            for y in (0..area.h).filter(|&y| mask[y] != 0) {
-                let (a, b) = (old.row(area.x, area.y + y, area.w), new.row(area.x, area.y + y, area.w));
-                same[y] = if a == b { bits::low(area.w) } else { !bits::differing(a, b) & bits::low(area.w) };
-                wanted[y] = same[y] & mask[y];
-            }
-            if bits::count(&wanted) < FEW {
-                return;
-            }
-            let Some(part) = bits::largest_box(&same, &wanted) else { return };
-            if bits::count_in(mask, part) < FEW {
-                return;
-            }
-            bits::clear(mask, part);
-            found((part.w < area.w || part.h < area.h).then_some(part));
+/// Finds boxes of a tile's pending pixels that are as in `old`, where the tile lies at some place, reports them and takes them out; `None` is the whole tile.
+fn boxes(
+    area: Area,
+    mask: &mut TileMask,
+    (old, x, top): (View<'_>, usize, usize),
+    new: View<'_>,
+    mut found: impl FnMut(Option<Area>),
+) {
+    for _ in 0..BOXES {
+        if bits::count(mask) < FEW {
+            return;
         }
+        let mut same = [0; TILE];
+        let mut wanted = [0; TILE];
+        for y in (0..area.h).filter(|&y| mask[y] != 0) {
+            let (a, b) = (old.row(x, top + y, area.w), new.row(area.x, area.y + y, area.w));
+            same[y] = if a == b { bits::low(area.w) } else { !bits::differing(a, b) & bits::low(area.w) };
+            wanted[y] = same[y] & mask[y];
+        }
+        if bits::count(&wanted) < FEW {
+            return;
+        }
+        let Some(part) = bits::largest_box(&same, &wanted) else { return };
+        if bits::count_in(mask, part) < FEW {
+            return;
+        }
+        bits::clear(mask, part);
+        found((part.w < area.w || part.h < area.h).then_some(part));
     }
 }
 

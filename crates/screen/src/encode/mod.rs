@@ -145,8 +145,8 @@ struct State {
 
 /// Makes packets from pictures.
 ///
-/// Memory: three pictures of four bytes a pixel (the last one, the anchor's, and once tiles are saved what was saved last
-/// at each place), and 2 to 3 MB of tables; while an anchor is made, the packet besides.
+/// Memory: two pictures of four bytes a pixel (the last one and the anchor's), a quarter of one once tiles are saved, and 2 to 3
+/// MB of tables; while an anchor is made, the packet besides.
 pub struct Encoder {
     config: EncoderConfig,
     state: Option<State>,
