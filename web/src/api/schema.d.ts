@@ -451,6 +451,26 @@ export interface paths {
         patch: operations["change_site"];
         trace?: never;
     };
+    "/api/v1/sites/{id}/servers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The servers of a site, and who holds how many live recordings
+         * @description Needs the permission `view-sites`.
+         */
+        get: operations["site_servers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sites/{id}/storage": {
         parameters: {
             query?: never;
@@ -1140,17 +1160,101 @@ export interface components {
             /** @description Its name. */
             name: string;
         };
+        /** @description A server of a site, as the site's database knows it. */
+        SiteServer: {
+            /**
+             * Format: uuid
+             * @description Who takes over what it held.
+             */
+            adopter: string | null;
+            /**
+             * Format: int64
+             * @description Milliseconds since the last sign of life.
+             */
+            age_ms: number;
+            /** @description What acknowledged fragments survive: a crash of the server (`disk`) or its loss (`shared`). */
+            durable: string;
+            /**
+             * Format: int64
+             * @description Grows with each of its starts and with each take-over from it.
+             */
+            epoch: number;
+            /**
+             * Format: uuid
+             * @description Its id at the site; the console knows it by another one.
+             */
+            id: string;
+            /**
+             * Format: int64
+             * @description Milliseconds for which it may act after a sign of life.
+             */
+            lease_ms: number;
+            /**
+             * Format: int64
+             * @description How many live recordings belong to it.
+             */
+            live_recordings: number;
+            /** @description Its name. */
+            name: string;
+            /**
+             * Format: date-time
+             * @description When it was started.
+             */
+            started_at: string;
+            /**
+             * @description `running`, `draining` (it is about to stop and hands over what it holds), `stopped`, `silent` (no sign of life for longer than
+             *     its lease), `lost` (another server takes over) or `gone` (that is done).
+             */
+            state: string;
+            /** @description Whether it is the one that has answered. */
+            this: boolean;
+            /** @description Where the other servers reach it; empty when there are none. */
+            url: string;
+            /** @description Its version. */
+            version: string;
+        };
+        /** @description The servers of a site. */
+        SiteServers: {
+            /** @description All that were ever started, by name. */
+            items: components["schemas"]["SiteServer"][];
+        };
         /** @description The storage of a site, as one of its recording servers sees it. */
         Storage: {
             /** @description Where segments lie. */
             locations: components["schemas"]["StorageLocation"][];
             /** @description The latest moves, newest first. */
             moves: components["schemas"]["Move"][];
+            /** @description What is done with stored segments in idle time. */
+            tending: components["schemas"]["StorageTending"];
             /**
              * Format: int64
              * @description Files that no segment refers to any more and that are still to be removed.
              */
             waiting_removals: number;
+        };
+        /** @description A stored segment that is damaged. */
+        StorageDamage: {
+            /**
+             * Format: date-time
+             * @description When that was seen.
+             */
+            at: string;
+            /** @description What is wrong, and what to do about it. */
+            damage: string;
+            /** @description The location it lies at. */
+            location: string;
+            /** @description Where it lies there. */
+            path: string;
+            /**
+             * Format: uuid
+             * @description The recording.
+             */
+            recording: string;
+            /**
+             * Format: int32
+             * @description Number of the segment.
+             */
+            segment: number;
         };
         /** @description Something that went wrong. */
         StorageError: {
@@ -1205,6 +1309,48 @@ export interface components {
          * @enum {string}
          */
         StorageLocationState: "active" | "read-only" | "full" | "unreachable";
+        /** @description Packing stored segments denser, and reading them through. */
+        StorageTending: {
+            /** @description The damaged ones, the latest found first, at most 50. */
+            damaged: components["schemas"]["StorageDamage"][];
+            /**
+             * Format: int64
+             * @description How many are damaged.
+             */
+            damaged_segments: number;
+            /**
+             * Format: date-time
+             * @description When the one that waits longest was stored or last read through.
+             */
+            oldest_scrub: string | null;
+            /**
+             * Format: int64
+             * @description Those that were packed again, or found not to gain by it.
+             */
+            repacked: number;
+            /** @description How stored segments are packed again: `off`, `zstd` or `dense`. */
+            repacking: string | null;
+            /**
+             * Format: int64
+             * @description Bytes that this has saved.
+             */
+            saved_bytes: number;
+            /**
+             * Format: double
+             * @description In how many days every file is read through; null for never.
+             */
+            scrub_days: number | null;
+            /**
+             * Format: int64
+             * @description Those that were read through since they were stored.
+             */
+            scrubbed: number;
+            /**
+             * Format: int64
+             * @description Stored segments.
+             */
+            segments: number;
+        };
         /** @description What happens when in a recording. */
         Timeline: {
             /**
@@ -2043,6 +2189,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Site"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    site_servers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The site */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SiteServers"];
                 };
             };
             /** @description A problem */

@@ -350,13 +350,36 @@ describe("managing sites", () => {
         locations: [location("a", "active"), location("b", "unreachable")],
         moves: [],
         waiting_removals: 0,
+        tending: {
+          repacking: "dense",
+          scrub_days: 30,
+          segments: 24,
+          repacked: 20,
+          saved_bytes: 7_000_000,
+          scrubbed: 4,
+          oldest_scrub: "2026-03-01T09:30:00Z",
+          damaged_segments: 1,
+          damaged: [
+            {
+              recording: "01a2029b-8ff4-72ad-b20a-67dabef7e41d",
+              segment: 3,
+              location: "a",
+              path: "x/000003.mcap",
+              damage: "expected 9 bytes, got 8",
+              at: "2026-03-01T09:30:00Z",
+            },
+          ],
+        },
       },
-      [`PATCH ${path}/a`]: { locations: [], moves: [], waiting_removals: 0 },
+      [`PATCH ${path}/a`]: { locations: [], moves: [], waiting_removals: 0, tending: { segments: 0 } },
       [`POST ${path}/b/drain`]: 204,
     };
     await show("/sites", answers);
     const first = await see("tr[data-id=a]");
     expect((await see("tr[data-id=b]")).textContent).toContain("No route to the bucket.");
+    const tending = await see("[data-testid=tending]");
+    expect(tending.textContent).toContain("20 of 24 files packed denser");
+    expect(tending.querySelector("[role=alert]")?.textContent).toContain("Segment 3 of recording 01a2029b");
     button("Close", first).click();
     await vi.waitFor(() => expect(requests).toContain(`PATCH ${path}/a`));
     button("Drain", await see("tr[data-id=b]")).click();

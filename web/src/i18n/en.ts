@@ -422,6 +422,15 @@ export const en = {
     drainAbout_other:
       "{{segments}} files ({{bytes}}) are copied to the other locations, compared, and removed here. Nothing new is stored here. Recordings can be played all the while.",
     drainBegun: "Moving has begun",
+    tending: "What is stored",
+    packed: "{{packed}} of {{all}} files packed denser, {{saved}} saved.",
+    packedNone: "No file has been packed denser yet.",
+    packedOff: "Files are not packed denser.",
+    scrubbed: "Every file is read through and compared once in {{days}} days; the longest wait began",
+    scrubOff: "Files are not read through.",
+    damaged_one: "{{count}} stored file is damaged",
+    damaged_other: "{{count}} stored files are damaged",
+    damage: "Segment {{segment}} of recording {{recording}}",
     moves: "Moves",
     move: {
       waiting: "A move is waiting for its turn.",

@@ -63,6 +63,7 @@ export function StorageTable({ site, manages }: { site: Site; manages: boolean }
           ))}
         </tbody>
       </table>
+      <Tending tending={storage.data.tending} />
       <Moves moves={storage.data.moves} />
     </div>
   );
@@ -164,6 +165,54 @@ function Actions({ site, location, others, name }: Omit<RowProps, "manages"> & {
         </Confirm>
       ) : null}
     </span>
+  );
+}
+
+/** How stored files are looked after, and what is wrong with them. */
+function Tending({ tending }: { tending: Storage["tending"] }) {
+  const { t } = useTranslation();
+  if (tending.segments === 0) return null;
+  const packed =
+    tending.saved_bytes > 0 || tending.repacked > 0
+      ? t("storage.packed", {
+          packed: count(tending.repacked),
+          all: count(tending.segments),
+          saved: bytes(tending.saved_bytes),
+        })
+      : tending.repacking === "off"
+        ? t("storage.packedOff")
+        : t("storage.packedNone");
+  const left = tending.damaged_segments - tending.damaged.length;
+  return (
+    <ul className="storage-moves" aria-label={t("storage.tending")} data-testid="tending">
+      <li className="quiet">{packed}</li>
+      <li className="quiet">
+        {tending.scrub_days === null
+          ? t("storage.scrubOff")
+          : t("storage.scrubbed", { days: count(Math.max(1, Math.round(tending.scrub_days))) })}
+        {tending.scrub_days !== null && tending.oldest_scrub !== null ? (
+          <>
+            {" "}
+            <When at={tending.oldest_scrub} relative />.
+          </>
+        ) : null}
+      </li>
+      {tending.damaged_segments > 0 ? (
+        <li className="storage-error" role="alert">
+          {t("storage.damaged", { count: tending.damaged_segments })}
+          <ul>
+            {tending.damaged.map((row) => (
+              <li key={`${row.recording}/${row.segment}`}>
+                {t("storage.damage", { segment: row.segment, recording: row.recording })}
+                {": "}
+                {sentence(row.damage)} <When at={row.at} relative />
+              </li>
+            ))}
+            {left > 0 ? <li>{`+ ${count(left)}`}</li> : null}
+          </ul>
+        </li>
+      ) : null}
+    </ul>
   );
 }
 
