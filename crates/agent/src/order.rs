@@ -146,7 +146,7 @@ mod tests {
             let (path, registry, end) = (path.clone(), Arc::clone(&registry), end.clone());
             tokio::spawn(async move { take(&path, registry, end).await })
         };
-        while std::os::unix::net::UnixStream::connect(path.join(SOCKET)).is_err() {
+        while UnixStream::connect(path.join(SOCKET)).is_err() {
             tokio::task::yield_now().await;
         }
         let wrong = PictureSettings { frame_rate: Some(99), ..lossy.clone() };

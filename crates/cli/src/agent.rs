@@ -2,8 +2,8 @@
 
 use crate::{data::default_folder, stop};
 use anyhow::Context as _;
-use playhead_agent::{DisplaySettings, QueueReport, QueueState, QueuedRecording, Report, Settings, WhenFull};
-use playhead_model::{Mask, WallTime};
+use playhead_agent::{DisplaySettings, Order, QueueReport, QueueState, QueuedRecording, Report, Settings, WhenFull};
+use playhead_model::{Mask, PictureMode, PictureSettings, Quality, WallTime};
 use std::{
     io::{self, Write},
     path::{Path, PathBuf},
@@ -45,6 +45,15 @@ pub(crate) struct Args {
     /// MiB of queues that were set aside and are kept for the administrator [default: 256]
     #[arg(long, value_name = "MIB")]
     refused_quota_mib: Option<u64>,
+    /// Record every pixel, or films and photos as video: lossless or lossy [default: lossless]
+    #[arg(long, value_name = "MODE")]
+    picture: Option<PictureMode>,
+    /// With --picture lossy: low, medium, high, or 0 to 100 [default: medium]
+    #[arg(long, value_name = "QUALITY")]
+    quality: Option<Quality>,
+    /// Most pictures a second, 1 to 30 [default: what the site says, 10]
+    #[arg(long, value_name = "RATE")]
+    frame_rate: Option<u32>,
     /// Record what is heard in the sessions too, from PulseAudio or PipeWire; tell the users
     #[arg(long)]
     audio: bool,
@@ -68,6 +77,25 @@ struct Place {
 enum What {
     /// Say what the agent does, what waits in its queue, and what troubles it
     Status(StatusArgs),
+    /// Tell the agent that runs to record pictures differently, until it ends
+    Picture(PictureArgs),
+}
+
+#[derive(Debug, clap::Args)]
+struct PictureArgs {
+    #[command(flatten)]
+    place: Place,
+    /// Every pixel, or films and photos as video: lossless or lossy
+    mode: PictureMode,
+    /// Of films and photos: low, medium, high, or 0 to 100
+    #[arg(long, value_name = "QUALITY", default_value = "medium")]
+    quality: Quality,
+    /// Most pictures a second, 1 to 30 [default: what the site says, 10]
+    #[arg(long, value_name = "RATE")]
+    frame_rate: Option<u32>,
+    /// For scripts: JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, clap::Args)]
@@ -113,6 +141,10 @@ impl Args {
         }
         settings.masks.extend(self.masks);
         settings.host = self.host.or(settings.host);
+        let picture = &mut settings.picture;
+        picture.mode = self.picture.unwrap_or(picture.mode);
+        picture.quality = self.quality.unwrap_or(picture.quality);
+        picture.frame_rate = self.frame_rate.or(picture.frame_rate);
         settings.audio.enabled |= self.audio;
         if let Some(kbit) = self.audio_kbit {
             settings.audio.bit_rate = kbit.saturating_mul(1_000);
@@ -142,7 +174,7 @@ impl Args {
 /// # Errors
 /// It cannot start, or the site refuses it.
 pub(crate) async fn run(mut args: Args) -> anyhow::Result<()> {
-    if let Some(What::Status(status)) = args.what.take() {
+    if let Some(What::Status(status)) = args.what.take_if(|what| matches!(what, What::Status(_))) {
         let data = status.place.settings()?.data;
         let report = playhead_agent::status(&data)
             .with_context(|| format!("no agent ever ran with its data in {}", data.display()))?;
@@ -154,9 +186,38 @@ pub(crate) async fn run(mut args: Args) -> anyhow::Result<()> {
         }
         return Ok(());
     }
+    if let Some(What::Picture(wanted)) = args.what.take_if(|what| matches!(what, What::Picture(_))) {
+        return tell_picture(wanted).await;
+    }
     let settings = args.settings()?;
     let stop = stop::on_signal()?;
     Ok(playhead_agent::run(settings, stop).await?)
+}
+
+/// Tells the agent that runs how to record pictures.
+async fn tell_picture(args: PictureArgs) -> anyhow::Result<()> {
+    let PictureArgs { place, mode, quality, frame_rate, json } = args;
+    let settings = PictureSettings { mode, quality, frame_rate };
+    let (data, order) = (place.settings()?.data, Order::Picture(settings.clone()));
+    tokio::task::spawn_blocking(move || playhead_agent::order(&data, &order)).await??;
+    let mut out = io::stdout().lock();
+    if json {
+        writeln!(out, "{}", serde_json::to_string(&settings)?)?;
+    } else {
+        writeln!(out, "From its next picture on the agent records {}", describe(&settings))?;
+    }
+    Ok(())
+}
+
+/// How pictures are recorded, in words.
+fn describe(picture: &PictureSettings) -> String {
+    let rate = picture.frame_rate.map(|rate| format!(", at most {rate} a second")).unwrap_or_default();
+    match picture.mode {
+        PictureMode::Lossless => format!("every pixel{rate}"),
+        PictureMode::Lossy => {
+            format!("films and photos as video of quality {}, the rest exactly{rate}", picture.quality.percent())
+        }
+    }
 }
 
 fn say(report: &Report, data: &Path, out: &mut impl Write) -> io::Result<()> {
@@ -174,6 +235,9 @@ fn say(report: &Report, data: &Path, out: &mut impl Write) -> io::Result<()> {
     for (name, display) in displays {
         let recording = display.recording.map_or_else(|| "not recorded".into(), |id| id.to_string());
         writeln!(out, "Display    {name} {recording}")?;
+        if display.recording.is_some() {
+            writeln!(out, "           {}", describe(&display.picture))?;
+        }
         if let Some(error) = &display.error {
             writeln!(out, "           {error}")?;
         }
@@ -336,6 +400,23 @@ mod tests {
             "2 older",
         ] {
             assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+
+    #[test]
+    fn pictures_are_set_by_flags_and_by_orders() {
+        let line = ["--display", ":1", "--picture", "lossy", "--quality", "high", "--frame-rate", "30"];
+        let picture = settings(&line).unwrap().picture;
+        let expected = "films and photos as video of quality 75, the rest exactly, at most 30 a second";
+        assert_eq!(describe(&picture), expected);
+        assert_eq!(describe(&settings(&[]).unwrap().picture), "every pixel");
+        let line = parse::<Args>(["picture", "lossy", "--quality", "7", "--data", "/d"]).unwrap();
+        let Some(What::Picture(PictureArgs { mode: PictureMode::Lossy, quality, .. })) = line.what else {
+            panic!()
+        };
+        assert_eq!(quality.percent(), 7);
+        for wrong in [&["picture", "small"][..], &["picture", "lossy", "--quality", "101"], &["--picture", "x"]] {
+            assert!(parse::<Args>(wrong.iter().copied()).is_err(), "{wrong:?}");
         }
     }
 

@@ -11,7 +11,7 @@ use crate::{
 use anyhow::Context as _;
 use playhead_agent::{DisplaySettings, ServerSettings, Settings};
 use playhead_console::Password;
-use playhead_model::Mask;
+use playhead_model::{Mask, PictureMode, PictureSettings, Quality};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -35,6 +35,12 @@ pub(crate) struct Args {
     /// Application whose windows are covered, such as class=mousepad,colour=grey; may be repeated
     #[arg(long = "mask", value_name = "MASK")]
     masks: Vec<Mask>,
+    /// Record every pixel, or films and photos as video: lossless or lossy
+    #[arg(long, value_name = "MODE", default_value = "lossless")]
+    picture: PictureMode,
+    /// With --picture lossy: low, medium, high, or 0 to 100
+    #[arg(long, value_name = "QUALITY", default_value = "medium")]
+    quality: Quality,
     /// For scripts: print one JSON line when ready
     #[arg(long)]
     json: bool,
@@ -80,7 +86,7 @@ async fn record(
     stop: &CancellationToken,
 ) -> anyhow::Result<()> {
     let ending = CancellationToken::new();
-    let mut agent = start_agent(house, desktop, args.masks.clone(), ending.clone()).await?;
+    let mut agent = start_agent(house, desktop, args, ending.clone()).await?;
     house.ready().say(args.json)?;
     let ended = tokio::select! {
         () = stop.cancelled() => None,
@@ -99,7 +105,7 @@ async fn record(
 async fn start_agent(
     house: &House,
     desktop: &Desktop,
-    masks: Vec<Mask>,
+    args: &Args,
     stop: CancellationToken,
 ) -> anyhow::Result<JoinHandle<anyhow::Result<()>>> {
     let data = house.data().join("agent");
@@ -113,7 +119,8 @@ async fn start_agent(
             user: Some(USER.into()),
             ..DisplaySettings::new(desktop.display())
         }],
-        masks,
+        masks: args.masks.clone(),
+        picture: PictureSettings { mode: args.picture, quality: args.quality, frame_rate: None },
         ..Settings::default()
     };
     Ok(tokio::spawn(async move { Ok(playhead_agent::run(settings, stop).await?) }))
