@@ -293,6 +293,8 @@ impl Recording<'_> {
         if std::mem::take(&mut self.pending.resized) {
             self.pending.drawn |= screen.resize()?;
             self.monitors = Some(screen.monitors()?);
+            // Where the pointer is, is to be looked at again too; and that makes this something to record.
+            self.pending.moved = true;
         }
         if self.paused {
             if self.context.spool.has_room() {

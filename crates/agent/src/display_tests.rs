@@ -490,3 +490,35 @@ fn no_picture_that_is_recorded_shows_a_masked_window() {
     assert_eq!(mask.and_then(|mask| mask.class.as_deref()), Some("secret"));
     assert!(played.pictures.len() > 10, "{}", played.pictures.len());
 }
+
+#[test]
+fn monitors_that_change_are_noted_and_stand_in_later_segments() {
+    let display = Display::start(640, 480, &[]);
+    let mut stage = Stage::start(&display.name, ROOM);
+    let id = wait_for("a recording", || stage.newest());
+    let names = |meta: &MetaMessage| match meta {
+        MetaMessage::Monitors { monitors } => Some(monitors.iter().map(|one| one.name.clone()).collect()),
+        _ => None,
+    };
+    let told = |stage: &Stage| stage.play(id).metas.iter().filter_map(names).next_back();
+    display.divide(300);
+    wait_for("word of the monitors", || {
+        let told: Option<Vec<String>> = told(&stage);
+        told.filter(|names| names.iter().any(|name| name == "right"))
+    });
+    stage.control.wish(|wishes| {
+        wishes.settings = Some(RecordingSettings { rollover_seconds: 0, ..RecordingSettings::default() });
+    });
+    let at_start = wait_for("another segment", || {
+        display.divide(301);
+        let metas = stage.play(id).metas;
+        let infos = metas.into_iter().filter_map(|meta| match meta {
+            MetaMessage::Recording { info } => Some(info.monitors),
+            _ => None,
+        });
+        Some(infos.collect::<Vec<_>>()).filter(|infos| infos.len() > 1)
+    });
+    assert_eq!(at_start[0].len(), 1);
+    assert!(at_start.last().unwrap().iter().any(|monitor| monitor.name == "right"));
+    stage.stop();
+}

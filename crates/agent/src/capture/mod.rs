@@ -39,7 +39,7 @@ use x11rb::{
         randr::{self, ConnectionExt as _},
         xfixes::{self, ConnectionExt as _},
         xinput::{self, ConnectionExt as _},
-        xproto::ConnectionExt as _,
+        xproto::{ChangeWindowAttributesAux, ConnectionExt as _, EventMask},
     },
     rust_connection::RustConnection,
 };
@@ -216,6 +216,9 @@ impl Screen {
         connection.xfixes_select_cursor_input(root, xfixes::CursorNotifyMask::DISPLAY_CURSOR)?.check()?;
         let changes = randr::NotifyMask::SCREEN_CHANGE | randr::NotifyMask::CRTC_CHANGE;
         connection.randr_select_input(root, changes)?.check()?;
+        // Of monitors that somebody divides a screen into there is no other word.
+        let of_root = ChangeWindowAttributesAux::new().event_mask(EventMask::STRUCTURE_NOTIFY);
+        connection.change_window_attributes(root, &of_root)?.check()?;
         let has_motion = present(xinput::X11_EXTENSION_NAME)? && select_motion(&connection, root);
         if !has_motion {
             tracing::warn!(
@@ -402,7 +405,9 @@ fn meaning(event: &Event) -> Happened {
         Event::DamageNotify(_) => Happened { drawn: true, ..nothing },
         Event::XinputRawMotion(_) | Event::XinputRawTouchUpdate(_) => Happened { moved: true, ..nothing },
         Event::XfixesCursorNotify(_) => Happened { reshaped: true, ..nothing },
-        Event::RandrScreenChangeNotify(_) | Event::RandrNotify(_) => Happened { resized: true, ..nothing },
+        Event::RandrScreenChangeNotify(_) | Event::RandrNotify(_) | Event::ConfigureNotify(_) => {
+            Happened { resized: true, ..nothing }
+        }
         Event::Error(error) => {
             tracing::debug!(?error, "the display refused a request");
             nothing

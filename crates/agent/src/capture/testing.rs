@@ -114,6 +114,20 @@ impl Display {
         set.unwrap().reply().unwrap();
     }
 
+    /// Divides the screen into two monitors side by side, the left one so many pixels wide.
+    pub(crate) fn divide(&self, left: u16) {
+        use x11rb::protocol::randr::{ConnectionExt as _, MonitorInfo};
+        let c = &self.connection;
+        c.randr_query_version(1, 5).unwrap().reply().unwrap();
+        let (width, height) = self.size();
+        let right = width as u16 - left;
+        for (name, x, width) in [("left", 0, left), ("right", left as i16, right)] {
+            let name = c.intern_atom(false, name.as_bytes()).unwrap().reply().unwrap().atom;
+            let place = MonitorInfo { name, x, width, height: height as u16, ..MonitorInfo::default() };
+            c.randr_set_monitor(self.root, place).unwrap().check().unwrap();
+        }
+    }
+
     pub(crate) fn sync(&self) {
         self.connection.sync().unwrap();
     }

@@ -179,3 +179,20 @@ fn displays_that_cannot_be_captured_are_named() {
         nix::sys::signal::kill(nix::unistd::Pid::from_raw(display.id() as i32), nix::sys::signal::SIGTERM);
     display.wait().unwrap();
 }
+
+#[test]
+fn monitors_are_told_and_looked_at_again_when_they_change() {
+    let display = Display::start(640, 480, &[]);
+    for masks in [vec![], vec!["class=nobody".parse().unwrap()]] {
+        let mut screen = Screen::open(&display.name, None, &masks).unwrap();
+        screen.update().unwrap();
+        let before = screen.monitors().unwrap();
+        display.divide(100 + 100 * before.len() as u16);
+        let happened = wait_for(&mut screen, |happened| happened.resized);
+        assert!(!screen.resize().unwrap(), "the picture is as large as before, {happened:?}");
+        let monitors = screen.monitors().unwrap();
+        let wide: Vec<_> = monitors.iter().map(|monitor| (monitor.name.as_str(), monitor.width)).collect();
+        let left = 100 + 100 * before.len() as u32;
+        assert!(wide.contains(&("left", left)) && wide.contains(&("right", 640 - left)), "{wide:?}");
+    }
+}

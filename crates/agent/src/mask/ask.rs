@@ -2,7 +2,6 @@
 
 use super::{
     judge::{About, Process},
-    listen,
     region::Area,
     tree::{Body, Shape},
 };
@@ -16,7 +15,8 @@ use x11rb::{
         shape::{self, ConnectionExt as _},
         xfixes::{self, ConnectionExt as _},
         xproto::{
-            Atom, AtomEnum, ConnectionExt as _, GetPropertyReply, MapState, Rectangle, Window, WindowClass,
+            Atom, AtomEnum, ChangeWindowAttributesAux, ConnectionExt as _, EventMask, GetPropertyReply,
+            MapState, Rectangle, Window, WindowClass,
         },
     },
     rust_connection::RustConnection,
@@ -68,11 +68,18 @@ impl Atoms {
 
 /// Listens to the root window, and to who composites.
 pub(super) fn watch(connection: &RustConnection, root: Window, atoms: &Atoms) -> Result<(), ReplyOrIdError> {
-    connection.change_window_attributes(root, &listen())?.check()?;
+    // The size of the root is for the capture to hear, by the same connection.
+    connection.change_window_attributes(root, &listen(EventMask::STRUCTURE_NOTIFY))?.check()?;
     let mask = xfixes::SelectionEventMask::SET_SELECTION_OWNER
         | xfixes::SelectionEventMask::SELECTION_WINDOW_DESTROY
         | xfixes::SelectionEventMask::SELECTION_CLIENT_CLOSE;
     Ok(connection.xfixes_select_selection_input(root, atoms.compositor, mask)?.check()?)
+}
+
+/// Asks to hear of a window's children and of what it says, and of more.
+fn listen(more: EventMask) -> ChangeWindowAttributesAux {
+    let events = EventMask::SUBSTRUCTURE_NOTIFY | EventMask::PROPERTY_CHANGE | more;
+    ChangeWindowAttributesAux::new().event_mask(events)
 }
 
 /// Whether a compositing manager is at work.
@@ -135,7 +142,7 @@ pub(super) fn ask(
         let mut waiting = Vec::with_capacity(ids.len());
         for &id in ids {
             // Its refusal comes as an event, and the answers below tell the same.
-            connection.change_window_attributes(id, &listen())?.ignore_error();
+            connection.change_window_attributes(id, &listen(EventMask::NO_EVENT))?.ignore_error();
             if atoms.has_shapes {
                 connection.shape_select_input(id, true)?.ignore_error();
             }

@@ -37,7 +37,7 @@ use x11rb::{
     protocol::{
         Event,
         damage::{self, ConnectionExt as _},
-        xproto::{ChangeWindowAttributesAux, ConnectionExt as _, EventMask},
+        xproto::ConnectionExt as _,
     },
     rust_connection::RustConnection,
 };
@@ -136,6 +136,8 @@ impl Masks {
     pub(crate) fn take(&mut self, event: &Event) -> Option<bool> {
         let matters = match event {
             Event::DamageNotify(e) if e.damage == self.drawings => false,
+            // That is for others.
+            Event::ConfigureNotify(e) if e.window == self.root => return None,
             Event::PropertyNotify(e) if !self.atoms.matter(e.atom) => return Some(false),
             Event::CreateNotify(_)
             | Event::DestroyNotify(_)
@@ -558,11 +560,6 @@ fn created(event: &Event) -> Option<u32> {
         Event::CreateNotify(e) => Some(e.window),
         _ => None,
     }
-}
-
-/// Asks to hear of a window's children and of what it says.
-fn listen() -> ChangeWindowAttributesAux {
-    ChangeWindowAttributesAux::new().event_mask(EventMask::SUBSTRUCTURE_NOTIFY | EventMask::PROPERTY_CHANGE)
 }
 
 #[cfg(test)]
