@@ -7,6 +7,7 @@ mod access;
 mod ids;
 pub mod mask;
 mod picture;
+pub mod policy;
 mod recording;
 mod settings;
 mod time;

@@ -1,0 +1,342 @@
+//! Which rule of a policy decides about a session, quickly: a host asks for each session, a simulator for thousands.
+//!
+//! Rules stand in the order of their priority, as bits. Each item of a session's facts gives the set of the rules that it fits; the
+//! first bit that is in all of these sets is the rule.
+
+use super::{
+    Action, AddressRange, Policy, RuleOptions, RuleScope, SessionFacts, SystemPolicy, address, folded,
+};
+use std::{
+    collections::HashMap,
+    hash::{BuildHasherDefault, Hasher},
+    net::IpAddr,
+};
+
+/// What is done with a session, and why.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Decision<'a> {
+    /// Number of the rule in the policy; `None` where no rule fits, and for a system policy.
+    pub rule: Option<usize>,
+    /// What is done.
+    pub action: Action,
+    /// How it is recorded.
+    pub options: &'a RuleOptions,
+}
+
+/// A policy made ready to be asked.
+pub struct Engine {
+    /// Where no rule fits.
+    otherwise: (Action, RuleOptions),
+    /// By priority: number in the policy, action and options.
+    rules: Vec<(usize, Action, RuleOptions)>,
+    /// Words of a set of rules.
+    words: usize,
+    people: Names,
+    applications: Names,
+    machines: Names,
+    tags: Names,
+    addresses: Addresses,
+}
+
+impl Engine {
+    /// Of a policy that has rules. It should have passed [`Policy::check`], but nothing breaks otherwise.
+    pub fn new(policy: &Policy) -> Self {
+        let mut order: Vec<usize> = (0..policy.rules.len()).collect();
+        order.sort_by_key(|&number| policy.rules[number].action.priority());
+        let scopes: Vec<&RuleScope> = order.iter().map(|&number| &policy.rules[number].scope).collect();
+        let words = order.len().div_ceil(64);
+        let names =
+            |lists: fn(&RuleScope) -> [&[String]; 2]| Names::new(words, scopes.iter().map(|s| lists(s)));
+        Self {
+            otherwise: (Action::Disable, RuleOptions::default()),
+            words,
+            people: names(|s| [&s.users, &s.groups]),
+            applications: names(|s| [&s.applications, &[]]),
+            machines: names(|s| [&s.hosts, &s.delivery_groups]),
+            tags: names(|s| [&s.tags, &[]]),
+            addresses: Addresses::new(words, &scopes),
+            rules: order
+                .iter()
+                .map(|&number| (number, policy.rules[number].action, policy.rules[number].options.clone()))
+                .collect(),
+        }
+    }
+
+    /// Of a policy that is the same for all sessions.
+    pub fn system(policy: &SystemPolicy) -> Self {
+        let none = Policy { name: policy.name.to_owned(), description: String::new(), rules: Vec::new() };
+        Self { otherwise: (policy.action, policy.options()), ..Self::new(&none) }
+    }
+
+    /// Decides about a session.
+    pub fn decide(&self, facts: &SessionFacts) -> Decision<'_> {
+        match self.first(facts) {
+            Some((number, action, options)) => Decision { rule: Some(*number), action: *action, options },
+            None => Decision { rule: None, action: self.otherwise.0, options: &self.otherwise.1 },
+        }
+    }
+
+    fn first(&self, facts: &SessionFacts) -> Option<&(usize, Action, RuleOptions)> {
+        if self.rules.is_empty() {
+            return None;
+        }
+        let mut fit = vec![u64::MAX; self.words];
+        let mut some = vec![0; self.words];
+        let mut folded = String::new();
+        let one = std::slice::from_ref;
+        let items: [(&Names, [&[String]; 2]); 4] = [
+            (&self.people, [&facts.users, &facts.groups]),
+            (&self.applications, [one(&facts.application), &[]]),
+            (&self.machines, [one(&facts.host), &facts.delivery_groups]),
+            (&self.tags, [&facts.tags, &[]]),
+        ];
+        for (names, lists) in items.iter().filter(|(names, _)| names.asked()) {
+            some.copy_from_slice(&names.open);
+            for (kind, list) in lists.iter().enumerate() {
+                if names.kinds[kind].is_empty() {
+                    continue;
+                }
+                for name in *list {
+                    names.add(kind, name, &mut folded, &mut some);
+                }
+            }
+            if !narrow(&mut fit, &some) {
+                return None;
+            }
+        }
+        self.addresses.narrow(facts.address, &mut fit);
+        let word = fit.iter().position(|word| *word != 0)?;
+        // The bits behind the last rule are set only where nothing has narrowed them down.
+        self.rules.get(word * 64 + fit[word].trailing_zeros() as usize)
+    }
+}
+
+/// Keeps what is in both sets; whether there is any.
+fn narrow(fit: &mut [u64], other: &[u64]) -> bool {
+    let mut any = 0;
+    for (fit, other) in fit.iter_mut().zip(other) {
+        *fit &= other;
+        any |= *fit;
+    }
+    any != 0
+}
+
+fn set(bits: &mut [u64], rule: usize) {
+    bits[rule / 64] |= 1 << (rule % 64);
+}
+
+/// Two kinds of names that rules ask for together.
+struct Names {
+    /// Rules that do not ask.
+    open: Vec<u64>,
+    /// Those that ask, for both kinds by folded name.
+    kinds: [HashMap<Box<str>, Vec<u32>, BuildHasherDefault<Fnv>>; 2],
+}
+
+impl Names {
+    fn new<'a>(words: usize, scopes: impl Iterator<Item = [&'a [String]; 2]>) -> Self {
+        let mut names = Self { open: vec![0; words], kinds: Default::default() };
+        for (rule, lists) in scopes.enumerate() {
+            if lists.iter().all(|list| list.is_empty()) {
+                set(&mut names.open, rule);
+            }
+            for (kind, list) in lists.iter().enumerate() {
+                for name in *list {
+                    let of = names.kinds[kind].entry(folded(name).into()).or_default();
+                    if of.last() != Some(&(rule as u32)) {
+                        of.push(rule as u32);
+                    }
+                }
+            }
+        }
+        names
+    }
+
+    fn asked(&self) -> bool {
+        self.kinds.iter().any(|names| !names.is_empty())
+    }
+
+    fn add(&self, kind: usize, name: &str, buffer: &mut String, some: &mut [u64]) {
+        buffer.clear();
+        let name = name.trim();
+        if name.is_ascii() {
+            buffer.push_str(name);
+            buffer.make_ascii_lowercase();
+        } else {
+            buffer.push_str(&folded(name));
+        }
+        for &rule in self.kinds[kind].get(buffer.as_str()).into_iter().flatten() {
+            set(some, rule as usize);
+        }
+    }
+}
+
+/// FNV-1a: quick for the short names of users and hosts. Nobody from outside adds keys.
+struct Fnv(u64);
+
+impl Default for Fnv {
+    fn default() -> Self {
+        Self(0xcbf2_9ce4_8422_2325)
+    }
+}
+
+impl Hasher for Fnv {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.0 = (self.0 ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+    }
+}
+
+/// All addresses, cut where a range begins or ends, with the rules of each piece.
+struct Addresses {
+    /// Rules that do not ask.
+    open: Vec<u64>,
+    /// IPv4 and IPv6: the first address of each piece, ascending, and `words` words for each.
+    kinds: [(Vec<u128>, Vec<u64>); 2],
+    asked: bool,
+}
+
+impl Addresses {
+    fn new(words: usize, scopes: &[&RuleScope]) -> Self {
+        let mut open = vec![0; words];
+        let mut ranges: [Vec<(u128, u128, usize)>; 2] = Default::default();
+        for (rule, scope) in scopes.iter().enumerate() {
+            if scope.addresses.is_empty() {
+                set(&mut open, rule);
+            }
+            for range in &scope.addresses {
+                let (from, to) = range.ends();
+                ranges[kind(range)].push((from, to, rule));
+            }
+        }
+        let asked = ranges.iter().any(|ranges| !ranges.is_empty());
+        Self { kinds: ranges.map(|ranges| pieces(words, &open, &ranges)), open, asked }
+    }
+
+    fn narrow(&self, address: Option<IpAddr>, fit: &mut [u64]) {
+        if !self.asked {
+            return;
+        }
+        let Some(address) = address.map(|address| address.to_canonical()) else {
+            narrow(fit, &self.open);
+            return;
+        };
+        let (starts, rules) = &self.kinds[usize::from(address.is_ipv6())];
+        match starts.partition_point(|start| *start <= address::number(address)) {
+            0 => narrow(fit, &self.open),
+            after => narrow(fit, &rules[(after - 1) * fit.len()..after * fit.len()]),
+        };
+    }
+}
+
+fn kind(range: &AddressRange) -> usize {
+    usize::from(!range.is_ipv4())
+}
+
+fn pieces(words: usize, open: &[u64], ranges: &[(u128, u128, usize)]) -> (Vec<u128>, Vec<u64>) {
+    let mut starts: Vec<u128> =
+        ranges.iter().flat_map(|&(from, to, _)| [Some(from), to.checked_add(1)]).flatten().collect();
+    starts.sort_unstable();
+    starts.dedup();
+    let mut rules = open.repeat(starts.len());
+    for &(from, to, rule) in ranges {
+        let (first, after) = (starts.partition_point(|s| *s < from), starts.partition_point(|s| *s <= to));
+        rules.chunks_exact_mut(words.max(1)).take(after).skip(first).for_each(|piece| set(piece, rule));
+    }
+    (starts, rules)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::policy::{Rule, SYSTEM_POLICIES};
+
+    fn rule(name: &str, action: Action, scope: RuleScope) -> Rule {
+        Rule { name: name.into(), description: String::new(), action, options: RuleOptions::default(), scope }
+    }
+
+    fn engine(rules: Vec<Rule>) -> Engine {
+        Engine::new(&Policy { name: "Ours".into(), description: String::new(), rules })
+    }
+
+    fn list(names: &[&str]) -> Vec<String> {
+        names.iter().map(|name| (*name).to_owned()).collect()
+    }
+
+    fn ada() -> SessionFacts {
+        SessionFacts {
+            users: list(&["CORP\\Ada", "ada@corp.example"]),
+            groups: list(&["Finance", "Staff"]),
+            application: "desktop".into(),
+            delivery_groups: list(&["Office"]),
+            host: "ws-1".into(),
+            address: Some([10, 1, 2, 3].into()),
+            tags: list(&["outside"]),
+        }
+    }
+
+    #[test]
+    fn one_entry_of_an_item_is_enough_and_all_items_are_needed() {
+        let scope = RuleScope {
+            users: list(&["bob"]),
+            groups: list(&["FINANCE"]),
+            applications: list(&["Desktop"]),
+            addresses: vec!["10.0.0.0/8".parse().unwrap(), "fd00::/8".parse().unwrap()],
+            ..RuleScope::default()
+        };
+        let engine = engine(vec![rule("a", Action::Record, scope)]);
+        assert_eq!(engine.decide(&ada()).rule, Some(0));
+        let other = |change: fn(&mut SessionFacts)| {
+            let mut facts = ada();
+            change(&mut facts);
+            engine.decide(&facts).rule
+        };
+        assert_eq!(other(|f| f.groups.clear()), None);
+        assert_eq!(other(|f| (f.users, f.groups) = (vec!["Bob".into()], vec![])), Some(0));
+        assert_eq!(other(|f| f.application = "calc".into()), None);
+        assert_eq!(other(|f| f.address = None), None);
+        assert_eq!(other(|f| f.address = Some([11, 0, 0, 0].into())), None);
+        assert_eq!(other(|f| f.address = "fd12::1".parse().ok()), Some(0));
+        assert_eq!(other(|f| f.address = "fe80::1".parse().ok()), None);
+        // A user who is called as a group is no member.
+        assert_eq!(other(|f| (f.users, f.groups) = (vec!["Finance".into()], vec![])), None);
+    }
+
+    #[test]
+    fn the_highest_priority_decides_and_of_equals_the_first() {
+        let everybody = || RuleScope { groups: list(&["staff"]), ..RuleScope::default() };
+        let rules: Vec<Rule> =
+            Action::BY_PRIORITY.iter().rev().map(|&a| rule(&format!("{a:?}"), a, everybody())).collect();
+        for many in 1..=rules.len() {
+            let decided = engine(rules[..many].to_vec());
+            assert_eq!(decided.decide(&ada()).rule, Some(many - 1));
+            assert_eq!(decided.decide(&ada()).action, Action::BY_PRIORITY[rules.len() - many]);
+        }
+        let same =
+            engine(vec![rule("a", Action::Record, everybody()), rule("b", Action::Record, everybody())]);
+        assert_eq!(same.decide(&ada()).rule, Some(0));
+    }
+
+    #[test]
+    fn where_nothing_fits_nothing_is_recorded() {
+        assert_eq!(engine(vec![]).decide(&ada()).action, Action::Disable);
+        let nobody = RuleScope { users: list(&["nobody"]), ..RuleScope::default() };
+        let decision_of = engine(vec![rule("a", Action::Record, nobody)]);
+        let decision = decision_of.decide(&ada());
+        assert_eq!((decision.rule, decision.action), (None, Action::Disable));
+    }
+
+    #[test]
+    fn system_policies_are_for_every_session() {
+        for policy in &SYSTEM_POLICIES {
+            let engine = Engine::system(policy);
+            let decision = engine.decide(&SessionFacts::default());
+            assert_eq!((decision.action, decision.options), (policy.action, &policy.options()));
+        }
+    }
+}
