@@ -8,6 +8,7 @@ use std::{
     path::Path,
     sync::mpsc,
     thread,
+    time::Duration,
 };
 
 /// The channel of the one stream.
@@ -37,12 +38,13 @@ impl Server {
         Self { clients, listeners, client: None }
     }
 
-    /// Waits for a client that listens, and sends it sound.
+    /// Waits for a client that listens, and sends it sound, as time passes.
     pub(super) fn play(&mut self, bytes: &[u8]) {
         if self.client.is_none() {
             self.client = Some(self.listeners.recv().unwrap());
         }
         for piece in bytes.chunks(7_680) {
+            thread::sleep(Duration::from_micros(piece.len() as u64 * 125 / 24));
             self.client.as_mut().unwrap().write_all(&frame(STREAM, piece)).unwrap();
         }
     }

@@ -68,9 +68,8 @@ fn what_is_played_is_heard_and_silence_is_not() {
     // 15 packets of sound and a fifth of a second after it, in stretches of a tenth, since somebody watches.
     assert_eq!(heard.iter().map(|heard| heard.packets.len()).sum::<usize>(), 25);
     assert!(heard[0].begins && heard[1..].iter().all(|heard| !heard.begins && heard.packets.len() <= 5));
-    assert!(heard.windows(2).all(|pair| pair[1].boot_us.abs_diff(pair[0].boot_us + 100_000) < 5_000));
-    // It came all at once, so it began to be heard before.
-    assert!(heard[0].boot_us.abs_diff(before) < 20_000_000);
+    assert!(heard.windows(2).all(|pair| pair[1].boot_us.abs_diff(pair[0].boot_us + 100_000) < 40_000));
+    assert!(heard[0].boot_us.saturating_sub(before) > 300_000, "half a second after it began");
     let report = room.wait_for_report(|report| report.sink.is_some());
     assert_eq!((report.sink.as_deref(), report.error), (Some("speaker"), None));
     let message = heard[1].clone().message(heard[1].boot_us - 7).unwrap();
@@ -92,8 +91,6 @@ fn a_sink_that_goes_away_and_a_server_that_dies_are_looked_for_again() {
     // What is no whole stretch yet is handed over when nothing more comes.
     assert!(room.hear(5)[0].begins);
     server.kill();
-    // What comes sooner would have been heard at the same time as the first, and is left out.
-    thread::sleep(Duration::from_millis(150));
     server.play(&tone(0.1));
     assert!(room.hear(5)[0].begins);
     server.stop();

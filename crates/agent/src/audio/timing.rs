@@ -1,17 +1,17 @@
 //! When sound was heard: which moment of the machine's clock belongs to which sample.
 //!
-//! A sound server hands samples over in pieces: when the last of a piece is heard, or a little ahead, when it was rendered; or later, when something is
-//! busy. So the least delay of the last seconds tells when pieces are rendered. A device's clock runs a little faster or slower than the machine's,
-//! hence the relation is followed slowly; what is far off is taken over at once.
+//! A sound server hands samples over in pieces: some when the last of a piece is heard, some ahead, when it was rendered; and late when something is
+//! busy. So the median delay of the last seconds is followed, which neither the early nor the late ones move. A device's clock runs a little faster
+//! or slower than the machine's, hence it is followed slowly; what is far off is taken over at once.
 
 use std::collections::VecDeque;
 
 /// Sound is asked for in pieces of this length: each wakes us, and what is on the way when the agent dies is lost.
 pub(super) const PIECE_US: u64 = 40_000;
 
-/// The least delay is looked for among the pieces of this time.
+/// The median is that of the pieces of this time.
 const WINDOW_US: u64 = 4_000_000;
-/// When the relation is newly found, a smaller delay is taken over at once during this time.
+/// When the relation is newly found, the median is taken over at once during this time.
 const SETTLING_US: u64 = 1_000_000;
 /// Further off than this, something was lost or stood still.
 const JUMP_US: i64 = 60_000;
@@ -20,7 +20,7 @@ const PAUSE_US: u64 = 300_000;
 /// A device's clock is at most this many millionths off; the relation is not followed faster.
 const FASTEST_PPM: u64 = 500;
 /// The most pieces that are remembered.
-const MOST_PIECES: usize = 1_024;
+const MOST_PIECES: usize = 256;
 /// Delays that a server tells beyond this are not believed.
 const LONGEST_DELAY_US: u64 = 2_000_000;
 
@@ -73,21 +73,24 @@ impl Timing {
             self.pieces.pop_front();
         }
         self.pieces.push_back((now_us, lag));
-        let least = self.pieces.iter().map(|&(_, lag)| lag).min().unwrap_or(lag);
-        let error = least - offset;
-        if error.abs() > JUMP_US && now_us >= self.settling_until_us {
-            self.begin(now_us, least);
+        let median = self.median();
+        let error = median - offset;
+        let is_settling = now_us < self.settling_until_us;
+        if error.abs() > JUMP_US && !is_settling {
+            self.begin(now_us, median);
             return false;
         }
-        let step = match error {
-            ..0 if now_us < self.settling_until_us => error,
-            _ => {
-                let most = (passed * FASTEST_PPM / 1_000_000) as i64;
-                error.clamp(-most, most)
-            }
-        };
+        let most = (passed * FASTEST_PPM / 1_000_000) as i64;
+        let step = if is_settling { error } else { error.clamp(-most, most) };
         self.offset_us = Some(offset + step);
         true
+    }
+
+    fn median(&self) -> i64 {
+        let mut lags: Vec<i64> = self.pieces.iter().map(|&(_, lag)| lag).collect();
+        let middle = lags.len() / 2;
+        // There is at least the one that has just come.
+        *lags.select_nth_unstable(middle).1
     }
 
     fn begin(&mut self, now_us: u64, lag: i64) {
@@ -111,11 +114,21 @@ mod tests {
     const PIECE: u64 = 1_920;
     const START: u64 = 50_000_000;
 
-    /// Pieces of 40 ms of a device that is `ppm` fast, for so many seconds, each as late as `late` says.
-    fn run(timing: &mut Timing, seconds: u64, ppm: i64, mut late: impl FnMut(u64) -> u64) -> (u64, u64) {
+    /// Pieces of a device that is `ppm` fast, for so many seconds, each as late as `late` says.
+    fn run(timing: &mut Timing, seconds: u64, ppm: i64, late: impl Fn(u64) -> u64) -> (u64, u64) {
+        run_in(PIECE, timing, seconds, ppm, late)
+    }
+
+    fn run_in(
+        piece: u64,
+        timing: &mut Timing,
+        seconds: u64,
+        ppm: i64,
+        late: impl Fn(u64) -> u64,
+    ) -> (u64, u64) {
         let (mut sample, mut now) = (0, START);
-        for number in 0..seconds * 25 {
-            sample += PIECE;
+        for number in 0..seconds * 48_000 / piece {
+            sample += piece;
             let true_us = place_us(sample) as i64;
             now = START + (true_us - true_us * ppm / 1_000_000) as u64;
             timing.arrived(now + late(number), sample);
@@ -124,11 +137,17 @@ mod tests {
     }
 
     #[test]
-    fn the_least_delay_is_the_true_one() {
+    fn early_and_late_pieces_move_nothing() {
         let mut timing = Timing::default();
         assert_eq!(timing.heard_us(0), None);
-        let (sample, now) = run(&mut timing, 60, 0, |number| (number * 7_919) % 35_000);
-        let error = timing.heard_us(place_us(sample)).unwrap() as i64 - now as i64 - AHEAD_US;
+        // Now and then something is busy for a while, or a piece comes well ahead.
+        let late = |number| match number % 9 {
+            0 => 90_000,
+            1 => 0,
+            _ => 40_000 + number * 7_919 % 4_000,
+        };
+        let (sample, now) = run(&mut timing, 60, 0, late);
+        let error = timing.heard_us(place_us(sample)).unwrap() as i64 - now as i64 - AHEAD_US - 42_000;
         assert!(error.abs() < 2_000, "{error} us");
     }
 
@@ -136,8 +155,10 @@ mod tests {
     fn eight_hours_of_a_clock_that_is_off_stay_in_step() {
         for ppm in [-100, 100, 40] {
             let mut timing = Timing::default();
-            let (sample, now) = run(&mut timing, 8 * 3_600, ppm, |number| (number * 7_919) % 20_000);
-            let error = timing.heard_us(place_us(sample)).unwrap() as i64 - now as i64 - AHEAD_US;
+            // Larger pieces, as there are so many.
+            let (sample, now) =
+                run_in(PIECE * 6, &mut timing, 8 * 3_600, ppm, |number| (number * 7_919) % 20_000);
+            let error = timing.heard_us(place_us(sample)).unwrap() as i64 - now as i64 - AHEAD_US - 10_000;
             assert!(error.abs() < 5_000, "{error} us at {ppm} ppm");
         }
     }
