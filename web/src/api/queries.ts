@@ -100,3 +100,12 @@ export function storageQuery(site: string) {
     refetchInterval: QUIET_INTERVAL_MS,
   });
 }
+
+export function siteServersQuery(id: string) {
+  return queryOptions({
+    queryKey: ["site-servers", id],
+    queryFn: ({ signal }) =>
+      answer(api.GET("/api/v1/sites/{id}/servers", { params: { path: { id } }, signal })),
+    refetchInterval: LIVE_INTERVAL_MS * 2,
+  });
+}

@@ -17,6 +17,7 @@ export type Site = Answer<paths["/api/v1/sites"]["get"]>["items"][number];
 export type SessionHost = Answer<paths["/api/v1/session-hosts"]["get"]>["items"][number];
 export type Server = Site["servers"][number];
 export type Storage = Answer<paths["/api/v1/sites/{id}/storage"]["get"]>;
+export type SiteServers = Answer<paths["/api/v1/sites/{id}/servers"]["get"]>;
 export type StorageLocation = Storage["locations"][number];
 export type HostQueue = NonNullable<SessionHost["queue"]>;
 export type JoinToken = Answer<paths["/api/v1/join-tokens"]["get"]>["items"][number];

@@ -53,8 +53,11 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
+
+/// Recordings that are taken from other servers at a time.
+const TAKING: usize = 32;
 
 /// This server among those of its site.
 pub(crate) struct Cluster {
@@ -83,6 +86,8 @@ pub(crate) struct Cluster {
     links: Links,
     /// Recordings that are on their way here.
     taking: Mutex<HashSet<RecordingId>>,
+    /// How many of them at a time.
+    places: Semaphore,
     /// Servers that are being taken over from.
     adopting: Mutex<HashSet<ServerId>>,
     /// Agents are to go to other servers.
@@ -131,6 +136,7 @@ impl Cluster {
             uploads: Uploads::default(),
             links: Links::default(),
             taking: Mutex::default(),
+            places: Semaphore::new(TAKING),
             adopting: Mutex::default(),
             drain: stop.child_token(),
             give_up: CancellationToken::new(),
@@ -235,3 +241,6 @@ fn journal_of(server: ServerId) -> String {
 
 /// Groups what was read by its recording.
 type ByRecording<T> = HashMap<RecordingId, T>;
+
+#[cfg(test)]
+mod tests;

@@ -30,8 +30,10 @@ use tower::ServiceExt as _;
 
 /// Purpose that a server's proof is signed for.
 const PURPOSE: &str = "peer";
-/// How long a connection, and the head of an answer, may take.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long the head of an answer may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long dialling may take.
+const DIAL: Duration = Duration::from_secs(3);
 const PING: Duration = Duration::from_secs(5);
 /// Bytes of an answer that may be under way.
 const WINDOW: u32 = 4 << 20;
@@ -125,7 +127,7 @@ impl Links {
         {
             return Ok(sender);
         }
-        let sender = timeout(PATIENCE, dial(cluster, peer)).await.map_err(|_| PeerError::Late)??;
+        let sender = timeout(DIAL, dial(cluster, peer)).await.map_err(|_| PeerError::Late)??;
         lock(&self.open).insert(id, (peer.epoch, sender.clone()));
         Ok(sender)
     }
@@ -214,7 +216,7 @@ async fn connect(State(core): State<Shared>, mut request: AxumRequest) -> Result
 async fn serve(core: Shared, id: ServerId, stream: hyper::upgrade::Upgraded) {
     let router = Router::new()
         .route("/peer/v1/recordings/{id}/hand-over", post_route(transfer::hand_over))
-        .route("/peer/v1/recordings/{id}/taken", post_route(transfer::taken))
+        .route("/peer/v1/recordings/{id}/settled", post_route(transfer::decided))
         .route("/peer/v1/take", post_route(transfer::take_some))
         .with_state(Arc::clone(&core))
         .layer(Extension(Peer(id)))

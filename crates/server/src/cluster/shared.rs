@@ -222,7 +222,7 @@ impl Cluster {
     }
 
     /// Where parts of the journal go.
-    fn journal_location(&self, failed: Option<&str>) -> Option<Arc<Location>> {
+    pub(super) fn journal_location(&self, failed: Option<&str>) -> Option<Arc<Location>> {
         let all: Vec<_> = self.storage.all().iter().filter(|location| !location.settings.read_only).collect();
         // With a bucket among them, folders are most likely not the same for all servers.
         let buckets: Vec<_> = all.iter().copied().filter(|location| location.is_bucket()).collect();

@@ -93,6 +93,8 @@ pub(crate) async fn obtain(core: &Shared, row: &RecordingRow) -> Result<Arc<Live
     // A task of its own: once the recording may have changed hands, it must come to its end whoever still waits for it.
     let (shared, row) = (Arc::clone(core), row.clone());
     let taking = core.tasks.spawn(async move {
+        // The semaphore is never closed.
+        let _place = shared.cluster.places.acquire().await;
         let taken = find_and_take(&shared, id, &row).await;
         lock(&shared.cluster.taking).remove(&id);
         shared.recordings.drop_incoming(id);
@@ -173,7 +175,16 @@ async fn find_and_take(core: &Shared, id: RecordingId, row: &RecordingRow) -> Re
         return Err(PeerError::Away.into());
     };
     let began = Instant::now();
-    let live = take(core, id, &from).await?;
+    let taken = take(core, id, &from).await;
+    // Whatever has come of it, the other one need not wait any longer to find out.
+    let (shared, giver) = (Arc::clone(core), Arc::clone(&from));
+    core.tasks.spawn(async move {
+        let request = peers::post(format!("/peer/v1/recordings/{id}/settled"), Body::empty());
+        if let Err(error) = shared.cluster.links.send(&shared.cluster, &giver, request).await {
+            tracing::debug!(%error, "could not tell the giving server; it finds out by itself");
+        }
+    });
+    let live = taken?;
     let took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     tracing::info!(recording = %id, from = from.server.name, took_ms, next_seq = live.last().0, "recording taken from another server");
     Ok(live)
@@ -243,13 +254,6 @@ async fn take(core: &Shared, id: RecordingId, from: &ServerRow) -> Result<Arc<Li
     core.recordings.arrived(&live);
     core.recordings.want_seal(id);
     core.recordings.progress.notify_one();
-    let (core, from) = (Arc::clone(core), from.clone());
-    core.tasks.clone().spawn(async move {
-        let request = peers::post(format!("/peer/v1/recordings/{id}/taken"), Body::empty());
-        if let Err(error) = core.cluster.links.send(&core.cluster, &from, request).await {
-            tracing::debug!(%error, "could not tell the giving server; it finds out by itself");
-        }
-    });
     Ok(live)
 }
 
@@ -410,8 +414,8 @@ async fn see_through(core: Shared, live: Arc<Live>, owner: Owner, taken: Arc<Not
     core.journal.tidy();
 }
 
-/// The other server has it.
-pub(super) async fn taken(State(core): State<Shared>, Path(id): Path<RecordingId>) -> Json<Done> {
+/// The other server has it, or does not take it.
+pub(super) async fn decided(State(core): State<Shared>, Path(id): Path<RecordingId>) -> Json<Done> {
     if let Some(taken) = lock(&core.cluster.links.taken).get(&id) {
         taken.notify_one();
     }

@@ -29,6 +29,8 @@ const RUN: usize = 256;
 
 /// Between two looks at what is needed.
 const PERIOD: Duration = Duration::from_secs(2);
+/// Periods between two looks for what came too late to be removed with the rest.
+const LEFT: u64 = 150;
 /// Objects removed at a time.
 const AT_ONCE: usize = 8;
 
@@ -41,10 +43,13 @@ pub(crate) async fn run(core: Shared) {
     }
     let mut ticks = tokio::time::interval(PERIOD);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
+    for count in 1u64.. {
         tokio::select! {
             () = core.stop.cancelled() => return,
             _ = ticks.tick() => core.cluster.tidy().await,
+        }
+        if count.is_multiple_of(LEFT) {
+            core.cluster.remove_earlier(core.cluster.owner().epoch).await;
         }
     }
 }
@@ -147,9 +152,12 @@ impl Cluster {
     /// Removes what this server's earlier starts have left in shared storage. What cannot be removed now, the next start finds.
     async fn remove_earlier(&self, epoch: u64) {
         let known = self.known();
-        let Some(row) = known.iter().find(|row| row.server.id == self.server.id) else { return };
+        let row = known.iter().find(|row| row.server.id == self.server.id);
+        let mut locations = row.map(|row| row.locations.clone()).unwrap_or_default();
+        let now = self.journal_location(None).map(|location| location.id.clone());
+        locations.extend(now.filter(|now| !locations.contains(now)));
         let own = format!("{}/{epoch:010}/", journal_of(self.server.id));
-        let listed = match self.list_journal(self.server.id, &row.locations).await {
+        let listed = match self.list_journal(self.server.id, &locations).await {
             Ok(listed) => listed,
             Err(error) => {
                 tracing::warn!(%error, "cannot look what is left of the shared journal of earlier starts");

@@ -90,11 +90,7 @@ async fn pass(stream: TcpStream, to: To, mut mode: watch::Receiver<Mode>) {
 }
 
 /// Carries both ways until one side ends; what comes back is late.
-async fn carry(
-    here: TcpStream,
-    there: impl AsyncRead + AsyncWrite,
-    delay: Duration,
-) -> std::io::Result<()> {
+async fn carry(here: TcpStream, there: impl AsyncRead + AsyncWrite, delay: Duration) -> std::io::Result<()> {
     let (mut from_here, mut to_here) = tokio::io::split(here);
     let (mut from_there, mut to_there) = tokio::io::split(there);
     let forth = async { tokio::io::copy(&mut from_here, &mut to_there).await.map(|_| ()) };

@@ -25,9 +25,10 @@ async fn servers_are_killed_and_restarted_one_after_the_other() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let Some(mut site) = Site::start(folder.path(), "killed").await? else { return Ok(()) };
     let mut desks = [Desk::start(&site, 0).await?, Desk::start(&site, 1).await?];
-    let mut load = site.load(9, 32).await?;
+    let mut load = site.load(9, 24).await?;
     let first = desks[0].recording(&site).await?;
     let id = first["id"].as_str().context("no id")?.to_owned();
+    site.live(11).await?;
     goes_on(&site, &desks[0]).await?;
 
     delays(&site, &desks[0], &id).await?;
@@ -67,7 +68,10 @@ async fn servers_are_killed_and_restarted_one_after_the_other() -> Result<()> {
     }
 
     let report: Value = serde_json::from_str(&load.line()?)?;
-    println!("acknowledged_ms {} breaks {} refused {}", report["acknowledged_ms"], report["breaks"], report["refused"]);
+    println!(
+        "acknowledged_ms {} breaks {} refused {}",
+        report["acknowledged_ms"], report["breaks"], report["refused"]
+    );
     nothing_lost(&report, 9)?;
     for desk in &mut desks {
         desk.end()?;
@@ -83,9 +87,10 @@ async fn a_server_that_was_stopped_for_a_while_has_nothing_to_say_any_more() -> 
     let folder = tempfile::tempdir()?;
     let Some(mut site) = Site::start(folder.path(), "paused").await? else { return Ok(()) };
     let mut desks = [Desk::start(&site, 0).await?, Desk::start(&site, 1).await?];
-    let mut load = site.load(6, 24).await?;
+    let mut load = site.load(6, 20).await?;
     let first = desks[0].recording(&site).await?;
     let id = first["id"].as_str().context("no id")?.to_owned();
+    site.live(8).await?;
     goes_on(&site, &desks[0]).await?;
 
     // Stopped beyond its lease, then woken.
@@ -128,7 +133,10 @@ async fn a_server_that_was_stopped_for_a_while_has_nothing_to_say_any_more() -> 
     site.storage.set(Mode::Open);
 
     let report: Value = serde_json::from_str(&load.line()?)?;
-    println!("acknowledged_ms {} breaks {} refused {}", report["acknowledged_ms"], report["breaks"], report["refused"]);
+    println!(
+        "acknowledged_ms {} breaks {} refused {}",
+        report["acknowledged_ms"], report["breaks"], report["refused"]
+    );
     nothing_lost(&report, 6)?;
     for desk in &mut desks {
         desk.end()?;
@@ -155,9 +163,13 @@ async fn delays(site: &Site, desk: &Desk, id: &str) -> Result<()> {
     // The console asks the servers in turn, so three streams come by three ways.
     for way in 0..3u32 {
         let at = desk.recorded_us(site).await?.saturating_sub(500_000);
-        let mut stream = site.api.stream(&format!("/api/v1/recordings/{id}/fragments?at={at}&follow=true")).await?;
+        let mut stream =
+            site.api.stream(&format!("/api/v1/recordings/{id}/fragments?at={at}&follow=true")).await?;
         // The picture so far, until nothing more comes.
-        while tokio::time::timeout(Duration::from_millis(700), stream.next()).await.is_ok_and(|piece| piece.is_some()) {}
+        while tokio::time::timeout(Duration::from_millis(700), stream.next())
+            .await
+            .is_ok_and(|piece| piece.is_some())
+        {}
         for round in 0..4u32 {
             let changed = Instant::now();
             desk.flash.send(0x10_20_30 + (way * 16 + round) * 0x03_05_07)?;
@@ -171,7 +183,10 @@ async fn delays(site: &Site, desk: &Desk, id: &str) -> Result<()> {
     delays.sort();
     let (median, most) = (delays[delays.len() / 2], delays[delays.len() - 1]);
     println!("from a change to who watches through any server: median {median:?}, most {most:?}");
-    ensure!(median < Duration::from_millis(800) && most < Duration::from_secs(3), "median {median:?}, most {most:?}");
+    ensure!(
+        median < Duration::from_millis(800) && most < Duration::from_secs(3),
+        "median {median:?}, most {most:?}"
+    );
     Ok(())
 }
 

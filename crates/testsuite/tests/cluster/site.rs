@@ -15,7 +15,7 @@ use std::{
 };
 
 /// Seconds without a sign of life after which another server takes over.
-pub(crate) const LEASE: u64 = 3;
+pub(crate) const LEASE: u64 = 2;
 const START: Duration = Duration::from_secs(60);
 
 pub(crate) struct Site {
@@ -37,7 +37,8 @@ pub(crate) struct Site {
 impl Site {
     /// Starts everything; `None` without PostgreSQL and S3.
     pub(crate) async fn start(folder: &Path, name: &str) -> Result<Option<Self>> {
-        let (Ok(postgres), Ok(s3)) = (std::env::var("PLAYHEAD_TEST_POSTGRES"), std::env::var("PLAYHEAD_TEST_S3"))
+        let (Ok(postgres), Ok(s3)) =
+            (std::env::var("PLAYHEAD_TEST_POSTGRES"), std::env::var("PLAYHEAD_TEST_S3"))
         else {
             println!("NOT RUN: needs PLAYHEAD_TEST_POSTGRES and PLAYHEAD_TEST_S3, see `make test`");
             return Ok(None);
@@ -51,7 +52,8 @@ impl Site {
         let endpoint = std::env::var("AWS_ENDPOINT")?;
         let address = endpoint.trim_start_matches("http://").parse()?;
         let storage = Gate::new(To::Address(address)).await?;
-        let url = format!("postgres://postgres@127.0.0.1:{}/playhead?options[search_path]={schema}", database.port);
+        let url =
+            format!("postgres://postgres@127.0.0.1:{}/playhead?options[search_path]={schema}", database.port);
 
         let listen = format!("127.0.0.1:{}", free_port()?);
         let mut console = Command::new(playhead());
@@ -140,7 +142,9 @@ impl Site {
 
     /// Number of the server that holds the recording, asked of the database itself.
     pub(crate) fn holder(&self, recording: &str) -> Result<usize> {
-        let text = format!("SELECT s.name FROM recordings r JOIN servers s ON s.id = r.server WHERE r.id = '{recording}'");
+        let text = format!(
+            "SELECT s.name FROM recordings r JOIN servers s ON s.id = r.server WHERE r.id = '{recording}'"
+        );
         let name = sql(&self.psql, &text)?;
         name.trim().trim_start_matches('s').parse().with_context(|| format!("no holder: '{name}'"))
     }
@@ -160,9 +164,18 @@ impl Site {
     pub(crate) async fn load(&self, sessions: u32, seconds: u64) -> Result<Program> {
         let token = self.agents_token(sessions).await?;
         let mut command = Command::new(playhead());
-        command.args(["bench", "load", "--profile", "busy", "--scripts", "2", "--json", "--join", &token]);
+        command.args(["bench", "load", "--profile", "busy", "--scripts", "1", "--json", "--join", &token]);
         command.args(["--sessions", &sessions.to_string(), "--seconds", &seconds.to_string()]);
         Program::start(&mut command, &self.folder.join("load.log"))
+    }
+
+    /// Waits until so many recordings are live.
+    pub(crate) async fn live(&self, count: usize) -> Result<()> {
+        wait_for("all sessions to be recorded", START, async || {
+            let all = self.api.recordings().await?;
+            Ok((all.iter().filter(|recording| recording["state"] == "live").count() >= count).then_some(()))
+        })
+        .await
     }
 
     /// Downloads a finished recording and proves it.
@@ -173,10 +186,9 @@ impl Site {
         std::fs::create_dir_all(&folder)?;
         for number in 0..count {
             let path = format!("/api/v1/recordings/{id}/segments/{number}");
-            let bytes = wait_for("a segment to be stored", START, async || {
-                Ok(self.api.bytes(&path).await.ok())
-            })
-            .await?;
+            let bytes =
+                wait_for("a segment to be stored", START, async || Ok(self.api.bytes(&path).await.ok()))
+                    .await?;
             std::fs::write(folder.join(format!("{number:06}.mcap")), bytes)?;
         }
         let run = Command::new(playhead()).arg("verify").arg(&folder).output()?;
@@ -196,7 +208,6 @@ impl Site {
         for recording in &all {
             self.verify(recording).await?;
         }
-        // Nothing is left of the shared journal once everything is stored.
         Ok(all)
     }
 }
@@ -207,7 +218,9 @@ fn sql(url: &str, text: &str) -> Result<String> {
         Some((url, path)) => (url, format!("SET search_path TO {path};")),
         None => (url, String::new()),
     };
-    let run = Command::new("psql").args([url, "-qtAX", "-v", "ON_ERROR_STOP=1", "-c", &format!("{path}{text}")]).output()?;
+    let run = Command::new("psql")
+        .args([url, "-qtAX", "-v", "ON_ERROR_STOP=1", "-c", &format!("{path}{text}")])
+        .output()?;
     ensure!(run.status.success(), "psql: {}", String::from_utf8_lossy(&run.stderr));
     Ok(String::from_utf8(run.stdout)?)
 }

@@ -4,6 +4,7 @@ import { useTranslation } from "react-i18next";
 import type { Server, Site } from "../../api/types";
 import { ActionsHead } from "../../app/actions-head";
 import { When } from "../../app/when";
+import { ClusterTable } from "./cluster";
 import { StorageTable } from "./storage";
 
 interface Manage {
@@ -56,6 +57,7 @@ export function SiteCard({ site, manage }: Props) {
       {occupied ? (
         <>
           <Servers site={site} onRemove={manage?.onRemoveServer} />
+          <ClusterTable site={site} />
           <StorageTable site={site} manages={manage !== undefined} />
         </>
       ) : (
