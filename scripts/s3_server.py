@@ -83,6 +83,15 @@ s3 = boto3.client(
     aws_secret_access_key="test",
     region_name="us-east-1",
 )
+kms = boto3.client(
+    "kms",
+    endpoint_url=f"http://127.0.0.1:{inner.server_port}",
+    aws_access_key_id="test",
+    aws_secret_access_key="test",
+    region_name="us-east-1",
+)
+kms.create_alias(AliasName="alias/playhead", TargetKeyId=kms.create_key()["KeyMetadata"]["KeyId"])
+kms.close()
 s3.create_bucket(Bucket="playhead")
 s3.create_bucket(Bucket="locked", ObjectLockEnabledForBucket=True)
 if kept:

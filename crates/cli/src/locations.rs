@@ -1,6 +1,6 @@
 //! Settings of where recordings are stored, for whoever runs a recording server.
 
-use playhead_server::LocationSettings;
+use playhead_server::{LocationSettings, SiteKeyAddress, StampSettings};
 use std::path::PathBuf;
 
 /// Where recordings are stored.
@@ -15,9 +15,25 @@ pub(crate) struct Locations {
     /// File with further storage locations and their settings
     #[arg(long, value_name = "FILE", env = "PLAYHEAD_STORAGE_FILE")]
     storage_file: Option<PathBuf>,
+    /// Encrypt new recordings with a key at this place: `file` (site.keys in the data folder), `file:/PATH`, or `awskms:KEY` with the
+    /// id, ARN or alias of a key in AWS KMS; `none` to encrypt no more [default: as the site did before]
+    #[arg(long, value_name = "PLACE", env = "PLAYHEAD_SITE_KEY")]
+    pub(crate) site_key: Option<SiteKeyAddress>,
+    /// Have finished recordings time-stamped (RFC 3161) by the authority at this address
+    #[arg(long, value_name = "URL", env = "PLAYHEAD_TSA")]
+    tsa: Option<String>,
+    /// Certificates by which the authority's answers are checked, PEM
+    #[arg(long, value_name = "FILE", env = "PLAYHEAD_TSA_CA", requires = "tsa")]
+    tsa_ca: Option<PathBuf>,
 }
 
 impl Locations {
+    /// Who stamps finished recordings.
+    pub(crate) fn stamps(&self) -> Option<StampSettings> {
+        let url = self.tsa.clone()?;
+        Some(StampSettings { url, authorities: self.tsa_ca.clone() })
+    }
+
     /// All of them, in order.
     ///
     /// # Errors

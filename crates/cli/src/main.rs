@@ -6,8 +6,10 @@ mod certificate;
 mod console;
 mod data;
 mod demo;
+mod download;
 mod front;
 mod inspect;
+mod key;
 mod limits;
 mod locations;
 mod logging;
@@ -20,6 +22,7 @@ mod ready;
 mod repack;
 mod server;
 mod servers;
+mod shred;
 mod stop;
 mod storage;
 mod tending;
@@ -57,6 +60,9 @@ enum Command {
     Storage(storage::Args),
     Repack(repack::Args),
     Certificate(certificate::Args),
+    Key(key::Args),
+    Shred(shred::Args),
+    Download(download::Args),
     Bench(bench::Args),
     Plan(plan::Args),
     Openapi(openapi::Args),
@@ -78,6 +84,9 @@ fn main() -> ExitCode {
         Command::Storage(args) => on_runtime(storage::run(args)),
         Command::Repack(args) => repack::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Certificate(args) => on_runtime(certificate::run(args)),
+        Command::Key(args) => on_runtime(key::run(args)),
+        Command::Shred(args) => on_runtime(shred::run(args)),
+        Command::Download(args) => on_runtime(download::run(args)),
         Command::Bench(args) => on_runtime(bench::run(args)),
         Command::Plan(args) => plan::run(&args),
         Command::Openapi(args) => openapi::run(&args),

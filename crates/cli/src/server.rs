@@ -136,6 +136,8 @@ impl Args {
             database: self.database,
             storage: self.locations.settings()?,
             tending: self.tending.settings(),
+            stamps: self.locations.stamps(),
+            site_key: self.locations.site_key,
             console: self.join,
             server_name: self.server_name,
             listen_peers: self.listen_peers,

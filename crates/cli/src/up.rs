@@ -125,6 +125,8 @@ impl House {
             database: args.database.clone(),
             storage: args.locations.settings()?,
             tending: args.tending.settings(),
+            site_key: args.locations.site_key.clone(),
+            stamps: args.locations.stamps(),
             console_keys: vec![console.public_key()],
             ..playhead_server::Settings::new(&data)
         })

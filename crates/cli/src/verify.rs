@@ -1,14 +1,16 @@
 //! `playhead verify`: proves that recordings are whole and unchanged, and by whom they were made and kept.
 
 mod document;
+mod stamps;
 
 use anyhow::Context;
 use playhead_format::{
     Closing, Ending, FormatError, Problem, RecordingReport, Report, SegmentScan, Status, scan,
 };
 use playhead_model::WallTime;
-use playhead_proof::{Proof, ProofProblem, ProofState, Proved, Trust, prove};
+use playhead_proof::{Proof, ProofProblem, ProofState, Proved, StampTrust, Trust, prove};
 use serde_json::{Value, json};
+use stamps::Stamped;
 use std::{
     fs::File,
     io::{self, BufReader, Write},
@@ -23,7 +25,7 @@ const ABOUT_EXIT: &str = "\
 Exit status:
   0  intact: every recording given is there from its first fragment to its end, and nothing was changed
   1  not intact: something was changed, removed, added or reordered, or the beginning or the end is not there
-     (files missing, a file cut off, a copy of a recording that was still being made); a signature or seal is wrong;
+     (files missing, a file cut off, a copy of a recording that was still being made); a signature, seal or time stamp is wrong;
      with --authority also: not signed, not sealed, by somebody who is not trusted, or the end is not signed
   2  not readable: not found, not a recording, or made by a newer version; nothing else is wrong
 
@@ -46,6 +48,10 @@ pub(crate) struct Args {
     /// Certificates to trust, PEM: of authorities, or of single agents and sites; recordings must be signed by these. May be repeated
     #[arg(long, value_name = "FILE")]
     authority: Vec<PathBuf>,
+    /// Certificates of time stamping authorities to trust, PEM; the end of every recording must have a time stamp (RFC 3161) by one of
+    /// them, in a file beside it whose name has .tsr added. Without this, time stamps that are there must fit. May be repeated
+    #[arg(long, value_name = "FILE")]
+    tsa_ca: Vec<PathBuf>,
     /// Write a report to hand over; the ending tells the form: .txt, .html or .json
     #[arg(long, value_name = "FILE")]
     report: Option<PathBuf>,
@@ -58,6 +64,7 @@ pub(crate) struct Args {
 struct Checked {
     proved: Proved,
     trust: Option<Trust>,
+    stamps: Vec<Stamped>,
     exit: u8,
     at: WallTime,
 }
@@ -76,6 +83,7 @@ impl Checked {
         value["status"] = serde_json::to_value(self.proved.status())?;
         value["exit"] = self.exit.into();
         value["verified_at"] = serde_json::to_value(self.at)?;
+        value["time_stamps"] = serde_json::to_value(&self.stamps)?;
         let trusted = self.trust.iter().flat_map(|trust| trust.authorities().chain(trust.pinned()));
         value["trusted"] = serde_json::to_value(trusted.collect::<Vec<_>>())?;
         Ok(value)
@@ -89,11 +97,18 @@ impl Checked {
 pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     let form = args.report.as_deref().map(Form::of).transpose()?;
     let trust = trust(&args.authority)?;
-    let proved = prove(scan_all(&args.paths)?, trust.as_ref());
-    let exit = exit_status(proved.status(), args.allow_incomplete);
+    let authorities = stamp_trust(&args.tsa_ca)?;
+    let scanned = scan_all(&args.paths)?;
+    let stamps = stamps::check(&scanned, authorities.as_ref());
+    let proved = prove(scanned, trust.as_ref());
+    let wrong = stamps.iter().any(|stamped| stamped.problem.is_some());
+    let exit = match exit_status(proved.status(), args.allow_incomplete) {
+        0 | 2 if wrong => 1,
+        exit => exit,
+    };
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     let at = WallTime::from_micros(i64::try_from(now.as_micros()).unwrap_or(i64::MAX));
-    let checked = Checked { proved, trust, exit, at };
+    let checked = Checked { proved, trust, stamps, exit, at };
     if let (Some(form), Some(path)) = (form, &args.report) {
         let text = match form {
             Form::Text => document::text(&checked),
@@ -106,7 +121,7 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
     if args.json {
         writeln!(out, "{}", checked.json()?)?;
     } else {
-        print(&checked.proved, &mut out)?;
+        print(&checked.proved, &checked.stamps, &mut out)?;
     }
     Ok(ExitCode::from(exit))
 }
@@ -142,6 +157,20 @@ fn trust(paths: &[PathBuf]) -> anyhow::Result<Option<Trust>> {
         return Ok(None);
     }
     Ok(Some(Trust::from_pem(&text).context("cannot use what was given with --authority")?))
+}
+
+/// Which time stamping authorities to trust, from all files together.
+fn stamp_trust(paths: &[PathBuf]) -> anyhow::Result<Option<StampTrust>> {
+    if paths.is_empty() {
+        return Ok(None);
+    }
+    let mut text = String::new();
+    for path in paths {
+        let read = std::fs::read_to_string(path);
+        text.push_str(&read.with_context(|| format!("cannot read the authority {}", path.display()))?);
+        text.push('\n');
+    }
+    Ok(Some(StampTrust::from_pem(&text).context("cannot use what was given with --tsa-ca")?))
 }
 
 const fn exit_status(status: Status, allow_incomplete: bool) -> u8 {
@@ -196,9 +225,13 @@ fn find(directory: &Path, files: &mut Vec<PathBuf>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn print(proved: &Proved, out: &mut impl Write) -> io::Result<()> {
+fn print(proved: &Proved, stamps: &[Stamped], out: &mut impl Write) -> io::Result<()> {
     for (recording, proof) in proved.report.recordings.iter().zip(&proved.proofs) {
         print_recording(recording, proof, out)?;
+        for stamped in stamps.iter().filter(|stamped| stamped.recording == recording.id) {
+            let mark = if stamped.problem.is_some() { "! " } else { "" };
+            writeln!(out, "  {mark}{}", stamped.text())?;
+        }
     }
     for file in &proved.report.unreadable {
         writeln!(out, "{}: NOT READABLE", plain(&file.file))?;
@@ -376,10 +409,10 @@ mod tests {
     fn what_is_printed_says_what_and_where() {
         let proved = prove(scan_all(&[vectors().join("flipped-content.mcap")]).unwrap(), None);
         let mut out = Vec::new();
-        print(&proved, &mut out).unwrap();
+        print(&proved, &[], &mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         assert!(text.contains("NOT INTACT") && text.contains("flipped-content.mcap, byte "), "{text}");
-        let checked = Checked { proved, trust: None, exit: 1, at: WallTime::from_micros(0) };
+        let checked = Checked { proved, trust: None, stamps: vec![], exit: 1, at: WallTime::from_micros(0) };
         for document in [document::text(&checked), document::html(&checked)] {
             for part in ["NOT INTACT", "flipped-content.mcap, byte ", "1970-01-01", "it is not signed"] {
                 assert!(document.contains(part), "expected {part} in {document}");

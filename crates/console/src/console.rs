@@ -2,7 +2,7 @@
 
 use crate::{
     accounts::{Cookie, IDLE, LIFE, Limiter, PasswordError, Passwords, generate_password},
-    api,
+    api::{self, Downloads},
     clock::Clock,
     core::{Core, Homes, Shared},
     sites::{InProcess, Sites},
@@ -199,6 +199,7 @@ impl Console {
             stop: CancellationToken::new(),
             tasks: TaskTracker::new(),
             homes: Homes::new(),
+            downloads: Downloads::default(),
             registry,
             http,
         });

@@ -1,6 +1,7 @@
 //! What every handler works with.
 
 use crate::{
+    api::Downloads,
     accounts::{Cookie, Limiter, Passwords},
     clock::Clock,
     sites::Sites,
@@ -41,6 +42,8 @@ pub(crate) struct Core {
     pub(crate) stop: CancellationToken,
     pub(crate) tasks: TaskTracker,
     pub(crate) homes: Homes,
+    /// Downloads that pages have prepared.
+    pub(crate) downloads: Downloads,
     pub(crate) registry: Registry,
     pub(crate) http: HttpMetrics,
 }

@@ -296,5 +296,7 @@ pub(crate) fn recording(number: u128, host: &str, started_at: i64) -> Recording 
         end_reason: None,
         problem: None,
         quarantine: None,
+        encrypted: false,
+        shredded: None,
     }
 }

@@ -134,7 +134,7 @@ fn role(certificate: &X509Certificate<'_>) -> (Role, Option<String>) {
     (Role::Other, None)
 }
 
-fn common_name(name: &X509Name<'_>) -> String {
+pub(crate) fn common_name(name: &X509Name<'_>) -> String {
     let found = name.iter_common_name().next().and_then(|name| name.as_str().ok());
     found.map_or_else(|| name.to_string(), str::to_owned)
 }

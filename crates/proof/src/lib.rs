@@ -5,12 +5,14 @@
 
 mod certificate;
 mod prove;
+mod stamp;
 mod trust;
 
 pub use certificate::{Certificate, CertificateError, CertificateInfo, Role};
 pub use prove::{
     Covered, Proof, ProofKind, ProofProblem, ProofState, Proved, SealReport, SignerReport, prove,
 };
+pub use stamp::{MAX_STAMP, StampError, StampInfo, StampTrust, TimeStamp, stamp_request};
 pub use trust::{Trust, TrustError};
 
 use ed25519_dalek::VerifyingKey;

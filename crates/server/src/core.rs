@@ -10,6 +10,7 @@ use crate::{
     playback::IndexCache,
     recordings::{Recordings, lock},
     space::Space,
+    stamps::Stamper,
     storage::{Locations, Mover, Tender},
 };
 use playhead_db::site::{Site, Store};
@@ -38,6 +39,8 @@ pub(crate) struct Core {
     pub(crate) storage: Arc<Locations>,
     /// The keys of encrypted recordings.
     pub(crate) keys: Arc<Keyring>,
+    /// Asks for time stamps, where that is wanted.
+    pub(crate) stamper: Option<Stamper>,
     /// Moves segments between locations.
     pub(crate) mover: Mover,
     /// Packs stored segments denser and reads them through.

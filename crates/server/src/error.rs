@@ -77,6 +77,12 @@ pub enum ServerError {
     /// The site's keys.
     #[error("{0}")]
     Key(String),
+    /// Time stamps.
+    #[error("cannot use the time stamping authority: {0}")]
+    Stamps(String),
+    /// A recording that cannot be given as a file.
+    #[error("cannot download: {0}")]
+    Download(String),
     /// A recording that cannot be shredded.
     #[error("cannot shred: {0}")]
     Shred(String),

@@ -5,6 +5,8 @@
 //! * `journal`: where fragments become durable;
 //! * `keys`: encryption at rest, and the end of a recording by that of its key;
 //! * `storage`: where whole segments go;
+//! * `download`: a recording as one file;
+//! * `stamps`: time stamps by somebody else;
 //! * `recordings`: what is known of recordings that are live or not stored yet;
 //! * `playback`: fragments by time or number, timelines;
 //! * `api`: the site's REST API, which a console calls;
@@ -16,6 +18,7 @@ mod certificates;
 mod clock;
 mod cluster;
 mod core;
+mod download;
 mod error;
 mod intake;
 mod journal;
@@ -27,6 +30,7 @@ mod recordings;
 mod server;
 mod settings;
 mod space;
+mod stamps;
 mod start;
 mod storage;
 mod token;
@@ -34,6 +38,7 @@ mod tunnel;
 
 pub use certificates::{CertificateAdmin, CertificateReport, IssuedCertificate};
 pub use cluster::{ServerReport, ServersAdmin};
+pub use download::Downloader;
 pub use error::ServerError;
 pub use journal::JournalError;
 pub use keys::{
@@ -46,6 +51,7 @@ pub use storage::{
     DamageReport, LastError, LocationReport, LocationSettings, LocationState, LockMode, MoveReport, ObjectLock,
     Repacking, StorageAdmin, StorageReport, TendDone, TendReport, TendSettings, Wanted,
 };
+pub use stamps::StampSettings;
 pub use token::agent_token;
 
 /// Version of this server.

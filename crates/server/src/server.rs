@@ -14,6 +14,7 @@ use crate::{
     progress,
     recordings::{Recordings, lock},
     space::Space,
+    stamps::{self, Stamper},
     start,
     storage::{self, Locations, Mover, Tender},
     token, tunnel,
@@ -81,6 +82,7 @@ impl Server {
         let server = own_id(&data)?;
         let builtin = data.join("recordings");
         let least = settings.least_free;
+        let stamper = settings.stamps.as_ref().map(Stamper::open).transpose()?;
         let keys = Arc::new(Keyring::open(&data, settings.site_key.as_ref(), store.clone()).await?);
         let storage = Locations::open(&settings.storage, &builtin, &store, site.id, least).await?;
         let storage = storage.with_keys(&keys);
@@ -168,6 +170,7 @@ impl Server {
             metrics,
             storage,
             keys,
+            stamper,
             mover,
             tender,
             space,
@@ -187,6 +190,7 @@ impl Server {
         core.tasks.spawn(storage::run_sealer(Arc::clone(&core)));
         core.tasks.spawn(storage::run_moves(Arc::clone(&core)));
         core.tasks.spawn(storage::run_tender(Arc::clone(&core)));
+        core.tasks.spawn(stamps::run(Arc::clone(&core)));
         if let Some(link) = link {
             core.tasks.spawn(tunnel::keep(Arc::clone(&core), link, key));
         }

@@ -1,6 +1,6 @@
 //! What a server is started with.
 
-use crate::{LocationSettings, SiteKeyAddress, TendSettings};
+use crate::{LocationSettings, SiteKeyAddress, StampSettings, TendSettings};
 use playhead_protocol::join::JoinToken;
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -32,6 +32,8 @@ pub struct Settings {
     pub storage: Vec<LocationSettings>,
     /// Where the key is by which the site encrypts new recordings; what its database says when not given.
     pub site_key: Option<SiteKeyAddress>,
+    /// Who stamps finished recordings; nobody when not given.
+    pub stamps: Option<StampSettings>,
     /// The console to join. Needed once; afterwards the server knows its console.
     pub console: Option<JoinToken>,
     /// Public keys of consoles in this process, unpadded URL-safe base64.
@@ -74,6 +76,7 @@ impl Settings {
             database: None,
             storage: Vec::new(),
             site_key: None,
+            stamps: None,
             console: None,
             console_keys: Vec::new(),
             server_name: None,

@@ -9,10 +9,12 @@ mod site {
     pub(crate) mod fragments;
     pub(crate) mod house;
     mod intake;
+    mod keys;
     mod playback;
     mod restart;
     mod s3;
     mod sealing;
+    mod stamps;
     mod storage;
     mod tend;
     mod tunnel;

@@ -1,5 +1,5 @@
 //! Encryption at rest: the layer around a stored segment's file, and around a fragment in the journal. Its bytes are described in
-//! `docs/format.md`, section 12.
+//! `docs/encryption.md`.
 //!
 //! Every recording has a [`DataKey`] of its own. A file is encrypted in blocks, so that any part of it can be read without the rest, and
 //! so that a block that was changed, moved, left out, or taken from another file is found. This crate opens no file, asks no network, and

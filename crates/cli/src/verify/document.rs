@@ -94,6 +94,12 @@ fn sections(checked: &Checked) -> Vec<Section> {
         all.push(particulars(recording));
         all.push(files(recording));
         all.push(signatures(recording, proof));
+        let of = |stamped: &&super::Stamped| stamped.recording == recording.id;
+        let mut stamps = Section::new(format!("Time stamps of {}", recording.id));
+        checked.stamps.iter().filter(of).for_each(|stamped| stamps.line(stamped.text()));
+        if !stamps.lines.is_empty() {
+            all.push(stamps);
+        }
         let mut problems = Section::new(format!("What is wrong with {}", recording.id));
         recording.problems.iter().for_each(|problem| problems.line(problem_text(problem)));
         proof.problems.iter().for_each(|problem| problems.line(super::proof_problem_text(problem)));
@@ -140,6 +146,7 @@ fn method() -> Section {
         "The agent's signatures (Ed25519): each covers its fragment and, by the chain, everything before it.",
         "The site's seal of each segment (Ed25519): that it is this segment's, and when it says it was stored.",
         "The certificates (X.509) of both: that they were valid when signed, and, where an authority was given, lead to it and were not revoked.",
+        "Time stamps beside the files (RFC 3161): that each is over the seal of its file, is signed, and, where authorities were given, by one of them.",
         "All of this offline, from the files alone.",
     ] {
         section.line(line);

@@ -2,8 +2,10 @@
 
 #![allow(unused_qualifications, reason = "the macros that describe endpoints qualify names")]
 
+mod download;
 mod extract;
 mod hosts;
+mod keys;
 pub(crate) mod merge;
 mod openapi;
 mod recordings;
@@ -16,6 +18,7 @@ mod storage;
 mod tests;
 mod tokens;
 
+pub(crate) use download::Downloads;
 pub(crate) use extract::{Body, Peer};
 pub use openapi::document as openapi;
 
@@ -68,6 +71,11 @@ pub(crate) const ENDPOINTS: &[(&str, &str, Access)] = &[
     ("GET", "/api/v1/recordings/{id}/fragments", Access::Needs(Permission::PlayRecordings)),
     ("GET", "/api/v1/recordings/{id}/segments", Access::Needs(Permission::ListRecordings)),
     ("GET", "/api/v1/recordings/{id}/segments/{number}", Access::Needs(Permission::DownloadRecordings)),
+    ("POST", "/api/v1/recordings/{id}/download", Access::Needs(Permission::DownloadRecordings)),
+    ("POST", "/api/v1/recordings/{id}/download-links", Access::Needs(Permission::DownloadRecordings)),
+    ("GET", "/api/v1/downloads/{link}", Access::Needs(Permission::DownloadRecordings)),
+    ("POST", "/api/v1/recordings/{id}/shred", Access::Needs(Permission::ShredRecordings)),
+    ("GET", "/api/v1/sites/{id}/encryption", Access::Needs(Permission::ViewSites)),
     ("POST", "/api/v1/recordings/{id}/move", Access::Needs(Permission::ManageSites)),
     ("GET", "/api/v1/sites", Access::Needs(Permission::ViewSites)),
     ("POST", "/api/v1/sites", Access::Needs(Permission::ManageSites)),
@@ -107,6 +115,11 @@ fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(recordings::fragments))
         .routes(routes!(recordings::segments))
         .routes(routes!(recordings::download_segment))
+        .routes(routes!(download::download_recording))
+        .routes(routes!(download::create_download_link))
+        .routes(routes!(download::follow_download_link))
+        .routes(routes!(keys::shred_recording))
+        .routes(routes!(keys::site_encryption))
         .routes(routes!(site::list_sites, site::create_site))
         .routes(routes!(site::change_site, site::delete_site))
         .routes(routes!(storage::move_recording))

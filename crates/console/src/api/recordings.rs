@@ -281,13 +281,18 @@ async fn hand_on(
     if answer.status() == http::StatusCode::NOT_FOUND {
         core.homes.forget(id);
     }
+    Ok(passed_on(core, caller, answer))
+}
+
+/// A site's answer as it goes on to the reader, until the session ends.
+pub(super) fn passed_on(core: &Core, caller: &Caller, answer: http::Response<axum::body::Body>) -> Response {
     let (parts, body) = answer.into_parts();
     let longest = caller.session_ends.as_micros().saturating_sub(core.clock.now().as_micros());
     let longest = Duration::from_micros(u64::try_from(longest).unwrap_or(0));
     let mut response = core.streams.guard(body, caller, longest).into_response();
     *response.status_mut() = parts.status;
     *response.headers_mut() = picked(&parts.headers, &ANSWERED);
-    Ok(response)
+    response
 }
 
 fn picked(headers: &HeaderMap, names: &[HeaderName]) -> HeaderMap {

@@ -74,6 +74,25 @@ pub(crate) struct Recording {
     #[serde(default)]
     #[schema(required)]
     pub(crate) quarantine: Option<Quarantine>,
+    /// Whether it is encrypted where it is stored.
+    #[serde(default)]
+    pub(crate) encrypted: bool,
+    /// By whom and when it was made unreadable; null for every other recording.
+    #[serde(default)]
+    #[schema(required)]
+    pub(crate) shredded: Option<Shredding>,
+}
+
+/// That the key of a recording was deleted: nobody can read it any more.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Shredding {
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub(crate) at: WallTime,
+    /// By whom.
+    pub(crate) by: String,
+    /// Why, as they said.
+    pub(crate) why: String,
 }
 
 /// A recording that is set aside. What is whole of it plays, and nothing of it is deleted.

@@ -272,7 +272,7 @@ pub(crate) async fn move_recording(
 }
 
 /// Sends JSON to a site and reads its answer.
-async fn send<T: DeserializeOwned>(
+pub(super) async fn send<T: DeserializeOwned>(
     core: &Core,
     caller: &Caller,
     site: &SiteName,

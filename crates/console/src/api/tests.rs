@@ -165,6 +165,7 @@ fn example(path: &str) -> String {
     path.replace("{id}", "01890000-0000-7000-8000-000000000000")
         .replace("{number}", "1")
         .replace("{location}", "a")
+        .replace("{link}", "x")
 }
 
 #[tokio::test]

@@ -263,6 +263,12 @@ impl Store {
             .bind(id.to_string())
             .execute(&mut *tx)
             .await?;
+        sqlx::query(
+            "DELETE FROM data_keys WHERE recording = $1 AND NOT EXISTS (SELECT 1 FROM recordings WHERE id = $1)",
+        )
+        .bind(id.to_string())
+        .execute(&mut *tx)
+        .await?;
         tx.commit().await
     }
 

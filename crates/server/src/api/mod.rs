@@ -1,5 +1,6 @@
 //! The site's REST API. A console calls it, in the same process or through its tunnel, with a signed statement of who asks.
 
+mod download;
 mod keys;
 mod problem;
 mod recordings;
@@ -54,6 +55,7 @@ endpoints! {
     get "/site/v1/recordings/{id}/segments" Some(Permission::ListRecordings) => recordings::segments;
     get "/site/v1/recordings/{id}/segments/{number}" Some(Permission::DownloadRecordings) => recordings::segment;
     post "/site/v1/recordings/{id}/move" Some(Permission::ManageSites) => storage::move_recording;
+    post "/site/v1/recordings/{id}/download" Some(Permission::DownloadRecordings) => download::recording;
     post "/site/v1/recordings/{id}/shred" Some(Permission::ShredRecordings) => keys::shred;
     get "/site/v1/encryption" Some(Permission::ViewSites) => keys::report;
     get "/site/v1/storage" Some(Permission::ViewSites) => storage::report;

@@ -227,7 +227,7 @@ async fn find(
 }
 
 /// The same, if there is anything left to read of it.
-async fn find_readable(
+pub(super) async fn find_readable(
     core: &Shared,
     statement: &Statement,
     id: Result<Path<RecordingId>, PathRejection>,

@@ -7,6 +7,7 @@ use crate::{
     core::Shared,
     recordings::lock,
     server,
+    stamps::Stamper,
 };
 use axum::{
     Extension, Json,
@@ -286,14 +287,16 @@ pub(super) async fn health(State(core): State<Shared>) -> Json<Health> {
     let locations = core.storage.problems();
     let keys = core.keys.problem();
     let damaged = core.tender.problem();
+    let stamps = core.stamper.as_ref().and_then(Stamper::problem);
+    let others: Vec<_> = locations.into_iter().chain(keys).chain(damaged).chain(stamps).collect();
     let state = match (&intake, &storage) {
         (Some(_), _) => HealthState::IntakeStopped,
-        (None, None) if locations.is_empty() && keys.is_none() && damaged.is_none() => HealthState::Ok,
+        (None, None) if others.is_empty() => HealthState::Ok,
         (None, _) => HealthState::Degraded,
     };
     Json(Health {
         state,
-        problems: intake.into_iter().chain(storage).chain(locations).chain(keys).chain(damaged).collect(),
+        problems: intake.into_iter().chain(storage).chain(others).collect(),
         version: VERSION,
         server: core.server,
         site: site_name(&core),

@@ -57,6 +57,16 @@ impl AwsKms {
         let region = region.ok_or_else(|| wrong("AWS_REGION is not set".into()))?;
         let endpoint =
             variable("AWS_ENDPOINT_URL_KMS").unwrap_or_else(|| format!("https://kms.{region}.amazonaws.com"));
+        Self::connect(key, region, endpoint, AmazonS3Builder::from_env())
+    }
+
+    fn connect(
+        key: &str,
+        region: String,
+        endpoint: String,
+        credentials: AmazonS3Builder,
+    ) -> Result<Self, KmsError> {
+        let wrong = |reason: String| KmsError::Away { address: format!("awskms:{key}"), reason };
         let uri: Uri =
             endpoint.parse().map_err(|_| wrong(format!("AWS_ENDPOINT_URL_KMS is no address: {endpoint}")))?;
         let local = uri.host().is_some_and(|host| matches!(host, "127.0.0.1" | "localhost" | "[::1]"));
@@ -70,11 +80,7 @@ impl AwsKms {
             ClientOptions::new().with_allow_http(local).with_timeout(PATIENCE).with_connect_timeout(PATIENCE);
         let client = ReqwestConnector::default().connect(&options).map_err(failed)?;
         // What finds the credentials of a machine, a container or the environment is part of the library's store.
-        let store = AmazonS3Builder::from_env()
-            .with_bucket_name("unused")
-            .with_region(&region)
-            .build()
-            .map_err(failed)?;
+        let store = credentials.with_bucket_name("unused").with_region(&region).build().map_err(failed)?;
         Ok(Self { key: key.to_owned(), region, endpoint, client, credentials: store.credentials().clone() })
     }
 
@@ -204,5 +210,62 @@ impl Kms for AwsKms {
 
     async fn destroy(&self, _: &str) -> Result<(), KmsError> {
         Err(KmsError::NotHere("destroy the key in AWS KMS itself".into()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::{Router, body::Bytes, http::StatusCode, routing::post};
+    use std::sync::Mutex;
+
+    fn connect(endpoint: &str) -> Result<AwsKms, KmsError> {
+        let credentials = AmazonS3Builder::new().with_access_key_id("a").with_secret_access_key("b");
+        AwsKms::connect("alias/x", "eu-1".into(), endpoint.into(), credentials)
+    }
+
+    /// A service that gives these answers, one after another.
+    async fn service(answers: &'static [(u16, &'static str)]) -> AwsKms {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let endpoint = format!("http://{}", listener.local_addr().unwrap());
+        let left = std::sync::Arc::new(Mutex::new(answers.iter()));
+        let answer = move |_: Bytes| {
+            let (status, text) = left.lock().unwrap().next().copied().unwrap_or((500, ""));
+            async move { (StatusCode::from_u16(status).unwrap(), text) }
+        };
+        let router = Router::new().route("/", post(answer));
+        tokio::spawn(async move { axum::serve(listener, router).await.unwrap() });
+        connect(&endpoint).unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_the_service_says_is_told_apart() {
+        let id = RecordingId::from_bytes([1; 16]);
+        let key = DataKey::new(KeyId::from_u128(1), [2; 32]);
+        let wrapped = WrappedKey { site_key: "arn:x".into(), wrapped: "AA".into() };
+        let wrong = r#"{"__type":"InvalidCiphertextException","message":"no"}"#;
+        let error = service(&[(400, wrong)]).await.unwrap(id, key.id(), &wrapped).await.unwrap_err();
+        assert!(matches!(error, KmsError::Refused { .. }), "{error}");
+        let throttled = r#"{"__type":"com.amazonaws.kms#ThrottlingException","message":"slow down"}"#;
+        let good = r#"{"KeyId":"arn:x","CiphertextBlob":"AA"}"#;
+        assert_eq!(service(&[(400, throttled), (200, good)]).await.wrap(id, &key).await.unwrap(), wrapped);
+        let error = service(&[(400, throttled), (503, "x")]).await.wrap(id, &key).await.unwrap_err();
+        assert!(matches!(&error, KmsError::Away { reason, .. } if reason.contains("503")), "{error}");
+        for nonsense in [r#"{"Plaintext":"AAAA"}"#, r#"{"Plaintext":7}"#, "{}", "no json"] {
+            let answers: &'static [(u16, &'static str)] = Vec::leak(vec![(200, nonsense); 2]);
+            assert!(service(answers).await.unwrap(id, key.id(), &wrapped).await.is_err(), "{nonsense}");
+        }
+        let disabled = r#"{"KeyMetadata":{"Arn":"arn:x","KeyState":"PendingDeletion"}}"#;
+        let error = service(&[(200, disabled)]).await.keys().await.unwrap_err().to_string();
+        assert!(error.contains("PendingDeletion"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn nothing_is_sent_in_the_clear_and_nobody_waits_for_ever() {
+        assert!(connect("http://kms.example").err().unwrap().to_string().contains("https"));
+        assert!(connect("not an address").is_err());
+        // Nobody listens there.
+        let gone = connect("http://127.0.0.1:9").unwrap();
+        assert!(matches!(gone.keys().await, Err(KmsError::Away { .. })));
     }
 }

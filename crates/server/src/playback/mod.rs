@@ -27,6 +27,8 @@ pub(crate) enum PlaybackError {
     Damaged { segment: u32, path: String, reason: String },
     #[error("cannot read the journal: {0}")]
     Journal(std::io::Error),
+    #[error("{0}")]
+    Download(String),
     #[error("interrupted: {0}")]
     Interrupted(#[from] JoinError),
     #[error(

@@ -23,6 +23,7 @@ use playhead_db::{DbError, site::SegmentRow};
 use playhead_format::{FormatError, SegmentIndex, SegmentWriter, open_fragment};
 use playhead_model::RecordingId;
 use playhead_vault::{DataKey, Encrypter, SaltHasher, VaultError};
+use sha2::{Digest as _, Sha256};
 use std::{
     io::{self, Write},
     sync::{Arc, Mutex},
@@ -191,9 +192,9 @@ async fn segment(core: &Shared, live: &Arc<Live>, unsealed: Unsealed) -> Result<
             let (source, cover) = (Arc::clone(&source), cover.clone());
             tokio::task::spawn_blocking(move || {
                 let mut sending = Sending::new(cover.as_ref(), sender)?;
-                let index = build(&source, &mut |bytes| sending.pass(bytes))?;
+                let built = build(&source, &mut |bytes| sending.pass(bytes))?;
                 sending.finish()?;
-                Ok(index)
+                Ok(built)
             })
         });
         match made.await {
@@ -213,6 +214,14 @@ async fn segment(core: &Shared, live: &Arc<Live>, unsealed: Unsealed) -> Result<
         // What it may have got of the segment after all.
         core.store.add_removal(other, &path, clock::now()).await?;
     }
+    if let Some(digest) =
+        kept.made.seal.filter(|_| kept.made.index.closing != playhead_format::Closing::Continues)
+        && core.stamper.is_some()
+    {
+        // Asked for before anything can come in between; that nobody has it yet holds nothing up.
+        let text = digest.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
+        core.store.want_time_stamp(live.id(), number, &text, clock::now()).await?;
+    }
     let row = SegmentRow { vault: cover.map(|cover| cover.text()), ..row_of(live.id(), &location.id, kept) };
     // The end and the gaps first: once the segment is written down, the journal's word for them may go.
     progress::write(core, &[Arc::clone(live)]).await?;
@@ -230,8 +239,8 @@ async fn segment(core: &Shared, live: &Arc<Live>, unsealed: Unsealed) -> Result<
     Ok(row)
 }
 
-fn row_of(recording: RecordingId, location: &str, kept: Kept<SegmentIndex>) -> SegmentRow {
-    let Kept { path, bytes, blake3, made: index } = kept;
+fn row_of(recording: RecordingId, location: &str, kept: Kept<Built>) -> SegmentRow {
+    let Kept { path, bytes, blake3, made: Built { index, .. } } = kept;
     let first = index.entries.first();
     let last = index.entries.last();
     SegmentRow {
@@ -250,6 +259,13 @@ fn row_of(recording: RecordingId, location: &str, kept: Kept<SegmentIndex>) -> S
         stored_at: clock::now(),
         vault: None,
     }
+}
+
+/// What a segment's file came to.
+struct Built {
+    index: SegmentIndex,
+    /// SHA-256 of the seal, if there is one.
+    seal: Option<[u8; 32]>,
 }
 
 /// What a segment's file is made of.
@@ -281,7 +297,7 @@ async fn cover(source: &Arc<Source>, number: u32) -> Result<Option<Cover>, SealE
 fn build(
     source: &Source,
     pass: &mut dyn FnMut(Vec<u8>) -> Result<(), SealError>,
-) -> Result<SegmentIndex, SealError> {
+) -> Result<Built, SealError> {
     let out = Pipe::default();
     let mut writer = SegmentWriter::new(out.clone()).map_err(SealError::Damaged)?;
     let mut signed = false;
@@ -298,10 +314,15 @@ fn build(
         pass(out.take())?;
     }
     let lost = source.closing == Closing::Lost;
-    let seal = |index: &SegmentIndex| source.stamp.clone().seal(index, signed);
+    let mut digest = None;
+    let seal = |index: &SegmentIndex| {
+        let seal = source.stamp.clone().seal(index, signed);
+        digest = seal.as_deref().map(|seal| Sha256::digest(seal).into());
+        seal
+    };
     let index = writer.finish_with(lost, seal).map_err(SealError::Damaged)?;
     pass(out.take())?;
-    Ok(index)
+    Ok(Built { index, seal: digest })
 }
 
 /// Sends a file off, encrypted where that is wanted.

@@ -147,9 +147,19 @@ export function setAside(recording: Recording): string | undefined {
 
 export function StateBadge({ recording }: { recording: Recording }) {
   const { t } = useTranslation();
+  const zone = useZone();
   const look = { live: "badge badge-live", finished: "badge", quarantined: "badge badge-bad" }[
     recording.state
   ];
+  if (recording.shredded) {
+    const { at, by, why } = recording.shredded;
+    const note = t("recordings.shreddedNote", { by, time: dateTime(new Date(at), zone) });
+    return (
+      <Tooltip title={why ? `${note} ${sentence(why)}` : note}>
+        <span className="badge badge-warn">{t("recordings.shredded")}</span>
+      </Tooltip>
+    );
+  }
   if (recording.state === "live" && recording.connected === false) {
     return (
       <Tooltip title={t("recordings.interruptedNote")}>

@@ -82,6 +82,7 @@ export function RecordingsPage() {
           {list.data.items.length > 0 ? (
             <RecordingsTable
               items={list.data.items}
+              me={me}
               columns={columns}
               compact={compact}
               sort={search.sort}

@@ -2,13 +2,16 @@ import { CaretDownOutlined, CaretUpOutlined } from "@ant-design/icons";
 import { useNavigate, useRouter } from "@tanstack/react-router";
 import type { MouseEvent } from "react";
 import { useTranslation } from "react-i18next";
-import type { Recording } from "../../api/types";
+import type { Me, Recording } from "../../api/types";
+import { ActionsHead } from "../../app/actions-head";
 import { useZone } from "../../app/zone";
+import { Actions, mayAct } from "./actions";
 import { Cell, type Column, LONG, NUMBERS, SORT_OF, wholeText } from "./columns";
 import { DEFAULT_SORT, nextSort, type Sort } from "./search";
 
 interface Props {
   items: Recording[];
+  me: Me;
   columns: readonly Column[];
   compact: boolean;
   sort: Sort | undefined;
@@ -17,7 +20,7 @@ interface Props {
   stale: boolean;
 }
 
-export function RecordingsTable({ items, columns, compact, sort, onSort, stale }: Props) {
+export function RecordingsTable({ items, me, columns, compact, sort, onSort, stale }: Props) {
   const { t } = useTranslation();
   const navigate = useNavigate();
   const router = useRouter();
@@ -25,7 +28,7 @@ export function RecordingsTable({ items, columns, compact, sort, onSort, stale }
   // The whole row is a target for the mouse; the link in its first cell is the one for keyboards and new tabs.
   const open = (event: MouseEvent, id: string) => {
     const target = event.target as HTMLElement;
-    if (event.defaultPrevented || event.button !== 0 || target.closest("a, button")) return;
+    if (event.defaultPrevented || event.button !== 0 || target.closest("a, button, dialog")) return;
     if (event.ctrlKey || event.metaKey || event.shiftKey || window.getSelection()?.toString()) return;
     void navigate({ to: "/recordings/$id", params: { id }, search: {} });
   };
@@ -40,6 +43,7 @@ export function RecordingsTable({ items, columns, compact, sort, onSort, stale }
             {columns.map((column) => (
               <HeadCell key={column} column={column} sort={sort ?? DEFAULT_SORT} onSort={onSort} />
             ))}
+            {mayAct(me) ? <ActionsHead /> : null}
           </tr>
         </thead>
         <tbody>
@@ -57,6 +61,11 @@ export function RecordingsTable({ items, columns, compact, sort, onSort, stale }
                   <Cell column={column} recording={recording} />
                 </td>
               ))}
+              {mayAct(me) ? (
+                <td className="actions">
+                  <Actions recording={recording} me={me} />
+                </td>
+              ) : null}
             </tr>
           ))}
         </tbody>

@@ -1,0 +1,104 @@
+//! Time stamps (RFC 3161) that lie beside recording files: `FILE.tsr` is over the seal of `FILE`.
+
+use super::{Scanned, plain};
+use playhead_format::{Closing, SegmentScan};
+use playhead_model::RecordingId;
+use playhead_proof::{MAX_STAMP, StampError, StampInfo, StampTrust, TimeStamp};
+use serde::Serialize;
+use sha2::{Digest as _, Sha256};
+use std::{
+    collections::BTreeMap,
+    fs::File,
+    io::{self, Read as _},
+    path::PathBuf,
+};
+
+/// What was found about one time stamp, or that one is missing.
+#[derive(Debug, Serialize)]
+pub(super) struct Stamped {
+    /// The file that it is about.
+    pub(super) file: String,
+    /// The recording.
+    pub(super) recording: RecordingId,
+    /// Number of the segment.
+    pub(super) segment: u32,
+    /// Whether it is over the end of the recording, and so over all of it.
+    pub(super) covers_end: bool,
+    /// By whom and when; `None` when something is wrong.
+    pub(super) stamp: Option<StampInfo>,
+    /// What is wrong.
+    pub(super) problem: Option<String>,
+}
+
+impl Stamped {
+    /// In words.
+    pub(super) fn text(&self) -> String {
+        let what = if self.covers_end { "the whole recording" } else { "the recording up to this segment" };
+        match (&self.stamp, &self.problem) {
+            (Some(stamp), None) => {
+                let trust = if stamp.trusted.is_some() { "" } else { ", whom nobody was asked to trust" };
+                let StampInfo { at, authority, serial, .. } = stamp;
+                format!(
+                    "time stamp of {what}: it was there at {at}, says {}{trust} (number {serial})",
+                    plain(authority)
+                )
+            }
+            (_, problem) => {
+                format!(
+                    "time stamp beside {}: {}",
+                    plain(&self.file),
+                    plain(problem.as_deref().unwrap_or("there is none"))
+                )
+            }
+        }
+    }
+}
+
+/// Reads and checks the time stamps beside all files. With authorities to trust, every recording whose end is here must have one over it.
+pub(super) fn check(scanned: &[Scanned], trust: Option<&StampTrust>) -> Vec<Stamped> {
+    let mut all = Vec::new();
+    let mut ends: BTreeMap<RecordingId, (String, u32)> = BTreeMap::new();
+    for (file, scan) in scanned {
+        let Ok(scan) = scan else { continue };
+        let Some(index) = &scan.index else { continue };
+        let covers_end = index.closing != Closing::Continues;
+        if covers_end {
+            ends.insert(index.recording, (file.clone(), index.segment));
+        }
+        let found = match beside(file) {
+            Ok(None) => continue,
+            Ok(Some(bytes)) => one(&bytes, scan, trust).map_err(|error| error.to_string()),
+            Err(error) => Err(format!("it cannot be read: {error}")),
+        };
+        let (stamp, problem) = match found {
+            Ok(stamp) => (Some(stamp), None),
+            Err(problem) => (None, Some(problem)),
+        };
+        let (recording, segment) = (index.recording, index.segment);
+        all.push(Stamped { file: file.clone(), recording, segment, covers_end, stamp, problem });
+    }
+    for (recording, (file, segment)) in ends.into_iter().filter(|_| trust.is_some()) {
+        if !all.iter().any(|stamped| stamped.recording == recording && stamped.covers_end) {
+            let problem = Some("there is none over the end of the recording".into());
+            all.push(Stamped { file, recording, segment, covers_end: true, stamp: None, problem });
+        }
+    }
+    all
+}
+
+fn one(bytes: &[u8], scan: &SegmentScan, trust: Option<&StampTrust>) -> Result<StampInfo, StampError> {
+    let stamp = TimeStamp::read(bytes)?;
+    let seal = scan.seal.as_deref().ok_or(StampError::Content("the file that it is about has no seal"))?;
+    stamp.check(&Sha256::digest(seal).into(), trust)
+}
+
+fn beside(file: &str) -> io::Result<Option<Vec<u8>>> {
+    let opened = match File::open(PathBuf::from(format!("{file}.tsr"))) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        opened => opened?,
+    };
+    let mut bytes = Vec::new();
+    // One more than it may have: too long a file is told of, and not read.
+    opened.take(MAX_STAMP as u64 + 1).read_to_end(&mut bytes)?;
+    Ok(Some(bytes))
+}
