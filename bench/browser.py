@@ -53,8 +53,9 @@ return done.then(answer => answer.status);"""
 
 
 @contextlib.contextmanager
-def player(url, user, password, recording):
-    """Signs in and opens a recording's player, paused at its first picture. Gives the browser and the folder of its profile."""
+def player(url, user, password, recording, live=False):
+    """Signs in and opens a recording's player, paused at its first picture or following it live. Gives the browser and the folder of its
+    profile."""
     with tempfile.TemporaryDirectory() as profile:
         # The driver says which free port it took.
         driver = subprocess.Popen(["chromedriver", "--port=0"], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
@@ -65,7 +66,7 @@ def player(url, user, password, recording):
             browser.go(url)
             if browser.run(SIGN_IN, user, password) != 200:
                 sys.exit("the console refuses the sign-in")
-            browser.go(f"{url}/recordings/{recording}?t=0")
+            browser.go(f"{url}/recordings/{recording}" + ("" if live else "?t=0"))
             browser.until("the first picture", "return window.playhead && window.playhead.painted_us !== null")
             yield browser, profile
         finally:
