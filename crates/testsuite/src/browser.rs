@@ -154,6 +154,30 @@ impl Player<'_> {
         Ok((number(0)?, number(1)?, answer[2].as_str().context("no hash")?.to_owned()))
     }
 
+    /// The canvas's pixels as they are now.
+    ///
+    /// # Errors
+    /// There is no canvas.
+    pub async fn pixels(&self) -> Result<Shot> {
+        // As text, a character for each byte: the driver hands on nothing else.
+        let script = r#"
+            const stage = document.querySelector('[data-testid=stage]');
+            const copy = document.createElement('canvas');
+            copy.width = stage.width; copy.height = stage.height;
+            const context = copy.getContext('2d', { willReadFrequently: true });
+            context.drawImage(stage, 0, 0);
+            const pixels = context.getImageData(0, 0, copy.width, copy.height).data;
+            let text = '';
+            for (let at = 0; at < pixels.length; at += 32768)
+                text += String.fromCharCode(...pixels.subarray(at, at + 32768));
+            return [copy.width, copy.height, text];"#;
+        let answer = self.0.tab.execute(script, vec![]).await?;
+        let side = |index: usize| answer[index].as_u64().context("no size");
+        let text = answer[2].as_str().context("no pixels")?;
+        let rgba = text.chars().map(|character| character as u32 as u8).collect();
+        Ok(Shot { width: side(0)? as u32, height: side(1)? as u32, rgba })
+    }
+
     /// Waits until the canvas shows exactly `shot`.
     ///
     /// # Errors

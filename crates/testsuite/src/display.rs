@@ -139,6 +139,15 @@ impl Display {
         self.sync()
     }
 
+    /// Writes text-like marks, in strokes of 420 x 24 pixels at most.
+    ///
+    /// # Errors
+    /// The X server is gone.
+    pub fn write(&mut self, x: u16, y: u16) -> Result<()> {
+        self.marks(x, y)?;
+        self.sync()
+    }
+
     /// Waits until the server has done everything asked of it.
     ///
     /// # Errors
