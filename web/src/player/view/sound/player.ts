@@ -34,6 +34,8 @@ const FADE_S = 0.008;
 /** Chunks that were heard are kept for this long, microseconds, and those to come only so far ahead. */
 const KEEP_US = 1_000_000;
 const MOST_CHUNKS = 2_000;
+/** A picture is seen about so long after its time: it waits for a tick of the worker, and two frames of the browser, milliseconds. */
+const PICTURE_LAG_MS = 30;
 const MOST_SCHEDULED = 400;
 
 /** Plays sound in step with the picture. Everything that the browser might refuse is made when there is sound to play. */
@@ -256,7 +258,7 @@ export class SoundPlayer {
     const zeroMs =
       following && this.#live.zeroMs !== undefined
         ? this.#live.zeroMs
-        : snapshot.atMs - snapshot.positionUs / 1000 / rate;
+        : snapshot.atMs - snapshot.positionUs / 1000 / rate + PICTURE_LAG_MS;
     const zeroS = deviceMs(zeroMs - performance.timeOrigin);
     if (this.#playing && this.#schedule.isOff(zeroS, rate)) this.#silence();
     const nowS = context.currentTime;
