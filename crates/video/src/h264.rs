@@ -42,6 +42,9 @@ impl Encoder {
     /// # Errors
     /// The library refuses, which it does for want of memory or for sides beyond its limits.
     pub(crate) fn new(size: (usize, usize), coding: Coding) -> Result<Self, VideoError> {
+        if size.0 > MOST_SIDES.0 || size.1 > MOST_SIDES.1 {
+            return Err(VideoError::Refused { code: -1, width: size.0, height: size.1 });
+        }
         let mut raw = ptr::null_mut();
         // SAFETY: the library writes the place of the new encoder, or leaves it null.
         let code = unsafe { APILoader::WelsCreateSVCEncoder(&raw mut raw) };

@@ -3,11 +3,15 @@
 //! The whole way of a picture into a stored fragment is measured: finding what changed in the whole screen, encoding, and the
 //! fragment's compression and hash. Then everything is decoded again and compared.
 
-use super::trace::{Trace, traces};
+use super::{
+    sharpness::Sharpness,
+    trace::{Trace, traces},
+};
 use anyhow::{Context as _, Result, ensure};
 use nix::time::{ClockId, clock_gettime};
 use playhead_format::{
-    Channel, Flags, Fragment, FragmentBuilder, FragmentHead, Hash, Message, genesis, open_fragment,
+    Channel, Flags, Fragment, FragmentBuilder, FragmentHead, Hash, Message, SegmentWriter, genesis,
+    open_fragment,
 };
 use playhead_model::RecordingId;
 use playhead_screen::{Decoder, Encoder, EncoderConfig, PacketKind, Picture, Rect, Want, packet_kind};
@@ -16,7 +20,7 @@ use serde::Serialize;
 use std::{
     fs::File,
     io::{BufWriter, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 /// zstd's level, as the agent uses it.
@@ -40,9 +44,12 @@ pub(crate) struct Args {
     /// Code films and photos as video, of this quality from 0 to 100
     #[arg(long, value_name = "QUALITY", value_parser = clap::value_parser!(u8).range(0..=100), num_args = 0..=1, default_missing_value = "50")]
     lossy: Option<u8>,
-    /// Write the decoded frames there, as SEGMENT.bgr0: raw pixels of four bytes, one frame after the other
+    /// Compare with what another encoder made of the same traces: a folder with NAME.mkv
     #[arg(long, value_name = "FOLDER")]
-    decoded: Option<PathBuf>,
+    other: Option<PathBuf>,
+    /// Write the fragments there, as SEGMENT.mcap
+    #[arg(long, value_name = "FOLDER")]
+    store: Option<PathBuf>,
 }
 
 #[derive(Debug, Serialize)]
@@ -70,6 +77,18 @@ struct Segment {
     video_psnr: Option<f64>,
     /// Bytes of the video messages, before the fragments' compression.
     video_bytes: u64,
+    /// Mean structural similarity of the brightness of text; none where there is none.
+    text_ssim: Option<f64>,
+    /// What the other encoder has of the same pixels.
+    other: Option<Other>,
+}
+
+/// How the other encoder does.
+#[derive(Debug, Serialize)]
+struct Other {
+    /// Of the pixels that ours shows from the video.
+    video_psnr: Option<f64>,
+    text_ssim: Option<f64>,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -119,7 +138,10 @@ fn measure(trace: &Trace, args: &Args) -> Result<Segment> {
     }
     writer.close()?;
     let Writer { fragments, cpu_seconds, video_bytes, .. } = writer;
-    let Checked { exact, video_share, video_psnr } = check(trace, &fragments, args)?;
+    if let Some(folder) = &args.store {
+        store(folder, trace, &fragments)?;
+    }
+    let Checked { exact, video_share, video_psnr, text_ssim, other } = check(trace, &fragments, args)?;
     let sizes = fragments.iter().map(|fragment| fragment.bytes.len() as u64);
     let first_bytes = sizes.clone().next().unwrap_or_default();
     Ok(Segment {
@@ -133,7 +155,21 @@ fn measure(trace: &Trace, args: &Args) -> Result<Segment> {
         video_share,
         video_psnr,
         video_bytes,
+        text_ssim,
+        other,
     })
+}
+
+/// Writes the fragments as a recording's segment.
+fn store(folder: &Path, trace: &Trace, fragments: &[Fragment]) -> Result<()> {
+    let path = folder.join(&trace.name).with_extension("mcap");
+    let file = File::create(&path).with_context(|| format!("cannot write {}", path.display()))?;
+    let mut writer = SegmentWriter::new(BufWriter::new(file))?;
+    for fragment in fragments {
+        writer.append(&fragment.bytes, &fragment.head)?;
+    }
+    writer.finish()?;
+    Ok(())
 }
 
 /// What came of decoding.
@@ -141,29 +177,57 @@ struct Checked {
     exact: bool,
     video_share: f64,
     video_psnr: Option<f64>,
+    text_ssim: Option<f64>,
+    other: Option<Other>,
+}
+
+/// Errors of some pixels.
+#[derive(Default)]
+struct Errors {
+    pixels: u64,
+    squares: u64,
+}
+
+impl Errors {
+    fn add(&mut self, shown: [u8; 3], original: &[u8]) {
+        self.pixels += 1;
+        self.squares +=
+            shown.iter().zip(original).map(|(a, b)| u64::from(a.abs_diff(*b)).pow(2)).sum::<u64>();
+    }
+
+    /// Peak signal-to-noise ratio in dB.
+    fn psnr(&self) -> Option<f64> {
+        let mean = self.squares as f64 / (self.pixels * 3).max(1) as f64;
+        (self.pixels > 0).then(|| 10.0 * (255.0 * 255.0 / mean.max(1e-6)).log10())
+    }
 }
 
 /// Decodes the fragments beside a second reading of the trace.
 fn check(trace: &Trace, fragments: &[Fragment], args: &Args) -> Result<Checked> {
     let mut pictures = trace.pictures()?;
     let mut picture = vec![0; trace.picture_bytes()];
-    let mut output = match &args.decoded {
-        Some(folder) => Some(BufWriter::new(File::create(folder.join(format!("{}.bgr0", trace.name)))?)),
+    let mut others = match &args.other {
+        Some(folder) => Some(Trace::pictures_of(&folder.join(format!("{}.mkv", trace.name)))?),
         None => None,
     };
+    let mut other = vec![0; picture.len()];
     let (mut decoder, mut composer) = (Decoder::new(), Composer::new());
-    let (mut exact, mut all, mut video, mut squares) = (true, 0u64, 0u64, 0u64);
+    let (mut exact, mut all) = (true, 0);
+    let (mut errors, mut other_errors) = (Errors::default(), Errors::default());
+    let (mut text, mut other_text) = (Sharpness::default(), Sharpness::default());
+    let width = trace.particulars.width as usize;
     for fragment in fragments {
         let open = open_fragment(&fragment.bytes)?;
         // All messages of one time make one frame.
-        let mut shown_us = None;
         let mut messages = open.messages().peekable();
         while let Some(message) = messages.next() {
             let message = message?;
             match Channel::from_id(message.channel) {
                 Some(Channel::Screen) => {
                     match packet_kind(message.data)? {
-                        PacketKind::Anchor => composer.begin(trace.particulars.width, trace.particulars.height),
+                        PacketKind::Anchor => {
+                            composer.begin(trace.particulars.width, trace.particulars.height)
+                        }
                         PacketKind::Key => composer.key(),
                         PacketKind::Delta => {}
                     }
@@ -172,38 +236,39 @@ fn check(trace: &Trace, fragments: &[Fragment], args: &Args) -> Result<Checked> 
                 Some(Channel::Video) => composer.apply(message.data)?,
                 _ => continue,
             }
-            shown_us = Some(message.log_time_us);
             let goes_on = |next: &Result<Message<'_>, _>| {
-                next.as_ref().is_ok_and(|next| Some(next.log_time_us) == shown_us)
+                next.as_ref().is_ok_and(|next| next.log_time_us == message.log_time_us)
             };
             if messages.peek().is_some_and(goes_on) {
                 continue;
             }
             ensure!(pictures.next(&mut picture)?, "more pictures than frames");
-            let shown = composer.show(decoder.pixels());
+            let shown: Vec<u8> =
+                composer.show(decoder.pixels()).into_iter().flat_map(u32::to_le_bytes).collect();
+            if let Some(others) = &mut others {
+                ensure!(others.next(&mut other)?, "the other encoder has fewer frames");
+                other_text.add(width, &picture, &other);
+            }
+            text.add(width, &picture, &shown);
             let from_video = composer.is_video(decoder.pixels());
-            for ((&pixel, bytes), from_video) in shown.iter().zip(picture.chunks_exact(4)).zip(from_video) {
-                let [blue, green, red, _] = pixel.to_le_bytes();
-                if from_video {
-                    video += 1;
-                    let error = [(blue, bytes[0]), (green, bytes[1]), (red, bytes[2])];
-                    squares += error.map(|(a, b)| u64::from(a.abs_diff(b)).pow(2)).iter().sum::<u64>();
+            for (at, original) in picture.chunks_exact(4).enumerate() {
+                let pixel = |picture: &[u8]| [picture[at * 4], picture[at * 4 + 1], picture[at * 4 + 2]];
+                if from_video[at] {
+                    errors.add(pixel(&shown), original);
+                    other_errors.add(pixel(&other), original);
                 } else {
-                    exact &= [blue, green, red] == bytes[..3];
+                    exact &= pixel(&shown) == original[..3];
                 }
             }
-            all += shown.len() as u64;
-            if let Some(output) = &mut output {
-                shown.iter().try_for_each(|pixel| output.write_all(&pixel.to_le_bytes()))?;
-            }
+            all += from_video.len() as u64;
         }
         if fragment.head.flags.anchor {
             composer.end_anchor();
         }
     }
-    let mean = squares as f64 / (video * 3).max(1) as f64;
-    let video_psnr = (video > 0).then(|| 10.0 * (255.0 * 255.0 / mean.max(1e-6)).log10());
-    Ok(Checked { exact, video_share: video as f64 / all.max(1) as f64, video_psnr })
+    let other = others.map(|_| Other { video_psnr: other_errors.psnr(), text_ssim: other_text.mean() });
+    let video_share = errors.pixels as f64 / all.max(1) as f64;
+    Ok(Checked { exact, video_share, video_psnr: errors.psnr(), text_ssim: text.mean(), other })
 }
 
 /// What an agent does between the X server and its queue.
@@ -221,6 +286,8 @@ struct Writer {
     key_frame: bool,
     anchor: bool,
     cpu_seconds: f64,
+    /// Width and height of the pictures.
+    size: (u32, u32),
 }
 
 impl Writer {
@@ -240,11 +307,13 @@ impl Writer {
             key_frame: false,
             anchor: false,
             cpu_seconds: 0.0,
+            size: (0, 0),
         }
     }
 
     fn frame(&mut self, trace: &Trace, data: &[u8], at_ms: u64) -> Result<()> {
         let (width, height) = (trace.particulars.width, trace.particulars.height);
+        self.size = (width, height);
         let picture = Picture { width, height, stride: width as usize * 4, data };
         let at_us = (at_ms * 1_000).max(self.last_us);
         let began = processor_seconds()?;
@@ -336,14 +405,14 @@ impl Writer {
             recording: RECORDING,
             previous,
             wall_us: self.start_us,
-            width: 0,
-            height: 0,
+            width: self.size.0,
+            height: self.size.1,
         }
     }
 }
 
 /// Processor time of this thread; what ffmpeg uses to decode the trace is its own.
-fn processor_seconds() -> Result<f64> {
+pub(super) fn processor_seconds() -> Result<f64> {
     let time = clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID)?;
     Ok(time.tv_sec() as f64 + time.tv_nsec() as f64 / 1e9)
 }
@@ -371,7 +440,11 @@ fn print(report: &Report, json: bool) -> Result<()> {
             match segment.video_psnr {
                 Some(psnr) => {
                     let Segment { video_share, video_bytes, .. } = segment;
-                    format!("{:.1} % at {psnr:.1} dB in {:.3} MB", video_share * 100.0, *video_bytes as f64 / 1e6)
+                    format!(
+                        "{:.1} % at {psnr:.1} dB in {:.3} MB",
+                        video_share * 100.0,
+                        *video_bytes as f64 / 1e6
+                    )
                 }
                 None => "-".into(),
             },

@@ -2,7 +2,9 @@
 
 mod codec;
 mod load;
+mod repack;
 mod replay;
+mod sharpness;
 mod trace;
 
 use crate::demo::corpus;
@@ -19,6 +21,7 @@ enum What {
     Codec(codec::Args),
     Replay(replay::Args),
     Load(load::Args),
+    Repack(repack::Args),
     /// Make lossless traces of desktop activity
     Corpus(corpus::CorpusArgs),
     /// Run the virtual desktop without recording it
@@ -33,6 +36,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     match args.what {
         What::Codec(args) => tokio::task::spawn_blocking(move || codec::run(&args)).await?,
         What::Replay(args) => replay::run(args).await,
+        What::Repack(args) => tokio::task::spawn_blocking(move || repack::run(&args)).await?,
         What::Load(args) => load::run(args).await,
         What::Corpus(args) => corpus::run_corpus(args).await,
         What::Desktop(args) => corpus::run_desktop(args).await,

@@ -69,8 +69,16 @@ impl Trace {
     /// # Errors
     /// ffmpeg is not there.
     pub(crate) fn pictures(&self) -> Result<Pictures> {
+        Self::pictures_of(&self.video)
+    }
+
+    /// Starts to decode the pictures of any file, such as what another encoder made of the trace.
+    ///
+    /// # Errors
+    /// ffmpeg is not there.
+    pub(crate) fn pictures_of(video: &Path) -> Result<Pictures> {
         let mut command = Command::new("ffmpeg");
-        command.args(["-hide_banner", "-loglevel", "error", "-nostdin", "-i"]).arg(&self.video);
+        command.args(["-hide_banner", "-loglevel", "error", "-nostdin", "-i"]).arg(video);
         command.args(["-vsync", "passthrough", "-pix_fmt", "bgr0", "-f", "rawvideo", "-"]);
         let mut ffmpeg = command
             .stdin(Stdio::null())
@@ -78,7 +86,7 @@ impl Trace {
             .spawn()
             .context("cannot start ffmpeg, which decodes the traces: apt-get install ffmpeg")?;
         let output = ffmpeg.stdout.take().context("ffmpeg has no output")?;
-        Ok(Pictures { ffmpeg, output, video: self.video.clone() })
+        Ok(Pictures { ffmpeg, output, video: video.to_owned() })
     }
 
     /// Bytes of one picture.
