@@ -278,7 +278,7 @@ impl Store {
         self.check(&mut tx, by).await?;
         let row = sqlx::query(
             "UPDATE servers SET epoch = epoch + 1, state = 'lost', adopter = $4
-             WHERE id = $1 AND epoch = $2 AND beats = $3 AND state <> 'gone' RETURNING epoch",
+             WHERE id = $1 AND epoch = $2 AND beats = $3 RETURNING epoch",
         )
         .bind(seen.server.id.to_string())
         .bind(seen.epoch.stored())

@@ -8,7 +8,7 @@ use super::{
 use crate::{
     core::Shared,
     journal::{Append, Closed, ObjectFragment, open_object},
-    recordings::{Live, Session, lock},
+    recordings::{Incoming, Live, Session, lock},
     start::declared_in,
     storage::StorageError,
 };
@@ -38,6 +38,8 @@ enum AdoptError {
     Storage(#[from] StorageError),
     #[error("{0}")]
     Journal(#[from] Closed),
+    #[error("recording {0} is on its way here already")]
+    Busy(RecordingId),
     #[error("the own journal does not take fragment {seq} of recording {recording}")]
     Refused { recording: RecordingId, seq: u64 },
     #[error("a fragment in the lost server's journal cannot be read: {0}")]
@@ -81,11 +83,6 @@ async fn take_over(core: &Shared, row: &ServerRow) {
             }
             // Started again, or another one has begun to take over.
             Err(AdoptError::Db(DbError::Fenced)) => {
-                for live in core.recordings.all_held() {
-                    if core.recordings.get(live.id()).is_none() {
-                        core.recordings.drop_incoming(live.id());
-                    }
-                }
                 return tracing::info!(%server, name, "left taking over to another server");
             }
             Err(error) => {
@@ -98,7 +95,7 @@ async fn take_over(core: &Shared, row: &ServerRow) {
 
 /// A recording on its way here.
 struct Taking {
-    live: Arc<Live>,
+    incoming: Incoming,
     session: Arc<Session>,
     /// The fragment that is wanted next.
     next: u64,
@@ -138,7 +135,7 @@ async fn adopt(core: &Shared, lost: Owner, owner: Owner) -> Result<usize, AdoptE
                 std::collections::hash_map::Entry::Vacant(new) => new.insert(taking(core, id, lost).await?),
             };
             let Some(taking) = taking else { continue };
-            if taking.live.problem().is_some() {
+            if taking.incoming.live.problem().is_some() {
                 kept.insert(name.clone());
                 continue;
             }
@@ -151,27 +148,25 @@ async fn adopt(core: &Shared, lost: Owner, owner: Owner) -> Result<usize, AdoptE
         if damaged && taking.hole {
             let text =
                 format!("fragment {} is missing in the journal of a server that was lost", taking.next);
-            taking.live.quarantine(text);
-        } else if taking.live.problem().is_none() {
-            let refused = AdoptError::Refused { recording: taking.live.id(), seq: taking.next };
-            if taking.live.chain().next_seq() < taking.next {
+            taking.incoming.live.quarantine(text);
+        } else if taking.incoming.live.problem().is_none() {
+            let refused = AdoptError::Refused { recording: taking.incoming.live.id(), seq: taking.next };
+            if taking.incoming.live.chain().next_seq() < taking.next {
                 return Err(refused);
             }
-            settled(&taking.live, Duration::from_secs(60)).await.map_err(|()| refused)?;
+            settled(&taking.incoming.live, Duration::from_secs(60)).await.map_err(|()| refused)?;
         }
     }
     let mut count = 0;
     for some in takings.chunks(BATCH) {
-        let ids: Vec<_> = some.iter().map(|taking| taking.live.id()).collect();
+        let ids: Vec<_> = some.iter().map(|taking| taking.incoming.live.id()).collect();
         let moved = surely(core, &ids, (lost, owner), None).await?;
         for taking in some {
-            let live = &taking.live;
+            let live = &taking.incoming.live;
             if moved.contains(&live.id()) {
-                core.recordings.arrived(live);
+                core.recordings.arrived(&taking.incoming);
                 core.recordings.want_seal(live.id());
                 count += 1;
-            } else {
-                core.recordings.drop_incoming(live.id());
             }
         }
     }
@@ -186,7 +181,7 @@ async fn adopt(core: &Shared, lost: Owner, owner: Owner) -> Result<usize, AdoptE
 }
 
 /// The recording, to be taken from the lost server; `None` when it is not that server's, or nothing is left to take.
-async fn taking(core: &Shared, id: RecordingId, lost: Owner) -> Result<Option<Taking>, DbError> {
+async fn taking(core: &Shared, id: RecordingId, lost: Owner) -> Result<Option<Taking>, AdoptError> {
     let store = &core.cluster.store;
     let Some(row) = store.recording(id).await?.filter(|row| row.server == lost.server) else {
         return Ok(None);
@@ -196,18 +191,11 @@ async fn taking(core: &Shared, id: RecordingId, lost: Owner) -> Result<Option<Ta
     if row.state == RecordingState::Finished && stored >= row.fragments {
         return Ok(None);
     }
-    let live = Arc::new(Live::new(&row, &segments));
-    let live = match core.recordings.begin_incoming(&live) {
-        true => live,
-        // Of a try before.
-        false => match core.recordings.held(id) {
-            Some(live) => live,
-            None => return Ok(None),
-        },
-    };
+    let busy = AdoptError::Busy(id);
+    let incoming = core.recordings.begin_incoming(Live::new(&row, &segments)).ok_or(busy)?;
     let session = Session::new(id, Arc::default());
-    let next = live.chain().next_seq();
-    Ok(Some(Taking { live, session, next, hole: false }))
+    let next = incoming.live.chain().next_seq();
+    Ok(Some(Taking { incoming, session, next, hole: false }))
 }
 
 /// Writes a fragment into the own journal, if it is the next one.
@@ -223,7 +211,7 @@ async fn take(core: &Shared, taking: &mut Taking, fragment: ObjectFragment) -> R
         (Vec::new(), None)
     };
     let permit = core.journal.room(record.len()).await?;
-    let (live, session) = (Arc::clone(&taking.live), Arc::clone(&taking.session));
+    let (live, session) = (Arc::clone(&taking.incoming.live), Arc::clone(&taking.session));
     let received = Instant::now();
     core.journal.append(Append { live, session, record, head, hash, gaps, end, permit, received }).await?;
     taking.next += 1;

@@ -108,7 +108,8 @@ fn is_for_adoption(row: &ServerRow, silent: Duration, own: ServerId, known: &[Se
                     adopter.state != ServerState::Running || adopter.age_us > adopter.server.lease_ms * 2_000
                 })
         }
-        ServerState::Gone => false,
+        // Something came to it after all: an opening that was under way when it was lost.
+        ServerState::Gone => row.live_recordings > 0,
     }
 }
 
@@ -125,7 +126,6 @@ async fn begin_anew(core: &Shared) -> Result<(), DbError> {
                 session.outgoing.close.cancel();
             }
             core.recordings.remove(live.id());
-            core.recordings.drop_incoming(live.id());
         }
         cluster.uploads.forget();
         core.journal.tidy();

@@ -97,7 +97,6 @@ pub(crate) async fn obtain(core: &Shared, row: &RecordingRow) -> Result<Arc<Live
         let _place = shared.cluster.places.acquire().await;
         let taken = find_and_take(&shared, id, &row).await;
         lock(&shared.cluster.taking).remove(&id);
-        shared.recordings.drop_incoming(id);
         taken
     });
     match timeout(PATIENCE, taking).await {
@@ -203,10 +202,8 @@ async fn take(core: &Shared, id: RecordingId, from: &ServerRow) -> Result<Arc<Li
     // In this order: whatever has left the other one's journal before it answered is among the segments.
     let row = cluster.store.recording(id).await?.ok_or(TakeError::Kept)?;
     let segments = cluster.store.segments(id).await?;
-    let live = Arc::new(Live::new(&row, &segments));
-    if !core.recordings.begin_incoming(&live) {
-        return Err(TakeError::UnderWay);
-    }
+    let incoming = core.recordings.begin_incoming(Live::new(&row, &segments)).ok_or(TakeError::UnderWay)?;
+    let live = Arc::clone(&incoming.live);
     let session = Session::new(id, Arc::default());
     let mut next = live.chain().next_seq();
     let mut buffer = BytesMut::new();
@@ -251,7 +248,7 @@ async fn take(core: &Shared, id: RecordingId, from: &ServerRow) -> Result<Arc<Li
     for segment in cluster.store.segments(id).await.unwrap_or_default().iter().skip(segments.len()) {
         live.sealed(segment);
     }
-    core.recordings.arrived(&live);
+    core.recordings.arrived(&incoming);
     core.recordings.want_seal(id);
     core.recordings.progress.notify_one();
     Ok(live)
@@ -308,8 +305,9 @@ pub(super) async fn hand_over(
     Path(id): Path<RecordingId>,
 ) -> Result<Response, Problem> {
     let cluster = &core.cluster;
-    let Some(live) = core.recordings.get(id) else {
-        return Err(Problem::not_found("this server does not hold that recording"));
+    let live = match core.recordings.get(id) {
+        Some(live) => live,
+        None => not_held(&core, id).await?,
     };
     let busy = || Problem::not_ready("the recording is set aside, or on its way to another server");
     let session = live.leave().ok_or_else(busy)?;
@@ -374,6 +372,17 @@ pub(super) async fn hand_over(
         response.headers_mut().insert(name, value.into());
     }
     Ok(response)
+}
+
+/// A recording that is this server's and of which it has nothing in its journal: an opening was under way when it was lost for a while.
+async fn not_held(core: &Shared, id: RecordingId) -> Result<Arc<Live>, Problem> {
+    let missing = || Problem::not_found("this server does not hold that recording");
+    let row = core.cluster.store.recording(id).await?.ok_or_else(missing)?;
+    if row.server != core.cluster.server.id || row.state != RecordingState::Live {
+        return Err(missing());
+    }
+    let segments = core.cluster.store.segments(id).await?;
+    Ok(core.recordings.get_or_insert(id, || Live::new(&row, &segments)))
 }
 
 /// Where the journal's part of the recording begins.

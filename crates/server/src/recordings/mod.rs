@@ -26,6 +26,18 @@ pub(crate) struct Recordings {
     pub(crate) progress: Notify,
 }
 
+/// A recording on its way here. Nobody but its taker sees it, and what the journal has of it is kept as long as this.
+pub(crate) struct Incoming {
+    pub(crate) live: Arc<Live>,
+    recordings: Arc<Recordings>,
+}
+
+impl Drop for Incoming {
+    fn drop(&mut self) {
+        lock(&self.recordings.incoming).remove(&self.live.id());
+    }
+}
+
 /// A lock that a panic elsewhere does not take away: the state behind our locks is changed in one step each.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -41,26 +53,20 @@ impl Recordings {
         Arc::clone(lock(&self.all).entry(id).or_insert_with(|| Arc::new(make())))
     }
 
-    /// Keeps a recording that is being taken over. `false` when that is under way already.
-    pub(crate) fn begin_incoming(&self, live: &Arc<Live>) -> bool {
+    /// Keeps a recording that is being taken over until the guard is dropped; `None` when that is under way already.
+    pub(crate) fn begin_incoming(self: &Arc<Self>, live: Live) -> Option<Incoming> {
         match lock(&self.incoming).entry(live.id()) {
-            Entry::Occupied(_) => false,
+            Entry::Occupied(_) => None,
             Entry::Vacant(place) => {
-                place.insert(Arc::clone(live));
-                true
+                let live = Arc::clone(place.insert(Arc::new(live)));
+                Some(Incoming { live, recordings: Arc::clone(self) })
             }
         }
     }
 
     /// It was taken over: from now on it is one like all others.
-    pub(crate) fn arrived(&self, live: &Arc<Live>) {
-        lock(&self.all).insert(live.id(), Arc::clone(live));
-        lock(&self.incoming).remove(&live.id());
-    }
-
-    /// It was not taken over after all.
-    pub(crate) fn drop_incoming(&self, id: RecordingId) {
-        lock(&self.incoming).remove(&id);
+    pub(crate) fn arrived(&self, incoming: &Incoming) {
+        lock(&self.all).insert(incoming.live.id(), Arc::clone(&incoming.live));
     }
 
     /// Whatever of the recording lies in the journal, be it still on its way here.
