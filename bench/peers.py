@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Encode a corpus with general-purpose encoders and report bytes and processor time.
 
-  peers.py CORPUS [--only x264rgb-ultrafast,png] [--json FILE]
+  peers.py CORPUS [--only x264rgb-ultrafast,png] [--json FILE] [--keep FOLDER]
 
 A corpus is a folder of SEGMENT.mkv and SEGMENT.json, as corpus.sh makes them. Every encoder gets the pictures that
 differ from the one before, as a change-driven recorder would feed it, and one thread. Processor time is that of the
@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -41,6 +42,9 @@ ENCODERS = {
     ),
     "svtav1-crf35": (False, "-c:v libsvtav1 -preset 10 -crf 35 -svtav1-params scm=1:lp=1 -pix_fmt yuv420p", "mkv"),
 }
+
+# What lossy recording is held against.
+LOSSY = "x264-crf23"
 
 # What reads the corpus; the times of its pictures stay as they are.
 PASS = ["-fps_mode", "passthrough"]
@@ -87,8 +91,8 @@ def encode(source, options, output):
     return output.stat().st_size, cpu
 
 
-def measure(corpus, names=None, tell=lambda line: None):
-    """Encodes every segment with every encoder. Returns, by segment and encoder name:
+def measure(corpus, names=None, tell=lambda line: None, keep=None):
+    """Encodes every segment with every encoder; what LOSSY makes is left in the folder `keep`, by segment. Returns, by segment and encoder name:
     {lossless, first_bytes, rest_bytes, cpu_seconds}."""
     names = available(names or ENCODERS)
     result = {}
@@ -113,6 +117,8 @@ def measure(corpus, names=None, tell=lambda line: None):
                     "rest_bytes": max(0, whole - first_bytes),
                     "cpu_seconds": round(max(0.0, cpu - decoding), 3),
                 }
+                if keep and name == LOSSY:
+                    shutil.copyfile(output, Path(keep) / f"{segment}.{ending}")
                 per_hour = whole / facts["seconds"] * 3600 / 1e6
                 per_second = max(0.0, cpu - decoding) / facts["seconds"]
                 tell(f"{segment:10} {name:18} {per_hour:10.0f} MB/h {per_second:7.3f} CPU")
@@ -124,12 +130,13 @@ def main():
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--only", help="encoders to run, separated by commas: " + ", ".join(ENCODERS))
     parser.add_argument("--json", type=Path, help="file to write the figures to")
+    parser.add_argument("--keep", type=Path, help=f"folder for what {LOSSY} makes, for `playhead bench codec --other`")
     arguments = parser.parse_args()
     names = arguments.only.split(",") if arguments.only else list(ENCODERS)
     unknown = [name for name in names if name not in ENCODERS]
     if unknown:
         parser.error(f"unknown encoders {', '.join(unknown)}: choose from {', '.join(ENCODERS)}")
-    result = measure(arguments.corpus, names, lambda line: print(line, flush=True))
+    result = measure(arguments.corpus, names, lambda line: print(line, flush=True), arguments.keep)
     if arguments.json:
         arguments.json.write_text(json.dumps(result, indent=1) + "\n")
 

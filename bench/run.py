@@ -65,12 +65,19 @@ def measure(arguments):
         ours = {segment["segment"]: segment for segment in json.loads(output)["segments"]}
         say(f"measuring {corpus.name} with ffmpeg's encoders")
         names = arguments.peers.split(",") if arguments.peers else None
-        theirs = peers.measure(corpus, names, say)
+        with tempfile.TemporaryDirectory(prefix="playhead-bench-") as kept:
+            theirs = peers.measure(corpus, names, say, kept)
+            lossy = None
+            if peers.LOSSY in next(iter(theirs.values())):
+                say(f"measuring {corpus.name} with Playhead's codec, lossy")
+                command = [PLAYHEAD, "bench", "codec", corpus, "--lossy", "--other", kept, "--json"]
+                output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+                lossy = {segment["segment"]: segment for segment in json.loads(output)["segments"]}
         facts = peers.segments(corpus)
         say(f"packing {corpus.name} denser")
         again = repacked(corpus)
         result["corpora"].append(
-            {"name": corpus.name, "facts": facts, "ours": ours, "peers": theirs, "repacked": again}
+            {"name": corpus.name, "facts": facts, "ours": ours, "lossy": lossy, "peers": theirs, "repacked": again}
         )
     if arguments.agent:
         say("measuring the agent")
@@ -195,6 +202,8 @@ def corpus_section(corpus):
     text.append(table(["", *facts], rows))
     if corpus.get("repacked"):
         text.append(repack_section(corpus["repacked"]))
+    if corpus.get("lossy"):
+        text.append(lossy_section(corpus))
     if lossy:
         text.append("### Lossy encoders, for comparison: MB per hour of session\n")
         text.append(by_segment(corpus, lossy, lambda row: total(row) * PER_HOUR))
@@ -225,6 +234,32 @@ def repack_section(rows):
         "processor speed of packing (with all comparisons) and of opening a fragment for a player again, by one core; and the fragment that "
         "takes longest to open.\n\n" + table(head, lines)
     )
+
+
+def lossy_section(corpus):
+    """Lossy recording next to what it is held against."""
+    rows = []
+    for segment, fact in corpus["facts"].items():
+        ours, theirs = corpus["lossy"][segment], corpus["peers"][segment][peers.LOSSY]
+        other = ours["other"]
+        cells = [f"{100 * ours['video_share']:.0f} %"]
+        for a, b in ((total(ours) * PER_HOUR, total(theirs) * PER_HOUR), (ours["cpu_seconds"], theirs["cpu_seconds"])):
+            cells += [number(a / fact["seconds"]), number(b / fact["seconds"]), ratio(a, b)]
+        cells += [similarity(ours["text_ssim"]), similarity(other["text_ssim"])]
+        cells += [number(ours["video_psnr"]), number(other["video_psnr"]), "yes" if ours["exact"] else "**no**"]
+        rows.append([segment, *cells])
+    head = ["segment", "shown from video", "MB/h", "x264 MB/h", "ratio", "CPU", "x264 CPU", "ratio"]
+    head += ["text SSIM", "x264 text SSIM", "video dB", "x264 there dB", "the rest exact"]
+    return (
+        f"### Lossy recording against {LABELS[peers.LOSSY]}\n\n"
+        "Films and photos as video of medium quality, the rest exactly. CPU is seconds per second of session. Text is told by the original "
+        "alone (squares with an even ground and strokes on it); dB are those of the pixels that ours shows from the video, for both.\n\n"
+        + table(head, rows)
+    )
+
+
+def similarity(value):
+    return "-" if value is None else f"{value:.4f}"
 
 
 def add(rows):
