@@ -24,6 +24,26 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/downloads/{link}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The file of a link
+         * @description Needs the permission `download-recordings`.
+         */
+        get: operations["follow_download_link"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/join-tokens": {
         parameters: {
             query?: never;
@@ -204,6 +224,50 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/recordings/{id}/download": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A recording as one file
+         * @description An archive (tar) of its segments; with a passphrase or recipients encrypted in the age format, which `age -d` opens.
+         *
+         *     Needs the permission `download-recordings`.
+         */
+        post: operations["download_recording"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/recordings/{id}/download-links": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * A link to a recording as one file
+         * @description Good for a minute, once, and in the session that asked for it. So a passphrase stands in no address.
+         *
+         *     Needs the permission `download-recordings`.
+         */
+        post: operations["create_download_link"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/recordings/{id}/fragments": {
         parameters: {
             query?: never;
@@ -284,6 +348,29 @@ export interface paths {
         get: operations["download_segment"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/recordings/{id}/shred": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Shred a recording
+         * @description Deletes the key of an encrypted recording, so that nobody can read it any more, wherever copies of its files lie. There is no way back.
+         *     Its place in the list stays and says by whom and when.
+         *
+         *     Needs the permission `shred-recordings`.
+         */
+        post: operations["shred_recording"];
         delete?: never;
         options?: never;
         head?: never;
@@ -451,6 +538,26 @@ export interface paths {
         patch: operations["change_site"];
         trace?: never;
     };
+    "/api/v1/sites/{id}/encryption": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * How a site encrypts recordings
+         * @description Needs the permission `view-sites`.
+         */
+        get: operations["site_encryption"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sites/{id}/servers": {
         parameters: {
             query?: never;
@@ -572,10 +679,44 @@ export interface components {
              */
             user: string;
         };
+        /** @description Who shall be able to open the file; everybody when nothing is said. */
+        DownloadAs: {
+            /**
+             * @description Encrypt to this passphrase, 12 characters or more.
+             * @default null
+             */
+            passphrase: string | null;
+            /**
+             * @description Encrypt to these recipients, `age1…`, 20 at most.
+             * @default []
+             */
+            recipients: string[];
+        };
+        /** @description A link that is good once. */
+        DownloadLink: {
+            /**
+             * Format: date-time
+             * @description Until when.
+             */
+            expires_at: string;
+            /** @description Where the file is, below the console's own address. */
+            url: string;
+        };
         /** @description Where to move something. */
         DrainTo: {
             /** @description The location it goes to; wherever there is room when left out. */
             location?: string | null;
+        };
+        /** @description How a site encrypts, as one of its recording servers sees it. */
+        Encryption: {
+            /** @description Where the key is that wraps the keys of new recordings; null when the site never encrypted. */
+            address: string | null;
+            /** @description Whether new recordings are encrypted. */
+            enabled: boolean;
+            /** @description The site's keys, those for new recordings first. */
+            keys: components["schemas"]["SiteKey"][];
+            /** @description What is wrong. */
+            problem: string | null;
         };
         /**
          * @description Reasons for an end, as the document describes them.
@@ -931,6 +1072,8 @@ export interface components {
              * @description Media time of its end so far, microseconds.
              */
             duration_us: number;
+            /** @description Whether it is encrypted where it is stored. */
+            encrypted?: boolean;
             end_reason: components["schemas"]["EndReason"] | null;
             /**
              * Format: date-time
@@ -967,6 +1110,7 @@ export interface components {
              * @description Segments so far.
              */
             segments: number;
+            shredded: components["schemas"]["Shredding"] | null;
             /** @description The site that keeps it. */
             site: components["schemas"]["SiteRef"];
             /**
@@ -1105,6 +1249,40 @@ export interface components {
             /** @description Sites that did not answer. */
             problems: components["schemas"]["SiteProblem"][];
         };
+        /** @description Why a recording is shredded. */
+        Shred: {
+            /** @description The reason, for the list of recordings; at most 1,000 characters are kept. */
+            why?: string;
+        };
+        /** @description That a recording was shredded. */
+        Shredded: {
+            /**
+             * Format: date-time
+             * @description When; earlier than now if it had been before.
+             */
+            at: string;
+            /** @description By whom. */
+            by: string;
+            /**
+             * Format: uuid
+             * @description The recording.
+             */
+            recording: string;
+            /** @description Why, as they said. */
+            why: string;
+        };
+        /** @description That the key of a recording was deleted: nobody can read it any more. */
+        Shredding: {
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            at: string;
+            /** @description By whom. */
+            by: string;
+            /** @description Why, as they said. */
+            why: string;
+        };
         /** @description A site with its recording servers. */
         Site: {
             /**
@@ -1130,6 +1308,25 @@ export interface components {
             description?: string | null;
             /** @description A new name. */
             name?: string | null;
+        };
+        /** @description One key of a site. The key itself never leaves it. */
+        SiteKey: {
+            /**
+             * Format: date-time
+             * @description When it was made, where that is known.
+             */
+            created_at: string | null;
+            /** @description Whether it wraps the keys of new recordings. */
+            current: boolean;
+            /**
+             * Format: int64
+             * @description How many recordings' keys it wraps.
+             */
+            data_keys: number;
+            /** @description Whether it was found. What it wraps cannot be read without it. */
+            found: boolean;
+            /** @description Its id. */
+            id: string;
         };
         /** @description All sites. */
         SiteList: {
@@ -1409,6 +1606,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": unknown;
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    follow_download_link: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description What the link ends with */
+                link: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description An archive, plain or encrypted */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": unknown;
                 };
             };
             /** @description A problem */
@@ -1747,6 +1976,92 @@ export interface operations {
             };
         };
     };
+    download_recording: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The recording */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DownloadAs"];
+            };
+        };
+        responses: {
+            /** @description An archive, plain or encrypted */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/octet-stream": unknown;
+                };
+            };
+            /** @description It is not over yet */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description It was shredded */
+            410: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_download_link: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The recording */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DownloadAs"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DownloadLink"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     fragments: {
         parameters: {
             query?: {
@@ -1889,6 +2204,49 @@ export interface operations {
                 content: {
                     "application/x-mcap": unknown;
                 };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    shred_recording: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The recording */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Shred"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Shredded"];
+                };
+            };
+            /** @description It is not encrypted, or still being made */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description A problem */
             default: {
@@ -2189,6 +2547,38 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Site"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    site_encryption: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The site */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Encryption"];
                 };
             };
             /** @description A problem */

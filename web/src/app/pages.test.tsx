@@ -9,7 +9,14 @@ import type { makeRouter as MakeRouter } from "./router";
 /** What the console answers, by path; a number is a status of a problem. */
 type Answers = Record<string, unknown>;
 
-const ALL = ["list-recordings", "play-recordings", "download-recordings", "view-sites", "manage-sites"];
+const ALL = [
+  "list-recordings",
+  "play-recordings",
+  "download-recordings",
+  "shred-recordings",
+  "view-sites",
+  "manage-sites",
+];
 const me = (permissions = ALL, must = false): Me => ({
   user: "admin",
   role: "full" as Me["role"],
@@ -40,6 +47,8 @@ const recording: Recording = {
   end_reason: null,
   problem: null,
   quarantine: null,
+  encrypted: false,
+  shredded: null,
 };
 
 const page = (items: Recording[], extra = {}) => ({

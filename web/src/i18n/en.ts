@@ -151,17 +151,20 @@ export const en = {
     download: "Download",
     downloadOf: "Download the recording of {{user}} on {{host}}, {{time}}",
     downloadTitle: "Download a recording",
-    downloadAbout: "One file with all segments as they were recorded. 'playhead verify' proves them once it is unpacked.",
+    downloadAbout:
+      "One file with all segments as they were recorded. 'playhead verify' proves them once it is unpacked.",
     downloadAll: "As it is: everybody can open it",
     downloadPassphrase: "Encrypted with a passphrase",
     downloadRecipients: "Encrypted for recipients",
     downloadBegun: "The download has begun",
     passphrase: "Passphrase",
-    passphraseHint: "At least 12 characters. It is kept nowhere; without it nobody can open the file. 'age -d' asks for it.",
+    passphraseHint:
+      "At least 12 characters. It is kept nowhere; without it nobody can open the file. 'age -d' asks for it.",
     passphraseShort: "At least 12 characters.",
     passphraseAgain: "Passphrase again",
     recipients: "Recipients",
-    recipientsHint: "Public keys that begin with age1, as 'age-keygen' prints them; several on lines of their own.",
+    recipientsHint:
+      "Public keys that begin with age1, as 'age-keygen' prints them; several on lines of their own.",
     recipientsMissing: "Enter at least one recipient.",
     shred: "Shred",
     shredOf: "Shred the recording of {{user}} on {{host}}, {{time}}",

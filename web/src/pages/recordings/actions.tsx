@@ -84,7 +84,7 @@ function Download({ recording, onClose }: { recording: Recording; onClose: () =>
           body:
             whom === "passphrase"
               ? { passphrase, recipients: [] }
-              : { recipients: whom === "recipients" ? list : [] },
+              : { passphrase: null, recipients: whom === "recipients" ? list : [] },
         }),
       ),
     onSuccess: (link) => {
