@@ -236,7 +236,7 @@ export const en = {
     volume: "Volume",
     soundFast: "No sound above 2×",
     soundUnable: "This browser cannot play the sound of recordings. Use a current version of it.",
-    soundBlocked: "This recording has sound. Click to hear it.",
+    soundBlocked: "This recording has sound. Click here to hear it.",
     copyLink: "Copy link at this time",
     linkCopied: "Link copied",
     screenshot: "Save this picture",

@@ -65,9 +65,10 @@ export function SoundHint({ player }: { player: PlayerController }) {
   const { t } = useTranslation();
   const { blocked } = useSound(player);
   if (!blocked) return null;
+  // Any touch of the page will do; here it changes nothing else.
   return (
-    <div className="sound-hint" role="status" data-testid="sound-hint">
+    <button type="button" className="sound-hint" data-testid="sound-hint">
       <MutedOutlined /> {t("player.soundBlocked")}
-    </div>
+    </button>
   );
 }
