@@ -13,6 +13,7 @@ mod h264;
 mod layer;
 mod moves;
 mod planes;
+mod state;
 mod stream;
 
 pub use compose::Composer;

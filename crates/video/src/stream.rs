@@ -4,8 +4,8 @@ use crate::{
     VideoError,
     grid::{Grid, SIDE, Source},
     h264::{Coding, Encoder},
-    layer::Cell,
     planes::{CELL_PIXELS, Planes},
+    state::Cell,
 };
 use playhead_format::{CellRuns, VideoMessage};
 use playhead_screen::{PacketKind, Picture};
