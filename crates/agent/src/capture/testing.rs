@@ -123,6 +123,8 @@ impl Display {
         let right = width as u16 - left;
         for (name, x, width) in [("left", 0, left), ("right", left as i16, right)] {
             let name = c.intern_atom(false, name.as_bytes()).unwrap().reply().unwrap().atom;
+            // One that is there cannot be set again.
+            c.randr_delete_monitor(self.root, name).unwrap().ignore_error();
             let place = MonitorInfo { name, x, width, height: height as u16, ..MonitorInfo::default() };
             c.randr_set_monitor(self.root, place).unwrap().check().unwrap();
         }

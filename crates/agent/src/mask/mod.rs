@@ -42,8 +42,6 @@ use x11rb::{
     rust_connection::RustConnection,
 };
 
-/// More masks than this are refused.
-pub(crate) const MOST_MASKS: usize = 64;
 /// More windows than this are not followed any more: everything is covered then.
 const MOST_WINDOWS: usize = 20_000;
 /// Windows that could not be followed are asked about again after this.
@@ -176,11 +174,12 @@ impl Masks {
         self.size = size;
         self.tree.resize(size.0, size.1);
         self.everything = false;
+        self.go_through(connection, other, now)?;
+        // Only now: what was drawn within the time may have been heard of just now.
         self.trail.expire(now);
         if self.judged_until.is_some_and(|until| until <= now) {
             self.judge(now);
         }
-        self.go_through(connection, other, now)?;
         self.seen = self.visible.clone();
         let mut open = self.shown.clone();
         open.remove_all(&self.cover(now));
