@@ -1,5 +1,7 @@
 //! Segments with real pictures, packed denser and back.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use playhead_format::{
     Channel, Density, Flags, FormatError, FragmentBuilder, FragmentHead, Hash, SegmentReader, SegmentWriter,
     Status, customary, genesis, is_dense, open_fragment, repack, scan, verify,

@@ -334,7 +334,8 @@ pub(crate) fn read_lengths(bytes: &[u8]) -> Result<Lengths, DecodeError> {
     let kind = packet_kind(bytes)?;
     let mut cursor = Cursor::new(&bytes[1..]);
     if kind == PacketKind::Anchor {
-        (cursor.varint()?, cursor.varint()?);
+        cursor.varint()?;
+        cursor.varint()?;
     }
     let mask = cursor.varint()?;
     if mask >> stream::COUNT != 0 {

@@ -19,7 +19,7 @@ use playhead_video::{Composer, Layer};
 use serde::Serialize;
 use std::{
     fs::File,
-    io::{BufWriter, Write as _},
+    io::BufWriter,
     path::{Path, PathBuf},
 };
 

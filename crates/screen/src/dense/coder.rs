@@ -191,7 +191,8 @@ impl Model {
         let [a, b, c] = &mut self.contexts;
         let mut bits = [&mut a[contexts[0]], &mut b[contexts[1]], &mut c[contexts[2]]];
         let weights = &mut self.weights[selector];
-        let mut code = |node: usize, bit: bool| mixed(coder, &mut bits, &mut weights[node % NODES], node % NODES, bit);
+        let mut code =
+            |node: usize, bit: bool| mixed(coder, &mut bits, &mut weights[node % NODES], node % NODES, bit);
         if code(0, number == 0) {
             return 0;
         }
@@ -227,23 +228,23 @@ fn mixed(
 ) -> bool {
     let mut odds = [0i32; MIXED];
     let mut sum = 0;
-    for i in 0..MIXED {
-        odds[i] = i32::from(CURVE.odds[(contexts[i][node] >> 20) as usize]);
-        sum += odds[i] * weights[i];
+    for ((to, bits), weight) in odds.iter_mut().zip(&*contexts).zip(&*weights) {
+        *to = i32::from(CURVE.odds[(bits[node] >> 20) as usize]);
+        sum += *to * weight;
     }
     let p = u32::from(CURVE.probability[((sum >> 16).clamp(-MOST_ODDS, MOST_ODDS) + 2048) as usize]);
     let bit = coder.bit(p, bit);
     let error = ((i32::from(bit) << 16) - p as i32) >> 5;
     // What was foreseen teaches nothing.
     if error.abs() > SURPRISE {
-        for i in 0..MIXED {
-            weights[i] = (weights[i] + ((odds[i] * error + (1 << 9)) >> 10)).clamp(-(1 << 18), 1 << 18);
+        for (weight, odds) in weights.iter_mut().zip(odds) {
+            *weight = (*weight + ((odds * error + (1 << 9)) >> 10)).clamp(-(1 << 18), 1 << 18);
         }
     }
-    for i in 0..MIXED {
-        let state = &mut contexts[i][node];
+    let target = if bit { (1 << 22) - 1 } else { 0 };
+    for bits in contexts {
+        let state = &mut bits[node];
         let (p, count) = ((*state >> 10) as i32, *state & 1023);
-        let target = if bit { (1 << 22) - 1 } else { 0 };
         let step = i64::from(CURVE.step[count as usize % CURVE.step.len()]);
         let p = p + ((i64::from(target - p) * step) >> 16) as i32;
         *state = (p as u32) << 10 | (count + u32::from(count < SLOWEST));

@@ -90,7 +90,8 @@ pub(crate) fn write(residuals: &[u8], parts: &[Part], chunks: &[Chunk<'_>]) -> R
     let (mut residuals, mut parts) = (residuals, parts.iter());
     let (mut contexts, mut symbols) = (Vec::new(), Vec::new());
     for chunk in chunks {
-        (contexts.clear(), symbols.clear());
+        contexts.clear();
+        symbols.clear();
         while symbols.len() < chunk.count {
             let Some(part) = parts.next() else { break };
             let (of_part, after) = residuals.split_at_checked(part.pixels * 3).ok_or_else(|| {
@@ -110,7 +111,7 @@ pub(crate) fn write(residuals: &[u8], parts: &[Part], chunks: &[Chunk<'_>]) -> R
                 continue;
             }
             BY_CLASS => {
-                contexts.iter_mut().for_each(|context| *context = class_context(usize::from(*context)) as u8)
+                contexts.iter_mut().for_each(|context| *context = class_context(usize::from(*context)) as u8);
             }
             BY_CONTEXT => {}
             mode => return Err(DecodeError::Reserved { what: "chunk mode", actual: u32::from(mode) }),

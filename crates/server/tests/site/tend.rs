@@ -275,3 +275,36 @@ async fn packing_is_killed_at_any_moment_and_loses_nothing() {
     let waiting = report["waiting_removals"].as_u64().unwrap() as usize;
     assert_eq!(house.files("recordings").len(), 8 + waiting, "every other file is known to be removed");
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_encrypted_stays_so_when_it_is_packed_and_what_is_shredded_is_left() {
+    let mut house = House::with(|settings| {
+        settings.tending = eager(Repacking::Off, None);
+        settings.site_key = Some("file".parse().unwrap());
+    })
+    .await;
+    let mut agent = house.agent().await.connect().await;
+    let tapes = [painted("one", 1), painted("two", 1)];
+    for tape in &tapes {
+        agent.deliver(tape).await;
+        house.stored(tape.id(), 1).await;
+        house.until(tape.id(), |recording| recording["state"] == "finished").await;
+    }
+    house.stop().await;
+    let keys = playhead_server::KeyAdmin::open(house.data(), None).await.unwrap();
+    keys.shred(tapes[1].id(), "admin", "no longer wanted").await.unwrap();
+    keys.close().await;
+    let admin = StorageAdmin::open(house.data(), None).await.unwrap();
+    let done = admin.repack_now(Repacking::Dense, None, |_| ()).await.unwrap();
+    assert_eq!((done.segments, done.repacked, done.left, done.damaged), (2, 1, 0, 0));
+    let done = admin.scrub_now(None, |_| ()).await.unwrap();
+    assert_eq!((done.segments, done.damaged), (2, 0));
+    admin.close().await;
+    let files = dense_files(&house);
+    assert_eq!(files.len(), 1);
+    let file = fs::read(house.data().join("recordings").join(&files[0])).unwrap();
+    assert!(scan(Cursor::new(&file)).is_err(), "it is no MCAP file without its key");
+    house.start().await;
+    let all = tapes[0].bytes(0, tapes[0].made.len() as u64);
+    assert_eq!(opened(&house.fragments(tapes[0].id(), "at=0").await), opened(&all));
+}
