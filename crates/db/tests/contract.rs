@@ -11,6 +11,7 @@ mod contract {
     pub(crate) mod site;
     pub(crate) mod site_keys;
     pub(crate) mod site_list;
+    pub(crate) mod site_policies;
     pub(crate) mod site_servers;
     pub(crate) mod site_storage;
     pub(crate) mod site_tending;
@@ -61,6 +62,10 @@ contract! {
     site_tending::a_segment_is_taken_by_one_and_replaced_with_its_file,
     site_tending::what_a_crash_leaves_is_removed,
     site_tending::a_damaged_segment_sets_its_recording_aside_until_it_is_mended,
+    site_policies::a_policy_keeps_its_versions,
+    site_policies::no_two_policies_have_one_name,
+    site_policies::one_policy_is_active_and_every_change_of_it_is_a_revision,
+    site_policies::two_who_change_a_policy_at_once_do_not_overwrite_each_other,
     site_keys::a_data_key_is_given_once_and_rewrapped_unless_shredded,
     site_keys::a_time_stamp_is_wanted_once_and_follows_its_segment,
     console::an_account_has_its_name_alone,

@@ -4,6 +4,7 @@ mod agents;
 mod certificates;
 mod keys;
 mod list;
+mod policies;
 mod recordings;
 mod segments;
 mod servers;
@@ -15,6 +16,7 @@ pub use agents::{Agent, Enrolment, HostRow, JoinToken, NewAgent, NewToken};
 pub use certificates::CertificateRow;
 pub use keys::{DataKeyRow, KeyUse, Privacy, Shredded, WrappedKey};
 pub use list::{Filter, Page, Sort, SortKey};
+pub use policies::{ActivePolicy, PolicyChange, PolicyRow};
 pub use recordings::{Opening, Progress, RecordingRow};
 pub use segments::SegmentRow;
 pub use servers::{NewServer, Owner, ServerRow, ServerState};
@@ -36,6 +38,7 @@ pub const AREA: Area = Area {
         include_str!("0005_servers.sql"),
         include_str!("0006_offers.sql"),
         include_str!("0007_tending.sql"),
+        include_str!("0008_policies.sql"),
     ],
 };
 
