@@ -281,10 +281,7 @@ mod tests {
         );
         assert_eq!(bytes(&VideoMessage::Next { cells: None, unit: &[9] }), [0x13, 9]);
         let long = CellRuns::from_cells([true; 300]);
-        assert_eq!(
-            bytes(&VideoMessage::Next { cells: Some(long), unit: &[9] }),
-            [0x14, 2, 0, 0xac, 2, 9]
-        );
+        assert_eq!(bytes(&VideoMessage::Next { cells: Some(long), unit: &[9] }), [0x14, 2, 0, 0xac, 2, 9]);
     }
 
     #[test]
