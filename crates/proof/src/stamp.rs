@@ -392,7 +392,7 @@ mod tests {
     #[test]
     fn a_request_is_what_the_standard_asks_for() {
         let request = stamp_request(&[7; 32], 0x80);
-        assert_eq!(&request[..7], [0x30, 0x3B, 0x02, 0x01, 0x01, 0x30, 0x31]);
+        assert_eq!(&request[..7], [0x30, 0x3D, 0x02, 0x01, 0x01, 0x30, 0x31]);
         assert_eq!(&request[request.len() - 7..], [0x02, 0x02, 0x00, 0x80, 0x01, 0x01, 0xFF]);
         assert_eq!((integer(0), integer(255), integer(256)), (vec![0], vec![0, 255], vec![1, 0]));
     }

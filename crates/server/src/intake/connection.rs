@@ -5,6 +5,7 @@ use crate::{
     cluster::{self, settled},
     core::Shared,
     journal::Append,
+    keys::KeyError,
     recordings::{Live, Outgoing, Session, id_bytes, lock, refused},
     start::declared,
 };
@@ -311,9 +312,13 @@ impl Connection {
             0 => self.core.keys.begin(id).await,
             _ => self.core.keys.held(id).await,
         };
-        if let Err(error) = key {
-            self.refuse(id, Refusal::Later, format!("the recording cannot be encrypted: {error}"));
-            return Ok(());
+        match key {
+            // It is over, and its agent is told so.
+            Ok(_) | Err(KeyError::Shredded) => {}
+            Err(error) => {
+                self.refuse(id, Refusal::Later, format!("the recording cannot be encrypted: {error}"));
+                return Ok(());
+            }
         }
         let live = if row.state == RecordingState::Live && row.server != self.core.server {
             match cluster::obtain(&self.core, &row).await {

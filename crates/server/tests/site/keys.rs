@@ -374,6 +374,7 @@ async fn a_site_goes_over_to_a_key_store_with_all_it_has() {
     house.stored(first.id(), 1).await;
     let admin = KeyAdmin::open(house.data(), None).await.unwrap();
     admin.rotate(Some(&store)).await.unwrap();
+    house.settings.site_key = None;
     house.restart().await;
     enrolment.connect().await.deliver(&second).await;
     house.stored(second.id(), 1).await;
