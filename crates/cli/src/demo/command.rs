@@ -9,7 +9,7 @@ use crate::{
     up::{House, HouseArgs},
 };
 use anyhow::Context as _;
-use playhead_agent::{DisplaySettings, ServerSettings, Settings};
+use playhead_agent::{AudioSettings, DisplaySettings, ServerSettings, Settings};
 use playhead_console::Password;
 use playhead_model::{Mask, PictureMode, PictureSettings, Quality};
 use tokio::task::JoinHandle;
@@ -32,6 +32,9 @@ pub(crate) struct Args {
     /// The same number gives the same activity
     #[arg(long, value_name = "NUMBER", default_value_t = 1)]
     seed: u64,
+    /// Record too what the sound server of whoever runs this plays
+    #[arg(long)]
+    audio: bool,
     /// Application whose windows are covered, such as class=mousepad,colour=grey; may be repeated
     #[arg(long = "mask", value_name = "MASK")]
     masks: Vec<Mask>,
@@ -121,6 +124,7 @@ async fn start_agent(
         }],
         masks: args.masks.clone(),
         picture: PictureSettings { mode: args.picture, quality: args.quality, frame_rate: None },
+        audio: AudioSettings { enabled: args.audio, ..AudioSettings::default() },
         ..Settings::default()
     };
     Ok(tokio::spawn(async move { Ok(playhead_agent::run(settings, stop).await?) }))
