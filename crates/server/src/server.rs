@@ -277,6 +277,8 @@ impl Server {
         }
         if let Some(uploading) = self.uploading.take() {
             let _ = uploading.await;
+            // What was handed over or stored leaves nothing behind, also should this server never come back.
+            let _ = tokio::time::timeout(GIVE_UP, self.core.cluster.tidy()).await;
         }
         giving_up.abort();
         if let Err(error) = progress::write(&self.core, &self.core.recordings.all()).await {

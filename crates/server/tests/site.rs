@@ -5,6 +5,7 @@
 
 mod site {
     pub(crate) mod agent;
+    mod cluster;
     pub(crate) mod disk;
     pub(crate) mod fragments;
     pub(crate) mod house;

@@ -343,6 +343,12 @@ impl Connection {
             });
             return Ok(());
         };
+        if let Some(problem) = live.problem() {
+            // The database may not say so yet.
+            let text = format!("the recording was set aside at the server: {problem}");
+            self.refuse(id, Refusal::Quarantined, text);
+            return Ok(());
+        }
         if live.is_leaving() {
             self.refuse(id, Refusal::Later, "another server of the site is taking the recording over");
             return Ok(());

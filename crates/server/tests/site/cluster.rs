@@ -1,0 +1,179 @@
+//! Two servers of one site on a PostgreSQL that `PLAYHEAD_TEST_POSTGRES` names (`scripts/with-postgres`) and a folder that they share.
+
+use super::{
+    agent::Enrolment,
+    fragments::Tape,
+    house::{House, until},
+};
+use axum::body::Body;
+use http::StatusCode;
+use playhead_db::{Area, Database};
+use playhead_model::ServerId;
+use playhead_net::{DialError, Endpoint, NodeKey};
+use playhead_protocol::{PEER_CONNECT_PATH, PEER_UPGRADE};
+use playhead_server::{Durable, LocationSettings, Settings};
+use std::{path::Path, sync::Arc, time::Duration};
+
+const NOTHING: Area = Area { name: "nothing", migrations: &[] };
+
+/// The address of an empty schema; `None`, with a word about it, without a database.
+async fn schema(name: &str) -> Option<String> {
+    let Ok(base) = std::env::var("PLAYHEAD_TEST_POSTGRES") else {
+        println!("NOT RUN on PostgreSQL: set PLAYHEAD_TEST_POSTGRES=postgres://…, or use `make test`");
+        return None;
+    };
+    let schema = format!("two_{name}_{}", std::process::id());
+    let database = Database::open(&base, &NOTHING).await.unwrap();
+    let mut tx = database.write().await.unwrap();
+    for text in [format!("DROP SCHEMA IF EXISTS {schema} CASCADE"), format!("CREATE SCHEMA {schema}")] {
+        sqlx::raw_sql(sqlx::AssertSqlSafe(text)).execute(&mut *tx).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    database.close().await;
+    let separator = if base.contains('?') { '&' } else { '?' };
+    Some(format!("{base}{separator}options[search_path]={schema}"))
+}
+
+fn change(settings: &mut Settings, database: &str, share: &Path, durable: Durable) {
+    settings.database = Some(database.to_owned());
+    settings.storage = vec![LocationSettings::new(share.to_str().unwrap())];
+    settings.durable = Some(durable);
+    settings.lease = Duration::from_secs(2);
+}
+
+/// Two servers with one authority and one console.
+async fn two(name: &str, share: &Path, durable: Durable) -> Option<(House, House)> {
+    let database = schema(name).await?;
+    let one = House::with(|settings| change(settings, &database, share, durable)).await;
+    let key = Arc::clone(&one.key);
+    let authority = one.data().to_owned();
+    let mut other = House::with(|settings| {
+        change(settings, &database, share, durable);
+        std::fs::create_dir_all(&settings.data).unwrap();
+        for file in ["authority.pem", "authority.key"] {
+            std::fs::copy(authority.join(file), settings.data.join(file)).unwrap();
+        }
+        settings.console_keys = vec![key.public()];
+    })
+    .await;
+    other.key = key;
+    Some((one, other))
+}
+
+/// The same agent at the other server.
+fn at(agent: &Enrolment, house: &House) -> Enrolment {
+    let authority = authority_of(house.data());
+    let endpoint = Endpoint::new(house.server().agents_url(), Some(&authority)).unwrap();
+    Enrolment { endpoint, key: Arc::clone(&agent.key), id: agent.id }
+}
+
+/// The authority's certificate, DER.
+fn authority_of(data: &Path) -> Vec<u8> {
+    use base64::{Engine as _, engine::general_purpose::STANDARD};
+    let text = std::fs::read_to_string(data.join("authority.pem")).unwrap();
+    let body: String = text.lines().skip(1).take_while(|line| !line.starts_with("-----")).collect();
+    STANDARD.decode(body).unwrap()
+}
+
+async fn goes_along(name: &str, durable: Durable) {
+    let share = tempfile::tempdir().unwrap();
+    let Some((mut one, other)) = two(name, share.path(), durable).await else { return };
+    let enrolled = one.agent().await;
+    let mut tape = Tape::new("u");
+    (0..30).for_each(|_| drop(tape.tick(5_000)));
+    let mut agent = enrolled.connect().await;
+    agent.deliver(&tape).await;
+
+    // The other server passes on what this one holds.
+    assert_eq!(other.fragments(tape.id(), "at=0").await, tape.bytes(0, 30));
+    assert_eq!(other.json(&format!("/site/v1/recordings/{}", tape.id())).await["connected"], true);
+
+    // The agent comes to the other one: the recording goes along, and on with the next fragment.
+    let mut agent = at(&enrolled, &other).connect().await;
+    assert_eq!(agent.open(&tape).await.next_seq, 30);
+    (0..5).for_each(|_| drop(tape.tick(5_000)));
+    agent.send_rest(&tape, 30).await;
+    assert_eq!(other.fragments(tape.id(), "at=0").await, tape.bytes(0, 35));
+    assert_eq!(one.fragments(tape.id(), "at=0").await, tape.bytes(0, 35));
+    let servers = one.json("/site/v1/servers").await;
+    let live: Vec<_> =
+        servers["items"].as_array().unwrap().iter().map(|server| &server["live_recordings"]).collect();
+    assert!(live.contains(&&0.into()) && live.contains(&&1.into()), "{servers}");
+
+    // And back, since this one stops: what the agent has not sent anywhere is all that is missing.
+    drop(agent);
+    let mut other = other;
+    other.stop().await;
+    let mut agent = enrolled.connect().await;
+    assert_eq!(agent.open(&tape).await.next_seq, 35);
+    tape.end();
+    agent.send_rest(&tape, 35).await;
+    one.stored(tape.id(), 1).await;
+    assert_eq!(one.fragments(tape.id(), "at=0").await, tape.bytes(0, 36));
+    // Nothing of the shared journal is left once all of it is stored.
+    until(async || {
+        let left = std::fs::read_dir(share.path().join("journal")).into_iter().flatten().flatten();
+        let files = left.flat_map(|server| walk(&server.path()));
+        (files.count() == 0).then_some(())
+    })
+    .await;
+    one.stop().await;
+}
+
+fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        match entry.path() {
+            path if path.is_dir() => files.extend(walk(&path)),
+            path => files.push(path),
+        }
+    }
+    files
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_recording_goes_along_with_its_agent() {
+    goes_along("shared", Durable::Shared).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn it_does_so_where_servers_share_nothing_but_the_database_and_the_recordings() {
+    goes_along("disk", Durable::Disk).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn strangers_are_no_servers_of_the_site() {
+    let share = tempfile::tempdir().unwrap();
+    let Some((one, mut other)) = two("strangers", share.path(), Durable::Shared).await else { return };
+    let servers = one.json("/site/v1/servers").await;
+    let row = servers["items"].as_array().unwrap().iter().find(|server| server["this"] == true).unwrap();
+    let authority = authority_of(one.data());
+    let endpoint = Endpoint::new(row["url"].as_str().unwrap(), Some(&authority)).unwrap();
+    let log_in = async |id: &str, purpose: &str, key: &NodeKey| {
+        let connection = endpoint.connect().await.unwrap();
+        connection.log_in(PEER_CONNECT_PATH, PEER_UPGRADE, purpose, id, key).await.map(|_| ())
+    };
+    let refused = |result: Result<(), DialError>| match result {
+        Err(DialError::Refused { status, .. }) => status,
+        other => panic!("{other:?}"),
+    };
+    let key = NodeKey::generate().unwrap();
+    let unknown = ServerId::from(uuid::Uuid::now_v7()).to_string();
+    assert_eq!(refused(log_in(&unknown, "peer", &key).await), StatusCode::UNAUTHORIZED);
+    assert_eq!(refused(log_in("nonsense", "peer", &key).await), StatusCode::UNAUTHORIZED);
+    let known = other.server().id().to_string();
+    assert_eq!(refused(log_in(&known, "peer", &key).await), StatusCode::UNAUTHORIZED, "another's id");
+    let own = NodeKey::load_or_create(&other.data().join("server.key")).unwrap();
+    assert_eq!(refused(log_in(&known, "agent", &own).await), StatusCode::UNAUTHORIZED, "for something else");
+    log_in(&known, "peer", &own).await.unwrap();
+    // Nothing is answered before the proof.
+    let (status, _) = endpoint.connect().await.unwrap().get("/site/v1/servers").await.unwrap();
+    assert_eq!(status, StatusCode::NOT_FOUND);
+    // A request that was passed on once is not passed on again.
+    let id = uuid::Uuid::now_v7();
+    let request = http::Request::get(format!("/site/v1/recordings/{id}")).header("playhead-forwarded", "1");
+    let request = request.header(playhead_protocol::STATEMENT_HEADER, one.statement()).body(Body::empty());
+    let answer = tower::ServiceExt::oneshot(other.server().router(), request.unwrap()).await.unwrap();
+    assert_eq!(answer.status(), StatusCode::NOT_FOUND);
+    other.stop().await;
+}
