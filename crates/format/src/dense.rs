@@ -3,7 +3,7 @@
 //! The thin records are the fragment's Message records without the residuals: a Message record as it is, or one of a screen packet whose
 //! residuals were taken out, marked by its opcode.
 
-use crate::{Channel, FormatError, HEAD_LEN, MAX_UNCOMPRESSED, compress, input::Input, record::op};
+use crate::{FormatError, HEAD_LEN, MAX_UNCOMPRESSED, compress, input::Input, record::op};
 use playhead_screen::DenseUnpacker;
 
 /// MCAP's name of this compression.
@@ -102,7 +102,9 @@ pub(crate) fn pack(
         let channel = message.u16()?;
         message.take(MESSAGE_HEAD - 2)?;
         thin.extend_from_slice(&rest[..9 + MESSAGE_HEAD]);
-        if opcode == op::MESSAGE && channel == Channel::Screen.id() && packer.pack(message.rest(), &mut thin)
+        if opcode == op::MESSAGE
+            && channel == crate::Channel::Screen.id()
+            && packer.pack(message.rest(), &mut thin)
         {
             thin[start] = THIN;
             any = true;
