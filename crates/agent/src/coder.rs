@@ -176,3 +176,7 @@ fn screen(
     })?;
     Ok(encoded.map(|encoded| (encoded.kind, encoded.changed_pixels)))
 }
+
+#[cfg(test)]
+#[path = "coder_tests.rs"]
+mod tests;
