@@ -3,16 +3,23 @@
 //! Nothing here waits, reads a clock or writes a file: the caller says what time it is and takes the fragments. A fragment
 //! that the caller could not keep is as if it had never been: see [`Recorder::lost`].
 
+mod ending;
+mod keys;
+
+pub(crate) use ending::end_after;
+
 use crate::{
     clock::Moment,
     coder::{Coded, Coder},
 };
+use keys::{AnchorUse, SinceKey};
 use playhead_format::{
-    AudioMessage, Chain, Channel, CursorMessage, Flags, FormatError, Fragment, FragmentBuilder, FragmentHead, Hash,
-    MetaMessage, Signer,
+    AudioMessage, Chain, Channel, CursorMessage, Flags, FormatError, Fragment, FragmentBuilder, FragmentHead,
+    Hash, MetaMessage, Signer,
 };
 use playhead_model::{
-    AppliedMask, EndReason, Gap, GapCause, Mask, Monitor, PictureSettings, RecordingId, RecordingInfo, RecordingSettings,
+    AppliedMask, EndReason, Gap, GapCause, Mask, Monitor, PictureSettings, RecordingId, RecordingInfo,
+    RecordingSettings,
 };
 use playhead_screen::{EncodeError, PacketKind, Picture, Rect, Want};
 
@@ -21,16 +28,8 @@ const LEVEL: i32 = 1;
 /// A fragment that has grown to this is closed at once: a seek fetches whole fragments, and a second of a film would be more
 /// than all the rest of what it fetches.
 const MOST_UNCOMPRESSED: usize = 96 << 10;
-/// A key frame comes early when it and what must be read after it have grown to this: what a seek fetches besides the anchor.
-const MOST_AFTER_ANCHOR: u64 = 288 << 10;
-/// But not before this much follows it, nor before half of what it costs: key frames would be most of the recording.
-const LEAST_BEFORE_KEY: u64 = 96 << 10;
 /// A segment goes on with the anchor of the one before while key frames cost at most this share of it.
 const REPEAT_PERCENT: u64 = 50;
-/// A new anchor has helped when its smallest key frame costs at most this share of what the smallest on the one before did.
-const HELPED_PERCENT: u64 = 75;
-/// Anchors that do not help are made ever more rarely, down to one for this many times their own bytes in key frames.
-const MOST_PATIENCE: u64 = 32;
 /// Between two pictures at most this counts as activity.
 const MOST_ACTIVITY_US: u64 = 1_000_000;
 
@@ -71,60 +70,6 @@ pub trait Sink {
 struct Pointer {
     shape: Option<Vec<u8>>,
     place: Option<Vec<u8>>,
-}
-
-/// How far the last key frame lies back.
-#[derive(Debug, Default)]
-struct SinceKey {
-    activity_us: u64,
-    bytes: u64,
-    /// Bytes of that key frame, compressed.
-    key_bytes: u64,
-    picture_at: Option<u64>,
-}
-
-/// What has been paid for key frames that rest on the newest anchor. The desktop moves away from it: once they have cost as much
-/// as another anchor, another is made; if it makes them no smaller, the next has to wait twice as long.
-#[derive(Debug, Clone, Copy)]
-struct AnchorUse {
-    /// Bytes of its fragment, compressed.
-    bytes: u64,
-    /// All bytes of key frames that rest on it.
-    spent: u64,
-    /// The smallest of them.
-    least_key: Option<u64>,
-    /// The smallest on the anchor before.
-    least_before: Option<u64>,
-    /// How many times its own bytes may be spent.
-    patience: u64,
-}
-
-impl Default for AnchorUse {
-    fn default() -> Self {
-        Self { bytes: 0, spent: 0, least_key: None, least_before: None, patience: 1 }
-    }
-}
-
-impl AnchorUse {
-    /// For the anchor that follows this one.
-    fn next(self) -> Self {
-        let helped = match (self.least_key, self.least_before) {
-            (Some(least), Some(before)) => least * 100 <= before * HELPED_PERCENT,
-            _ => true,
-        };
-        let patience = if helped { 1 } else { (self.patience * 2).min(MOST_PATIENCE) };
-        Self { least_before: self.least_key, patience, ..Self::default() }
-    }
-
-    /// Counts a key frame of so many bytes.
-    fn count_key(&mut self, bytes: u64) {
-        self.spent += bytes;
-        self.least_key = Some(self.least_key.map_or(bytes, |least| least.min(bytes)));
-    }
-
-    fn is_outlived(&self) -> bool {
-        self.spent > self.bytes * self.patience
-    }
 }
 
 /// What the next picture becomes.
@@ -265,7 +210,7 @@ impl Recorder {
     /// Whether the next thing must be a picture, even if nothing changed in it, because a segment begins or so much came without
     /// one that a seek would have to fetch too much.
     pub fn needs_picture(&self, at: Moment) -> bool {
-        self.fresh || self.coder.needs_anchor() || self.is_segment_full(at) || self.has_much_since_key()
+        self.fresh || self.coder.needs_anchor() || self.is_segment_full(at) || self.since_key.is_much()
     }
 
     /// Media time at which [`Self::tick`] has something to do: at the latest when the fragment under way has to be closed.
@@ -496,19 +441,13 @@ impl Recorder {
             let worth = !outlived && key_bytes * 100 <= self.anchor.bytes * REPEAT_PERCENT;
             return if worth { Next::Repeated } else { Next::Anchor };
         }
-        let due = activity_us >= u64::from(self.settings.key_frame_seconds) * 1_000_000
-            || self.has_much_since_key();
+        let due =
+            activity_us >= u64::from(self.settings.key_frame_seconds) * 1_000_000 || self.since_key.is_much();
         match (due, outlived) {
             (false, _) => Next::Delta,
             (true, false) => Next::Key,
             (true, true) => Next::Anchor,
         }
-    }
-
-    /// Whether so much came since the last key frame that another one is due.
-    fn has_much_since_key(&self) -> bool {
-        let SinceKey { bytes, key_bytes, .. } = self.since_key;
-        bytes >= MOST_AFTER_ANCHOR.saturating_sub(key_bytes).max(key_bytes / 2).max(LEAST_BEFORE_KEY)
     }
 
     /// Begins a segment with the anchor of the one before, alone in its fragment.
@@ -646,33 +585,6 @@ impl Recorder {
             None => self.builder.finish(head, LEVEL)?,
         })
     }
-}
-
-/// The last fragment of a recording whose session is over without anybody having recorded its end.
-///
-/// # Errors
-/// A fragment that cannot be made.
-pub(crate) fn end_after(
-    head: &FragmentHead,
-    hash: Hash,
-    reason: EndReason,
-    signer: &Signer,
-) -> Result<Fragment, FormatError> {
-    let wall_us = head.wall_us.saturating_add(head.end_us - head.start_us);
-    let mut builder = FragmentBuilder::new();
-    let end = MetaMessage::End { at_us: head.end_us, reason };
-    builder.push(Channel::Meta, head.end_us, wall_us, &end.encode())?;
-    let last = FragmentHead {
-        flags: Flags { last: true, ..Flags::default() },
-        seq: head.seq + 1,
-        start_us: head.end_us,
-        activity: 0,
-        events: 0,
-        previous: hash,
-        wall_us,
-        ..*head
-    };
-    builder.finish_signed(last, LEVEL, signer, wall_us)
 }
 
 #[cfg(test)]

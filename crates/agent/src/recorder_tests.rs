@@ -331,11 +331,8 @@ fn sound_comes_after_the_first_picture_and_makes_few_fragments() {
     }
     recorder.finish(at(62_000_000), EndReason::SessionEnded, &mut kept).unwrap();
     assert!((20..=32).contains(&kept.fragments.len()), "{} fragments a minute", kept.fragments.len());
-    let heard: Vec<_> = kept
-        .fragments
-        .iter()
-        .flat_map(|fragment| sounds(&open_fragment(&fragment.bytes).unwrap()))
-        .collect();
+    let heard: Vec<_> =
+        kept.fragments.iter().flat_map(|fragment| sounds(&open_fragment(&fragment.bytes).unwrap())).collect();
     assert_eq!(heard.len(), 60);
     assert!(kept.fragments.iter().all(|fragment| fragment.head.end_us - fragment.head.start_us <= 2_500_000));
     play(&kept.fragments);
