@@ -24,7 +24,10 @@ fn read(open: &OpenFragment) {
         let message = message.expect("an open fragment's messages are whole");
         let _ = MetaMessage::parse(message.data);
         if let Ok(Some(message)) = AudioMessage::parse(message.data) {
-            assert_eq!(AudioMessage::parse(&message.encode()).expect("what was read reads again"), Some(message));
+            assert_eq!(
+                AudioMessage::parse(&message.encode()).expect("what was read reads again"),
+                Some(message)
+            );
         }
         if let Ok(Some(message)) = CursorMessage::parse(message.data) {
             assert_eq!(

@@ -50,6 +50,6 @@ mod sound;
 mod video;
 
 pub use player::{Player, Step};
-pub use video::VIDEO_FIELDS;
 pub use pointer::Pointer;
 pub use sound::{SOUND_FIELDS, Sound};
+pub use video::VIDEO_FIELDS;

@@ -197,8 +197,8 @@ impl Player {
                 Use::Play => {
                     self.has_sound |= is_with_sound(&fragment);
                     self.head = Some(*fragment.head());
-                    self.skips_video = fragment.head().flags.repeated
-                        && self.anchor_seq == Some(fragment.head().anchor_seq);
+                    self.skips_video =
+                        fragment.head().flags.repeated && self.anchor_seq == Some(fragment.head().anchor_seq);
                     self.current = Some((fragment, 0));
                 }
                 Use::AnchorOnly => self.take_anchor(&fragment)?,
