@@ -1,6 +1,6 @@
 //! What an agent is told: by a file, by flags, or by the program that runs it.
 
-use crate::{AgentError, mask::MOST_MASKS};
+use crate::AgentError;
 use playhead_model::{Mask, PictureSettings};
 use serde::{Deserialize, Serialize};
 use std::{
@@ -237,8 +237,8 @@ impl Settings {
                 return wrong(format!("display {name} is given twice: give it once"));
             }
         }
-        if self.masks.len() > MOST_MASKS {
-            return wrong(format!("expected at most {MOST_MASKS} masks, got {}", self.masks.len()));
+        if self.masks.len() > Mask::MOST {
+            return wrong(format!("expected at most {} masks, got {}", Mask::MOST, self.masks.len()));
         }
         for mask in &self.masks {
             mask.check().or_else(|error| wrong(error.to_string()))?;

@@ -79,6 +79,7 @@ fn json_of(report: &Report, tables: &Tables, fragments: bool) -> Value {
                 "head": recording.head,
                 "end": recording.end,
                 "gaps": recording.gaps,
+                "masks": recording.masks,
                 "channels": channels_json(&recording.channels),
                 "segments": segments,
             })

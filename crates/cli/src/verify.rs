@@ -308,6 +308,10 @@ pub(crate) fn print_particulars(recording: &RecordingReport, out: &mut impl Writ
         let (from, to) = (time_text(gap.from_us), time_text(gap.to_us));
         writeln!(out, "  declared gap from {from} to {to}: {}", gap.cause)?;
     }
+    for mask in &recording.masks {
+        let from = time_text(mask.first_us);
+        writeln!(out, "  masked from {from} on: {}", plain(&mask.to_string()))?;
+    }
     let closing = recording.segments.last().and_then(|segment| segment.closing);
     match (&recording.end, closing) {
         (Some(end), _) => writeln!(out, "  ended at {}: {}", time_text(end.at_us), end.reason),

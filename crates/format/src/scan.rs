@@ -6,7 +6,7 @@ use crate::{
     record::{self, Attachment, ChunkIndex, FOOTER_LEN, Footer, MAGIC, MAX_SMALL_RECORD, PREFIX, op},
     seal,
 };
-use playhead_model::{EndReason, Gap, RecordingInfo};
+use playhead_model::{AppliedMask, EndReason, Gap, RecordingInfo};
 use std::{
     collections::BTreeMap,
     io::{Read, Seek, SeekFrom},
@@ -61,6 +61,8 @@ pub struct SegmentScan {
     pub info: Option<RecordingInfo>,
     /// The gaps that are declared.
     pub gaps: Vec<Gap>,
+    /// The masks that cover something, as far as it is told.
+    pub masks: Vec<AppliedMask>,
     /// Media time and reason of the end, if it is there.
     pub end: Option<(u64, EndReason)>,
     /// What each channel takes, by channel id.
@@ -123,6 +125,7 @@ impl<R: Read + Seek> Scanner<R> {
                 seal: None,
                 info: None,
                 gaps: Vec::new(),
+                masks: Vec::new(),
                 end: None,
                 channels: BTreeMap::new(),
                 problems: Vec::new(),
@@ -325,8 +328,11 @@ impl<R: Read + Seek> Scanner<R> {
                         self.scan.gaps.push(Gap { from_us, to_us, cause });
                     }
                     MetaMessage::End { at_us, reason } => self.scan.end = Some((at_us, reason)),
-                    MetaMessage::Mask { .. }
-                    | MetaMessage::Monitors { .. }
+                    MetaMessage::Mask { masks } => {
+                        let known = &mut self.scan.masks;
+                        masks.into_iter().for_each(|mask| mask.join(known));
+                    }
+                    MetaMessage::Monitors { .. }
                     | MetaMessage::Signature { .. }
                     | MetaMessage::Unknown => {}
                 }

@@ -4,7 +4,7 @@ use crate::{
     Chain, ChainError, Closing, Ending, FormatError, Hash, ScannedFragment, SegmentScan,
     scan::{ChannelUse, scan},
 };
-use playhead_model::{EndReason, Gap, RecordingId, RecordingInfo};
+use playhead_model::{AppliedMask, EndReason, Gap, RecordingId, RecordingInfo};
 use serde::Serialize;
 use std::{
     collections::BTreeMap,
@@ -136,6 +136,8 @@ pub struct RecordingReport {
     pub end: Option<End>,
     /// Spans of which nothing is recorded, as declared.
     pub gaps: Vec<Gap>,
+    /// The masks that cover something, each from the first time on that is told.
+    pub masks: Vec<AppliedMask>,
     /// What the channels take, by channel id.
     pub channels: BTreeMap<u16, ChannelUse>,
     /// All that is wrong.
@@ -346,6 +348,10 @@ impl Judge {
             head: self.chain.head(),
             end: end.map(|(at_us, reason)| End { at_us, reason }),
             gaps: files.iter().flat_map(|(_, scan)| scan.gaps.iter().cloned()).collect(),
+            masks: files.iter().flat_map(|(_, scan)| &scan.masks).fold(Vec::new(), |mut known, mask| {
+                mask.clone().join(&mut known);
+                known
+            }),
             channels,
             segments: files.into_iter().map(|(file, scan)| segment_report(file, &scan)).collect(),
             problems: self.problems,

@@ -77,6 +77,9 @@ pub enum MaskError {
 }
 
 impl Mask {
+    /// More masks than this are refused.
+    pub const MOST: usize = 64;
+
     /// Checks that it says something.
     ///
     /// # Errors
@@ -96,6 +99,36 @@ impl Mask {
     pub fn applied(&self, first_us: u64) -> AppliedMask {
         let Self { class, process, title, colour } = self.clone();
         AppliedMask { first_us, class, process, title, colour }
+    }
+}
+
+impl AppliedMask {
+    /// Puts it among others, unless it is there; then it counts from the earlier time on.
+    pub fn join(self, known: &mut Vec<Self>) {
+        let first_us = |mask: &Self| Self { first_us: 0, ..mask.clone() };
+        if let Some(other) = known.iter_mut().find(|other| first_us(other) == first_us(&self)) {
+            other.first_us = other.first_us.min(self.first_us);
+        } else if known.len() < Mask::MOST {
+            // An agent has no more; a file may say anything.
+            known.push(self);
+        }
+    }
+}
+
+impl std::fmt::Display for AppliedMask {
+    /// What it covers, and by what: `class keepassxc with black`.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { class, process, title, colour, .. } = self;
+        for (name, pattern) in [("class", class), ("process", process), ("title", title)] {
+            if let Some(pattern) = pattern {
+                write!(f, "{name} {pattern} ")?;
+            }
+        }
+        f.write_str(match colour {
+            MaskColour::Black => "with black",
+            MaskColour::Grey => "with grey",
+            MaskColour::White => "with white",
+        })
     }
 }
 
@@ -189,6 +222,17 @@ mod tests {
             assert_eq!(fits(pattern, text), expected, "{pattern} {text}");
         }
         assert!(!fits(&"*a".repeat(100), &"a".repeat(99).replace("aa", "ab")));
+    }
+
+    #[test]
+    fn a_mask_that_is_told_again_counts_once() {
+        let mask: Mask = "class=a,title=b,colour=white".parse().unwrap();
+        let mut known = vec![mask.applied(9)];
+        mask.applied(5).join(&mut known);
+        mask.applied(7).join(&mut known);
+        "class=a".parse::<Mask>().unwrap().applied(8).join(&mut known);
+        assert_eq!(known.iter().map(|mask| mask.first_us).collect::<Vec<_>>(), [5, 8]);
+        assert_eq!(known[0].to_string(), "class a title b with white");
     }
 
     #[test]

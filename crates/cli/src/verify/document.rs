@@ -196,6 +196,9 @@ fn particulars(recording: &RecordingReport) -> Section {
         let (from, to) = (time_text(gap.from_us), time_text(gap.to_us));
         section.row("Gap", format!("{from} to {to}: {}", gap.cause));
     }
+    for mask in &recording.masks {
+        section.row("Masked", format!("{mask}, from {} on", time_text(mask.first_us)));
+    }
     section
 }
 
