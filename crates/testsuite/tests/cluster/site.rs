@@ -169,11 +169,14 @@ impl Site {
         Program::start(&mut command, &self.folder.join("load.log"))
     }
 
-    /// Waits until so many recordings are live.
+    /// Waits until so many recordings are live and something of each was acknowledged.
     pub(crate) async fn live(&self, count: usize) -> Result<()> {
         wait_for("all sessions to be recorded", START, async || {
             let all = self.api.recordings().await?;
-            Ok((all.iter().filter(|recording| recording["state"] == "live").count() >= count).then_some(()))
+            let begun = |recording: &&Value| {
+                recording["state"] == "live" && recording["duration_us"].as_u64() > Some(0)
+            };
+            Ok((all.iter().filter(begun).count() >= count).then_some(()))
         })
         .await
     }

@@ -170,6 +170,10 @@ impl Recording {
         self.flights.clear();
         (self.in_flight, self.next, self.head) = (0, opened.next_seq, theirs);
         (self.acked, self.acked_hash) = (opened.next_seq, theirs);
+        if opened.next_seq == 0 {
+            // Nothing arrived, so there is nothing that an end could follow.
+            self.last = None;
+        }
         self.ended |= opened.finished;
         Ok(())
     }
