@@ -74,7 +74,7 @@ mod tests {
 
     #[test]
     fn settings_follow_the_command_line() {
-        let settings = parse::<Tending>([]).unwrap().settings();
+        let settings = parse::<Tending>([] as [&str; 0]).unwrap().settings();
         assert_eq!((settings.repacking, settings.bytes_per_second), (Repacking::Dense, 8 << 20));
         assert_eq!(settings.scrub_every, Some(Duration::from_secs(30 * 86_400)));
         let line =

@@ -13,7 +13,9 @@ use std::{
     time::Duration,
 };
 
-const NOW: WallTime = WallTime::from_micros(1_790_000_000_000_000);
+fn now() -> WallTime {
+    WallTime::from_micros(1_790_000_000_000_000)
+}
 
 /// A site with a key in a file.
 async fn site(data: &Path) -> Store {
@@ -38,13 +40,13 @@ async fn recording(store: &Store, data: &Path, number: u128) -> (RecordingId, Da
     let token = NewToken {
         hash: number.to_string(),
         uses: 1,
-        expires_at: NOW.plus_micros(1),
+        expires_at: now().plus_micros(1),
         created_by: "t".into(),
     };
-    store.add_join_token(&token, NOW).await.unwrap();
+    store.add_join_token(&token, now()).await.unwrap();
     let agent = KeyId::from_u128(number).into();
     let new = NewAgent { id: agent, host: "h".into(), public_key: number.to_string(), version: "1".into() };
-    assert!(matches!(store.enrol(&token.hash, &new, NOW).await.unwrap(), Enrolment::Enrolled(_)));
+    assert!(matches!(store.enrol(&token.hash, &new, now()).await.unwrap(), Enrolment::Enrolled(_)));
     let info = RecordingInfo {
         id: KeyId::from_u128(number).into(),
         host: "h".into(),
@@ -53,12 +55,12 @@ async fn recording(store: &Store, data: &Path, number: u128) -> (RecordingId, Da
         client: None,
         client_address: None,
         application: "desktop".into(),
-        started_at: NOW,
+        started_at: now(),
         agent_version: "1".into(),
         monitors: vec![],
     };
     let server = ServerId::from_bytes([1; 16]);
-    let Opening::Opened(row) = store.open_recording(agent, server, &info, NOW).await.unwrap() else {
+    let Opening::Opened(row) = store.open_recording(agent, server, &info, now()).await.unwrap() else {
         panic!()
     };
     let progress = Progress {
@@ -83,7 +85,7 @@ async fn recording(store: &Store, data: &Path, number: u128) -> (RecordingId, Da
     let (name, site) = site_key(data);
     let wrapped = site.wrap(info.id, &key, [u8::try_from(number % 256).unwrap(); NONCE]);
     let wrapped = WrappedKey { site_key: name, wrapped: STANDARD_NO_PAD.encode(wrapped) };
-    store.add_data_key(info.id, &key.id().to_string(), &wrapped, NOW).await.unwrap();
+    store.add_data_key(info.id, &key.id().to_string(), &wrapped, now()).await.unwrap();
     (info.id, key)
 }
 

@@ -102,3 +102,44 @@ fn beside(file: &str) -> io::Result<Option<Vec<u8>>> {
     opened.take(MAX_STAMP as u64 + 1).read_to_end(&mut bytes)?;
     Ok(Some(bytes))
 }
+
+#[cfg(test)]
+#[path = "../../../proof/tests/authority/mod.rs"]
+mod authority;
+
+#[cfg(test)]
+mod tests {
+    use super::{super::scan_all, authority::Authority, *};
+    use playhead_proof::stamp_request;
+    use std::{fs, path::Path};
+
+    #[test]
+    fn a_stamp_beside_a_file_is_over_its_seal_and_by_somebody_who_is_trusted() {
+        let folder = tempfile::tempdir().unwrap();
+        let authority = Authority::new(&folder.path().join("tsa"), "ec", "timeStamping");
+        let trust = StampTrust::from_pem(&authority.certificate()).unwrap();
+        let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/vectors");
+        let file = folder.path().join("a.mcap");
+        fs::copy(vectors.join("signed.mcap"), &file).unwrap();
+        let found = |trust: Option<&StampTrust>| check(&scan_all(&[file.clone()]).unwrap(), trust);
+        assert!(found(None).is_empty(), "none is asked for");
+        let missing = found(Some(&trust));
+        assert!(missing[0].text().contains("there is none over the end"), "{missing:?}");
+
+        let scanned = scan_all(&[file.clone()]).unwrap();
+        let seal = scanned[0].1.as_ref().unwrap().seal.clone().unwrap();
+        let answer = authority.answer(&stamp_request(&Sha256::digest(&seal).into(), 1)).unwrap();
+        let beside = folder.path().join("a.mcap.tsr");
+        fs::write(&beside, &answer).unwrap();
+        for trust in [Some(&trust), None] {
+            let right = found(trust);
+            assert!(right.len() == 1 && right[0].problem.is_none() && right[0].covers_end, "{right:?}");
+            assert!(right[0].text().contains("the whole recording"), "{}", right[0].text());
+        }
+        let other = authority.answer(&stamp_request(&[7; 32], 1)).unwrap();
+        for wrong in [&other[..], &answer[..answer.len() - 1], b"nonsense", &vec![0; MAX_STAMP + 1]] {
+            fs::write(&beside, wrong).unwrap();
+            assert!(found(None)[0].problem.is_some());
+        }
+    }
+}
