@@ -23,7 +23,7 @@ impl Film {
         let (left, top, width, height) = FILM;
         let source = format!(
             "gradients=size={width}x{height}:rate=20:speed=0.05:c0=0x204080:c1=0xd0a060:c2=0x60b040:n=3,\
-             format=yuv420p,noise=alls=8:allf=t"
+             format=yuv420p,noise=alls=5:allf=t"
         );
         let mut command = Command::new("ffplay");
         command.args([
