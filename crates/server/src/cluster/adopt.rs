@@ -86,7 +86,7 @@ async fn take_over(core: &Shared, row: &ServerRow) {
                 return tracing::info!(%server, name, "left taking over to another server");
             }
             Err(error) => {
-                tracing::error!(%server, name, %error, "cannot take over from a lost server; trying again")
+                tracing::error!(%server, name, %error, "cannot take over from a lost server; trying again");
             }
         }
         tokio::time::sleep(AGAIN).await;

@@ -404,7 +404,7 @@ async fn see_through(core: Shared, live: Arc<Live>, owner: Owner, taken: Arc<Not
             Ok(stays) => break stays,
             Err(DbError::Fenced) => break false,
             Err(error) => {
-                tracing::warn!(recording = %id, %error, "cannot find out who has a recording now; trying again")
+                tracing::warn!(recording = %id, %error, "cannot find out who has a recording now; trying again");
             }
         }
         tokio::select! {
