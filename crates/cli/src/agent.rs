@@ -2,7 +2,9 @@
 
 use crate::{data::default_folder, stop};
 use anyhow::Context as _;
-use playhead_agent::{DisplaySettings, Order, QueueReport, QueueState, QueuedRecording, Report, Settings, WhenFull};
+use playhead_agent::{
+    DisplaySettings, Order, QueueReport, QueueState, QueuedRecording, Report, Settings, WhenFull,
+};
 use playhead_model::{Mask, PictureMode, PictureSettings, Quality, WallTime};
 use std::{
     io::{self, Write},
@@ -215,7 +217,10 @@ fn describe(picture: &PictureSettings) -> String {
     match picture.mode {
         PictureMode::Lossless => format!("every pixel{rate}"),
         PictureMode::Lossy => {
-            format!("films and photos as video of quality {}, the rest exactly{rate}", picture.quality.percent())
+            format!(
+                "films and photos as video of quality {}, the rest exactly{rate}",
+                picture.quality.percent()
+            )
         }
     }
 }
@@ -415,7 +420,9 @@ mod tests {
             panic!()
         };
         assert_eq!(quality.percent(), 7);
-        for wrong in [&["picture", "small"][..], &["picture", "lossy", "--quality", "101"], &["--picture", "x"]] {
+        for wrong in
+            [&["picture", "small"][..], &["picture", "lossy", "--quality", "101"], &["--picture", "x"]]
+        {
             assert!(parse::<Args>(wrong.iter().copied()).is_err(), "{wrong:?}");
         }
     }

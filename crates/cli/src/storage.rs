@@ -1,9 +1,9 @@
 //! `playhead storage`: where recordings are stored, and moving them, on the server's own machine.
 
 use crate::place::{Place, answer};
+use crate::tending::How;
 use anyhow::Context as _;
 use playhead_model::RecordingId;
-use crate::tending::How;
 use playhead_server::{
     LocationReport, LocationState, MoveReport, StorageAdmin, StorageReport, TendDone, Wanted,
 };

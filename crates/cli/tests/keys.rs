@@ -151,9 +151,9 @@ async fn a_recording_is_shredded_altogether_or_not_at_all() {
         let shredded = store.recording(recording).await.unwrap().unwrap().privacy.shredded;
         assert_eq!(key.is_none(), shredded.is_some(), "{recording}");
         if shredded.is_some() {
-            gone += 1
+            gone += 1;
         } else {
-            left += 1
+            left += 1;
         }
         // Called again it is done.
         assert!(playhead(data, &["shred", &id, "--yes"]).status().unwrap().success());

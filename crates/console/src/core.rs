@@ -1,8 +1,8 @@
 //! What every handler works with.
 
 use crate::{
-    api::Downloads,
     accounts::{Cookie, Limiter, Passwords},
+    api::Downloads,
     clock::Clock,
     sites::Sites,
     streams::Streams,

@@ -332,9 +332,7 @@ impl<R: Read + Seek> Scanner<R> {
                         let known = &mut self.scan.masks;
                         masks.into_iter().for_each(|mask| mask.join(known));
                     }
-                    MetaMessage::Monitors { .. }
-                    | MetaMessage::Signature { .. }
-                    | MetaMessage::Unknown => {}
+                    MetaMessage::Monitors { .. } | MetaMessage::Signature { .. } | MetaMessage::Unknown => {}
                 }
             } else if message.channel == Channel::Screen.id() && flags.anchor && anchor.is_none() {
                 anchor = Some(Hash::of(message.data));

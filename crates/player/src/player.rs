@@ -322,7 +322,8 @@ impl Player {
         match Channel::from_id(channel) {
             Some(Channel::Screen) => self.apply_picture(head, data)?,
             Some(Channel::Video) if !self.skips_video => {
-                if self.video.apply(at_us, data)? {
+                let shows = self.video.apply(at_us, data)?;
+                if shows {
                     self.canvas.note_all();
                 }
             }

@@ -1,7 +1,7 @@
 //! The clocks, read in one place.
 
-use playhead_model::WallTime;
 use nix::time::{ClockId, clock_gettime};
+use playhead_model::WallTime;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Now.

@@ -36,22 +36,26 @@ mod storage;
 mod token;
 mod tunnel;
 
+#[cfg(test)]
+#[path = "../tests/site/fragments.rs"]
+#[allow(dead_code, reason = "shared with the tests of the whole server")]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+mod fragments;
+
 pub use certificates::{CertificateAdmin, CertificateReport, IssuedCertificate};
 pub use cluster::{ServerReport, ServersAdmin};
 pub use download::Downloader;
 pub use error::ServerError;
 pub use journal::JournalError;
-pub use keys::{
-    AddressError, KeyAdmin, KeyReport, RewrapReport, ShredReport, SiteKeyAddress, SiteKeyReport,
-};
+pub use keys::{AddressError, KeyAdmin, KeyReport, RewrapReport, ShredReport, SiteKeyAddress, SiteKeyReport};
 pub use metrics::Monitor;
 pub use server::Server;
 pub use settings::{Durable, Settings};
-pub use storage::{
-    DamageReport, LastError, LocationReport, LocationSettings, LocationState, LockMode, MoveReport, ObjectLock,
-    Repacking, StorageAdmin, StorageReport, TendDone, TendReport, TendSettings, Wanted,
-};
 pub use stamps::StampSettings;
+pub use storage::{
+    DamageReport, LastError, LocationReport, LocationSettings, LocationState, LockMode, MoveReport,
+    ObjectLock, Repacking, StorageAdmin, StorageReport, TendDone, TendReport, TendSettings, Wanted,
+};
 pub use token::agent_token;
 
 /// Version of this server.

@@ -94,7 +94,8 @@ impl Server {
         let has_peers = store.database().dialect() == Dialect::Postgres;
         let own = NodeKey::load_or_create(&data.join("server.key"))?;
         let (peers, described) =
-            cluster::listen(&settings, &authority, names(&settings), (server, &own), (has_peers, &storage)).await?;
+            cluster::listen(&settings, &authority, names(&settings), (server, &own), (has_peers, &storage))
+                .await?;
         let recordings = Arc::new(Recordings::default());
         let metrics = Metrics::new();
         let stop = CancellationToken::new();

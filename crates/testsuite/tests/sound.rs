@@ -1,5 +1,7 @@
 //! Sound and picture of a session are in step: in the recording, and in the browser.
 
+#![allow(clippy::print_stdout, reason = "what was measured is told")]
+
 use anyhow::{Context as _, Result, ensure};
 use fantoccini::{Locator, wd::TimeoutConfiguration};
 use opus::{Channels, Decoder as Opus};

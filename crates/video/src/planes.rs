@@ -129,7 +129,7 @@ impl Planes {
             let colour = y / 2 * (self.width / 2) + x / 2;
             let luma = 76_309 * (i32::from(self.y[y * self.width + x]) - 16);
             let (u, v) = (i32::from(self.u[colour]) - 128, i32::from(self.v[colour]) - 128);
-            let clamp = |value: i32| (value + HALF_STEP >> 16).clamp(0, 255) as u32;
+            let clamp = |value: i32| ((value + HALF_STEP) >> 16).clamp(0, 255) as u32;
             let red = clamp(luma + 117_489 * v);
             let green = clamp(luma - 13_975 * u - 34_925 * v);
             let blue = clamp(luma + 138_438 * u);

@@ -295,7 +295,8 @@ pub(crate) fn misbehave(display: &str, seed: u64, stop: &AtomicBool) {
             window
         })
         .collect();
-    (manager.sync(), innocent.sync());
+    manager.sync();
+    innocent.sync();
     while !stop.load(Ordering::Relaxed) {
         let spot = place(
             random(640) as i16 - 60,
@@ -368,7 +369,8 @@ pub(crate) fn misbehave(display: &str, seed: u64, stop: &AtomicBool) {
         }
         if random(3) == 0 {
             secret.sync();
-            (manager.sync(), innocent.sync());
+            manager.sync();
+            innocent.sync();
         }
         thread::sleep(Duration::from_micros(u64::from(random(1_500))));
     }
@@ -376,7 +378,8 @@ pub(crate) fn misbehave(display: &str, seed: u64, stop: &AtomicBool) {
     drop(secret);
     others.iter().for_each(|other| _ = innocent.c.destroy_window(*other).unwrap());
     manager.c.destroy_window(frame).unwrap();
-    (manager.sync(), innocent.sync());
+    manager.sync();
+    innocent.sync();
 }
 
 #[test]

@@ -13,10 +13,10 @@ use crate::{
     spool::Spool,
     status::Status,
 };
+use link::LinkError;
 use playhead_format::Signer;
 use playhead_net::{DialError, NodeKey, Upgraded};
 use playhead_protocol::{AGENT_CONNECT_PATH, AGENT_UPGRADE, join::JoinToken};
-use link::LinkError;
 use std::{
     path::PathBuf,
     sync::Arc,

@@ -226,7 +226,7 @@ fn check(trace: &Trace, fragments: &[Fragment], args: &Args) -> Result<Checked> 
                 Some(Channel::Screen) => {
                     match packet_kind(message.data)? {
                         PacketKind::Anchor => {
-                            composer.begin(trace.particulars.width, trace.particulars.height)
+                            composer.begin(trace.particulars.width, trace.particulars.height);
                         }
                         PacketKind::Key => composer.key(),
                         PacketKind::Delta => {}

@@ -121,12 +121,13 @@ mod tests {
         let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../testdata/vectors");
         let file = folder.path().join("a.mcap");
         fs::copy(vectors.join("signed.mcap"), &file).unwrap();
-        let found = |trust: Option<&StampTrust>| check(&scan_all(&[file.clone()]).unwrap(), trust);
+        let found =
+            |trust: Option<&StampTrust>| check(&scan_all(std::slice::from_ref(&file)).unwrap(), trust);
         assert!(found(None).is_empty(), "none is asked for");
         let missing = found(Some(&trust));
         assert!(missing[0].text().contains("there is none over the end"), "{missing:?}");
 
-        let scanned = scan_all(&[file.clone()]).unwrap();
+        let scanned = scan_all(std::slice::from_ref(&file)).unwrap();
         let seal = scanned[0].1.as_ref().unwrap().seal.clone().unwrap();
         let answer = authority.answer(&stamp_request(&Sha256::digest(&seal).into(), 1)).unwrap();
         let beside = folder.path().join("a.mcap.tsr");

@@ -8,12 +8,13 @@ use super::{
     recordings,
     shapes::Recording,
 };
-use crate::{accounts::Caller, core::Shared, problem::Problem, sites::{SiteRequest, ask_for}};
-use axum::{
-    Extension, Json,
-    extract::State,
-    response::Response,
+use crate::{
+    accounts::Caller,
+    core::Shared,
+    problem::Problem,
+    sites::{SiteRequest, ask_for},
 };
+use axum::{Extension, Json, extract::State, response::Response};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
@@ -129,7 +130,9 @@ pub(crate) async fn create_download_link(
     let recording: Recording = ask_for(&core, &caller, &site, &SiteRequest::get(path)).await?;
     if let Some(shredded) = recording.shredded {
         let (by, at) = (shredded.by, shredded.at);
-        return Err(Problem::conflict(format!("The recording was shredded by {by} at {at}. Nobody can read it.")));
+        return Err(Problem::conflict(format!(
+            "The recording was shredded by {by} at {at}. Nobody can read it."
+        )));
     }
     if recording.state == RecordingState::Live {
         return Err(Problem::conflict("The recording is still being made. Download it when it has ended."));
@@ -151,11 +154,18 @@ pub(crate) async fn follow_download_link(
     Place(link): Place<String>,
 ) -> Result<Response, Problem> {
     let left = core.downloads.take(&link, &caller.session, core.clock.now());
-    let left = left.ok_or_else(|| Problem::not_found("This link was used already or is too old. Ask for another one."))?;
+    let left = left.ok_or_else(|| {
+        Problem::not_found("This link was used already or is too old. Ask for another one.")
+    })?;
     send(&core, &caller, left.recording, &left.wanted).await
 }
 
-async fn send(core: &Shared, caller: &Caller, id: RecordingId, wanted: &DownloadAs) -> Result<Response, Problem> {
+async fn send(
+    core: &Shared,
+    caller: &Caller,
+    id: RecordingId,
+    wanted: &DownloadAs,
+) -> Result<Response, Problem> {
     let site = recordings::home(core, caller, id).await?;
     let body = Bytes::from(serde_json::to_vec(wanted).map_err(|error| Problem::from_error(&error))?);
     let json = HeaderValue::from_static("application/json");

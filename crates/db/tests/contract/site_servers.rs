@@ -134,6 +134,9 @@ pub(crate) async fn nobody_writes_for_a_recording_that_is_not_theirs(place: Plac
     assert!(matches!(acting.set_progress(&[late]).await, Err(DbError::Fenced)));
     assert!(matches!(acting.add_segment(&segment(mine.id)).await, Err(DbError::Fenced)));
     assert!(matches!(store.transfer(&[mine.id], one, other, None).await, Err(DbError::Fenced)));
-    assert_eq!(store.transfer(&[mine.id, Uuid::new_v4().into()], lost, other, None).await.unwrap(), [mine.id]);
+    assert_eq!(
+        store.transfer(&[mine.id, Uuid::new_v4().into()], lost, other, None).await.unwrap(),
+        [mine.id]
+    );
     assert_eq!(store.recording(mine.id).await.unwrap().unwrap().fragments, 5);
 }

@@ -1,4 +1,5 @@
 use super::{shared, *};
+use crate::fragments::Tape;
 use crate::{
     LocationSettings,
     journal::{Append, GROUPS, Journal, JournalSettings, Outlets, open_object, recover},
@@ -11,12 +12,6 @@ use playhead_format::open_fragment;
 use playhead_model::{SiteId, WallTime};
 use std::{path::Path, time::Instant};
 use tokio::sync::mpsc;
-
-#[path = "../../tests/site/fragments.rs"]
-#[expect(dead_code, reason = "shared with the tests of the whole server")]
-#[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-mod fragments;
-use fragments::Tape;
 
 fn now() -> WallTime {
     WallTime::from_micros(1_790_000_000_000_000)

@@ -22,7 +22,8 @@ use playhead_protocol::{
     frame::{self, FrameError, MAX_FRAME},
     intake::{Event, Intake, IntakeError, MAX_SMALL},
     message::{
-        Elsewhere, Fragment, FromAgent, FromServer, Heartbeat, Hello, MessageError, Opened, Queue, Refusal, Welcome,
+        Elsewhere, Fragment, FromAgent, FromServer, Heartbeat, Hello, MessageError, Opened, Queue, Refusal,
+        Welcome,
     },
 };
 use std::{

@@ -138,7 +138,9 @@ mod tests {
             changed[at] ^= 1;
             assert!(open_object(&changed.into()).is_err(), "{at}");
         }
-        for cut in (0..bytes.len()).filter(|cut| *cut < FILE_HEADER || (cut - FILE_HEADER) % ENTRY > 0) {
+        for cut in
+            (0..bytes.len()).filter(|cut| *cut < FILE_HEADER || !(cut - FILE_HEADER).is_multiple_of(ENTRY))
+        {
             assert!(open_object(&Bytes::copy_from_slice(&bytes[..cut])).is_err(), "{cut}");
         }
     }

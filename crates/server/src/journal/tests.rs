@@ -1,4 +1,5 @@
 use super::{writer::Closed, *};
+use crate::fragments::{Made, Tape};
 use crate::{
     recordings::{Live, Outgoing, Recordings, Session},
     space::Space,
@@ -10,12 +11,6 @@ use playhead_model::{AgentId, RecordingState, ServerId, WallTime};
 use playhead_protocol::message::{FromServer, Refusal, from_server::Kind};
 use std::collections::BTreeMap;
 use tempfile::TempDir;
-
-#[path = "../../tests/site/fragments.rs"]
-#[expect(dead_code, reason = "shared with the tests of the whole server")]
-#[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-mod fragments;
-use fragments::{Made, Tape};
 
 /// A journal in a folder of its own.
 struct Desk {
@@ -226,10 +221,8 @@ async fn damage_in_the_middle_is_noticed_wherever_it_is_and_hits_one_fragment() 
     let name = files(&folder).pop().unwrap();
     let whole = std::fs::read(file(&folder, &name)).unwrap();
     let entries = scan(&whole[..], 0).unwrap().entries;
-    let (start, end) = (
-        entries[2].offset as usize - ENTRY_HEADER,
-        entries[2].offset as usize + entries[2].length as usize,
-    );
+    let (start, end) =
+        (entries[2].offset as usize - ENTRY_HEADER, entries[2].offset as usize + entries[2].length as usize);
     for at in start..end {
         let mut bytes = whole.clone();
         bytes[at] ^= 0x55;

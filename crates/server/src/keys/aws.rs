@@ -225,12 +225,13 @@ mod tests {
     }
 
     /// A service that gives these answers, one after another.
-    async fn service(answers: &'static [(u16, &'static str)]) -> AwsKms {
+    async fn service(answers: &[(u16, &'static str)]) -> AwsKms {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let endpoint = format!("http://{}", listener.local_addr().unwrap());
-        let left = std::sync::Arc::new(Mutex::new(answers.iter()));
+        let answers = answers.to_vec();
+        let left = std::sync::Arc::new(Mutex::new(answers.into_iter()));
         let answer = move |_: Bytes| {
-            let (status, text) = left.lock().unwrap().next().copied().unwrap_or((500, ""));
+            let (status, text) = left.lock().unwrap().next().unwrap_or((500, ""));
             async move { (StatusCode::from_u16(status).unwrap(), text) }
         };
         let router = Router::new().route("/", post(answer));
@@ -252,8 +253,10 @@ mod tests {
         let error = service(&[(400, throttled), (503, "x")]).await.wrap(id, &key).await.unwrap_err();
         assert!(matches!(&error, KmsError::Away { reason, .. } if reason.contains("503")), "{error}");
         for nonsense in [r#"{"Plaintext":"AAAA"}"#, r#"{"Plaintext":7}"#, "{}", "no json"] {
-            let answers: &'static [(u16, &'static str)] = Vec::leak(vec![(200, nonsense); 2]);
-            assert!(service(answers).await.unwrap(id, key.id(), &wrapped).await.is_err(), "{nonsense}");
+            assert!(
+                service(&[(200, nonsense); 2]).await.unwrap(id, key.id(), &wrapped).await.is_err(),
+                "{nonsense}"
+            );
         }
         let disabled = r#"{"KeyMetadata":{"Arn":"arn:x","KeyState":"PendingDeletion"}}"#;
         let error = service(&[(200, disabled)]).await.keys().await.unwrap_err().to_string();

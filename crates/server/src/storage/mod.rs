@@ -32,15 +32,15 @@ pub use admin::{LastError, LocationReport, MoveReport, StorageAdmin, StorageRepo
 pub(crate) use admin::{report, request, set_read_only};
 pub(crate) use error::StorageError;
 pub(crate) use figures::TendMetrics;
-pub use location::LocationState;
 pub(crate) use location::Location;
+pub use location::LocationState;
 pub(crate) use locations::Locations;
 pub(crate) use moves::{Mover, run as run_moves};
 pub(crate) use seal::run as run_sealer;
+pub use settings::{LocationSettings, LockMode, ObjectLock};
 pub(crate) use shelf::plain_bytes;
 pub use tend::{DamageReport, Repacking, TendReport, TendSettings};
 pub(crate) use tend::{Tender, run as run_tender};
-pub use settings::{LocationSettings, LockMode, ObjectLock};
 
 use playhead_model::RecordingInfo;
 
