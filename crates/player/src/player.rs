@@ -301,6 +301,11 @@ impl Player {
         }
         for message in fragment.messages() {
             let message = message?;
+            let taken = self.anchor_seq == Some(anchor_seq);
+            if message.channel == Channel::Screen.id() && taken {
+                // Pictures that follow the anchor within its fragment are none of a key frame's business.
+                continue;
+            }
             if message.channel == Channel::Screen.id() {
                 let actual = packet_kind(message.data).map_err(|error| PlayError::Decode { seq, error })?;
                 if actual != PacketKind::Anchor {
@@ -310,7 +315,7 @@ impl Player {
                 self.decoder.decode(message.data).map_err(|error| PlayError::Decode { seq, error })?;
                 self.anchor_seq = Some(anchor_seq);
                 self.video.begin(self.decoder.width(), self.decoder.height());
-            } else if message.channel == Channel::Video.id() && self.anchor_seq == Some(anchor_seq) {
+            } else if message.channel == Channel::Video.id() && taken {
                 self.video.apply(message.log_time_us, message.data)?;
             }
         }

@@ -320,7 +320,9 @@ mod tests {
         let location = json!({ "id": "a", "url": "/a", "kind": "folder", "state": state, "free_bytes": 5, "total_bytes": null,
             "segments": 1, "bytes": 2, "object_lock": { "mode": "compliance", "days": 3 },
             "last_error": { "text": "t", "at": "2026-01-01T00:00:00.000000Z" } });
-        Json(json!({ "locations": [location], "moves": [], "waiting_removals": 4 }))
+        let tending = json!({ "repacking": "dense", "scrub_days": 30.0, "segments": 1, "repacked": 1, "saved_bytes": 3, "scrubbed": 1,
+            "oldest_scrub": null, "damaged_segments": 0, "damaged": [] });
+        Json(json!({ "locations": [location], "moves": [], "waiting_removals": 4, "tending": tending }))
     }
 
     #[tokio::test]
