@@ -18,22 +18,7 @@ PLAYHEAD = os.environ.get("PLAYHEAD") or str(Path(__file__).resolve().parent.par
 # Of the one display that is not made up.
 HOST = "watched"
 
-LOOK = """
-const done = arguments[arguments.length - 1];
-const [red, green, blue] = arguments;
-const stage = document.querySelector('[data-testid=stage]');
-const copy = document.createElement('canvas');
-copy.width = copy.height = 1;
-const context = copy.getContext('2d', { willReadFrequently: true });
-const started = performance.now();
-const look = () => {
-  context.drawImage(stage, 0, 0, 1, 1, 0, 0, 1, 1);
-  const pixel = context.getImageData(0, 0, 1, 1).data;
-  if (pixel[0] === red && pixel[1] === green && pixel[2] === blue) done(true);
-  else if (performance.now() - started > 10000) done(false);
-  else requestAnimationFrame(look);
-};
-look();"""
+LOOK = (Path(__file__).resolve().parent.parent / "crates/testsuite/src/await_colour.js").read_text()
 
 
 @contextlib.contextmanager

@@ -124,12 +124,11 @@ fn shown(report: &KeyReport) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::testing::parse;
+    use crate::testing::{parse, parse_at};
     use playhead_server::{Server, Settings};
 
     async fn asked(data: &std::path::Path, line: &[&str]) -> anyhow::Result<()> {
-        let data = data.to_str().unwrap();
-        run(parse(line.iter().copied().chain(["--data", data, "--json"]))?).await
+        run(parse_at(data, line)?).await
     }
 
     #[tokio::test(flavor = "multi_thread")]

@@ -1,7 +1,10 @@
 //! What several tests need.
 
 use clap::Parser as _;
-use std::ffi::OsString;
+use std::{
+    ffi::{OsStr, OsString},
+    path::Path,
+};
 
 #[derive(clap::Parser)]
 struct Line<A: clap::Args> {
@@ -15,4 +18,10 @@ pub(crate) fn parse<A: clap::Args>(
 ) -> Result<A, clap::Error> {
     let words = words.into_iter().map(Into::into);
     Ok(Line::try_parse_from([OsString::from("playhead")].into_iter().chain(words))?.args)
+}
+
+/// The arguments of a subcommand that works on a site from its server's own machine, answering in JSON.
+pub(crate) fn parse_at<A: clap::Args>(data: &Path, words: &[&str]) -> Result<A, clap::Error> {
+    let place = [OsStr::new("--data"), data.as_os_str(), OsStr::new("--json")];
+    parse(words.iter().map(OsStr::new).chain(place))
 }

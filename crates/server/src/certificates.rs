@@ -2,7 +2,7 @@
 //!
 //! Everything that was ever issued is kept: an old certificate is still good for what was signed in its time.
 
-use crate::{ServerError, clock, token};
+use crate::{ServerError, clock, folder, token};
 use playhead_db::{
     DbError,
     site::{Agent, CertificateRow, Store},
@@ -260,16 +260,8 @@ impl CertificateAdmin {
     pub async fn open(data: &Path, database: Option<&str>) -> Result<Self, ServerError> {
         let path = data.join(token::ADDRESS);
         fs::metadata(&path).map_err(|source| ServerError::Data { path, source })?;
-        let path = data.join("server-id");
-        let server =
-            fs::read_to_string(&path).map_err(|source| ServerError::Data { path: path.clone(), source })?;
-        let content = |_| ServerError::Content { path, reason: "expected the server's id".into() };
-        let server = server.trim().parse().map_err(content)?;
-        let database = match database {
-            Some(url) => url.to_owned(),
-            None => format!("sqlite:{}", data.join("site.db").display()),
-        };
-        let store = Store::open(&database).await?;
+        let server = folder::server_id(data)?;
+        let store = folder::open_store(data, database).await?;
         let site = store.identity(uuid::Uuid::now_v7().into(), None, clock::now()).await?;
         let authority = Authority::load_or_create(data, &site.name)?;
         Ok(Self { certificates: Certificates::new(data, store, authority, server, site.name) })

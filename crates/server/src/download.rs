@@ -1,7 +1,7 @@
 //! A recording as one file for handing over: a tar archive of its segments, as they are or encrypted in the age format.
 
 use crate::{
-    ServerError,
+    ServerError, folder,
     keys::Keyring,
     playback::PlaybackError,
     storage::{Locations, StorageError},
@@ -220,13 +220,7 @@ impl Downloader {
     /// # Errors
     /// No server was ever started with the folder, or its database cannot be used.
     pub async fn open(data: &Path, database: Option<&str>) -> Result<Self, ServerError> {
-        let path = data.join("server-id");
-        std::fs::metadata(&path).map_err(|source| ServerError::Data { path, source })?;
-        let database = match database {
-            Some(url) => url.to_owned(),
-            None => format!("sqlite:{}", data.join("site.db").display()),
-        };
-        let store = Store::open(&database).await?;
+        let store = folder::open_store(data, database).await?;
         let keys = Arc::new(Keyring::open(data, None, store.clone()).await?);
         let storage = Arc::new(Locations::known(&store).await?.with_keys(&keys));
         Ok(Self { store, storage })

@@ -20,6 +20,7 @@ mod cluster;
 mod core;
 mod download;
 mod error;
+mod folder;
 mod intake;
 mod journal;
 mod keys;

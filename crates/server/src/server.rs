@@ -6,7 +6,7 @@ use crate::{
     clock,
     cluster::{self, Cluster, Joining},
     core::{Core, Shared},
-    intake,
+    folder, intake,
     journal::{self, GROUPS, Journal, JournalSettings, Outlets},
     keys::Keyring,
     metrics::{Metrics, Monitor},
@@ -72,10 +72,7 @@ impl Server {
         let failed = |source| ServerError::Data { path: data.clone(), source };
         let lock_file = lock_folder(&data)?;
 
-        let database = match &settings.database {
-            Some(url) => url.clone(),
-            None => format!("sqlite:{}", data.join("site.db").display()),
-        };
+        let database = folder::database_of(&data, settings.database.as_deref());
         let store = Store::open(&database).await?;
         let now = clock::now();
         let site = store.identity(Uuid::now_v7().into(), settings.name.as_deref(), now).await?;
@@ -329,19 +326,12 @@ pub(crate) fn lock_folder(data: &Path) -> Result<nix::fcntl::Flock<File>, Server
 
 /// This server's own id, made at its first start: the database says by it whose journal holds what.
 fn own_id(data: &Path) -> Result<ServerId, ServerError> {
-    let path = data.join("server-id");
-    match fs::read_to_string(&path) {
-        Ok(text) => text.trim().parse().map_err(|_| ServerError::Content {
-            path: path.clone(),
-            reason: "expected the server's id".into(),
-        }),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            let id = ServerId::from(Uuid::now_v7());
-            playhead_net::write_private(&path, id.to_string().as_bytes())?;
-            Ok(id)
-        }
-        Err(source) => Err(ServerError::Data { path, source }),
+    if let Some(id) = folder::known_id(data)? {
+        return Ok(id);
     }
+    let id = ServerId::from(Uuid::now_v7());
+    folder::keep_id(data, id)?;
+    Ok(id)
 }
 
 /// Listens for agents. A port that the system chose is chosen again at the next start: agents remember it.

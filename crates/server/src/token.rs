@@ -1,6 +1,6 @@
 //! Join tokens for agents.
 
-use crate::{ServerError, clock, intake};
+use crate::{ServerError, clock, folder, intake};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use playhead_db::site::{NewToken, Store};
 use playhead_model::WallTime;
@@ -51,11 +51,7 @@ pub async fn agent_token(
 ) -> Result<(JoinToken, WallTime), ServerError> {
     let path = data.join(ADDRESS);
     let url = fs::read_to_string(&path).map_err(|source| ServerError::Data { path, source })?;
-    let database = match database {
-        Some(url) => url.to_owned(),
-        None => format!("sqlite:{}", data.join("site.db").display()),
-    };
-    let store = Store::open(&database).await?;
+    let store = Store::open(&folder::database_of(data, database)).await?;
     let authority = Authority::load_or_create(data, "site")?;
     let wanted = Wanted { valid_seconds, uses, by: "command line" };
     let made = issue(&store, authority.der(), url.trim(), wanted).await;

@@ -15,6 +15,18 @@ use std::{
     time::Duration,
 };
 
+/// Looks at the player's canvas until a colour (red, green, blue) is there; answers `false` after ten seconds.
+pub const AWAIT_COLOUR: &str = include_str!("await_colour.js");
+
+/// Copies the player's canvas and takes its pixels.
+const COPY: &str = r#"
+    const stage = document.querySelector('[data-testid=stage]');
+    const copy = document.createElement('canvas');
+    copy.width = stage.width; copy.height = stage.height;
+    const context = copy.getContext('2d', { willReadFrequently: true });
+    context.drawImage(stage, 0, 0);
+    const pixels = context.getImageData(0, 0, copy.width, copy.height).data;"#;
+
 /// A browser with one tab, signed in.
 pub struct Browser {
     /// The tab.
@@ -139,17 +151,12 @@ impl Player<'_> {
     /// # Errors
     /// There is no canvas.
     pub async fn hash(&self) -> Result<(u64, u64, String)> {
-        let script = r#"
+        let script = COPY.to_owned()
+            + r#"
             const done = arguments[arguments.length - 1];
-            const stage = document.querySelector('[data-testid=stage]');
-            const copy = document.createElement('canvas');
-            copy.width = stage.width; copy.height = stage.height;
-            const context = copy.getContext('2d', { willReadFrequently: true });
-            context.drawImage(stage, 0, 0);
-            const pixels = context.getImageData(0, 0, copy.width, copy.height).data;
             crypto.subtle.digest('SHA-256', pixels).then(hash => done([copy.width, copy.height,
                 [...new Uint8Array(hash)].map(byte => byte.toString(16).padStart(2, '0')).join('')]));"#;
-        let answer = self.0.tab.execute_async(script, vec![]).await?;
+        let answer = self.0.tab.execute_async(&script, vec![]).await?;
         let number = |index: usize| answer[index].as_u64().context("no size");
         Ok((number(0)?, number(1)?, answer[2].as_str().context("no hash")?.to_owned()))
     }
@@ -160,18 +167,13 @@ impl Player<'_> {
     /// There is no canvas.
     pub async fn pixels(&self) -> Result<Shot> {
         // As text, a character for each byte: the driver hands on nothing else.
-        let script = r#"
-            const stage = document.querySelector('[data-testid=stage]');
-            const copy = document.createElement('canvas');
-            copy.width = stage.width; copy.height = stage.height;
-            const context = copy.getContext('2d', { willReadFrequently: true });
-            context.drawImage(stage, 0, 0);
-            const pixels = context.getImageData(0, 0, copy.width, copy.height).data;
+        let script = COPY.to_owned()
+            + r#"
             let text = '';
             for (let at = 0; at < pixels.length; at += 32768)
                 text += String.fromCharCode(...pixels.subarray(at, at + 32768));
             return [copy.width, copy.height, text];"#;
-        let answer = self.0.tab.execute(script, vec![]).await?;
+        let answer = self.0.tab.execute(&script, vec![]).await?;
         let side = |index: usize| answer[index].as_u64().context("no size");
         let text = answer[2].as_str().context("no pixels")?;
         let rgba = text.chars().map(|character| character as u32 as u8).collect();

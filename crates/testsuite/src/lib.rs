@@ -12,7 +12,7 @@ mod sound;
 mod stack;
 
 pub use api::Api;
-pub use browser::{Browser, Player};
+pub use browser::{AWAIT_COLOUR, Browser, Player};
 pub use display::Display;
 pub use picture::Shot;
 pub use program::{Program, free_port, playhead, wait_for};

@@ -3,6 +3,7 @@
 //! Sealed recordings are kept with their residuals coded in another way (`dense`), and must come back exactly. So this says for good what
 //! the coding of a chunk is, given its mode and its tables; which of these the encoder chooses may change.
 
+use super::writer::{normalise, write_table};
 use super::{
     BY_CLASS, BY_CONTEXT, CONTEXTS, LOW, PLAIN, SCALE, SCALE_BITS, STATES, by_rank, class_context,
     first_contexts, second_contexts, sparse, sparse_contexts, third_contexts,
@@ -175,37 +176,11 @@ fn make_tables(symbols: &[u8], contexts: &[u8], tables: &mut Tables, out: &mut V
         }
         out.push(unused);
         unused = 0;
-        scale(counts);
-        let last = (0..256).rfind(|&rank| counts[by_rank(rank)] > 0).unwrap_or(0);
-        out.push(last as u8);
-        for rank in 0..=last {
-            put_varint(out, counts[by_rank(rank)]);
-        }
+        normalise(counts);
+        write_table(counts, out);
         tables.set(context, counts);
     }
     out.push(u8::MAX);
-}
-
-/// Scales counts to frequencies that add up to `SCALE`. What rounding leaves goes to the most frequent, the last of these; what it takes
-/// too much comes from them, a quarter at a time.
-fn scale(counts: &mut [u32; 256]) {
-    let total: u64 = counts.iter().map(|&count| u64::from(count)).sum();
-    let mut sum = 0;
-    for count in counts.iter_mut().filter(|count| **count > 0) {
-        *count = ((u64::from(*count) * u64::from(SCALE) / total) as u32).max(1);
-        sum += *count;
-    }
-    while sum != SCALE {
-        let most = counts.iter().enumerate().max_by_key(|(_, count)| **count).map_or(0, |(at, _)| at);
-        if sum < SCALE {
-            counts[most] += SCALE - sum;
-            sum = SCALE;
-        } else {
-            let less = (sum - SCALE).min(counts[most] / 4).max(1);
-            counts[most] -= less;
-            sum -= less;
-        }
-    }
 }
 
 fn read_tables(bytes: &[u8], tables: &mut Tables) -> Result<(), DecodeError> {

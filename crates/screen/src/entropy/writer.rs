@@ -186,7 +186,8 @@ impl ResidualWriter {
     }
 }
 
-/// Scales counts to frequencies that add up to `SCALE`, none of a symbol that occurs being 0.
+/// Scales counts to frequencies that add up to `SCALE`, none of a symbol that occurs being 0. Dense files (`docs/dense.md`) are undone by
+/// doing this again: it stays as it is.
 pub(super) fn normalise(counts: &mut [u32]) {
     let total: u64 = counts.iter().map(|&c| u64::from(c)).sum();
     let mut sum = 0;
@@ -208,7 +209,8 @@ pub(super) fn normalise(counts: &mut [u32]) {
     }
 }
 
-fn write_table(frequencies: &[u32], out: &mut Vec<u8>) {
+/// Appends a context's table.
+pub(super) fn write_table(frequencies: &[u32], out: &mut Vec<u8>) {
     let last = (0..256).rfind(|&rank| frequencies[by_rank(rank)] > 0).unwrap_or(0);
     out.push(last as u8);
     for rank in 0..=last {

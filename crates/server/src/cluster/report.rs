@@ -1,6 +1,6 @@
 //! What people see of the site's servers.
 
-use crate::{ServerError, core::Shared};
+use crate::{ServerError, core::Shared, folder};
 use playhead_db::site::{ServerRow, ServerState, Store};
 use playhead_model::{ServerId, WallTime};
 use serde::Serialize;
@@ -85,13 +85,9 @@ impl ServersAdmin {
     /// # Errors
     /// No server was started with this folder, or its database cannot be used.
     pub async fn open(data: &Path, database: Option<&str>) -> Result<Self, ServerError> {
-        let path = data.join("server-id");
-        let text = std::fs::read_to_string(&path).map_err(|source| ServerError::Data { path, source })?;
-        let database = match database {
-            Some(url) => url.to_owned(),
-            None => format!("sqlite:{}", data.join("site.db").display()),
-        };
-        Ok(Self { store: Store::open(&database).await?, this: text.trim().parse().ok() })
+        let store = folder::open_store(data, database).await?;
+        // A folder whose id cannot be read still has the site's database.
+        Ok(Self { store, this: folder::server_id(data).ok() })
     }
 
     /// The site's servers.

@@ -4,7 +4,7 @@ use super::{
     Keyring, KmsError, SiteKeyAddress,
     kms::{KeyInfo, Kms},
 };
-use crate::{ServerError, clock};
+use crate::{ServerError, clock, folder};
 use playhead_db::site::{RecordingRow, Shredded, Store};
 use playhead_model::{RecordingId, RecordingState, WallTime};
 use playhead_vault::KeyId;
@@ -164,13 +164,7 @@ impl KeyAdmin {
     /// # Errors
     /// No server was ever started with the folder, or its database cannot be used.
     pub async fn open(data: &Path, database: Option<&str>) -> Result<Self, ServerError> {
-        let path = data.join("server-id");
-        std::fs::metadata(&path).map_err(|source| ServerError::Data { path, source })?;
-        let database = match database {
-            Some(url) => url.to_owned(),
-            None => format!("sqlite:{}", data.join("site.db").display()),
-        };
-        let store = Store::open(&database).await?;
+        let store = folder::open_store(data, database).await?;
         let keyring = Keyring::open(data, None, store.clone()).await?;
         Ok(Self { store, keyring })
     }

@@ -6,7 +6,7 @@ use super::{
     repack::PACKING,
     tend::{self, Done, TendError},
 };
-use crate::{ServerError, clock, keys::Keyring, server};
+use crate::{ServerError, clock, folder, keys::Keyring, server};
 use playhead_db::{
     DbError,
     site::{MoveRow, MoveState, NewMove, SegmentRow, Store},
@@ -338,23 +338,13 @@ impl StorageAdmin {
     /// # Errors
     /// No server was ever started with the folder, or its database cannot be used.
     pub async fn open(data: &Path, database: Option<&str>) -> Result<Self, ServerError> {
-        let path = data.join("server-id");
-        let id = std::fs::read_to_string(&path)
-            .map_err(|source| ServerError::Data { path: path.clone(), source })?;
-        let id = id
-            .trim()
-            .parse()
-            .map_err(|_| ServerError::Content { path, reason: "expected the server's id".into() })?;
+        let id = folder::server_id(data)?;
         let lock = match server::lock_folder(data) {
             Ok(lock) => Some(lock),
             Err(ServerError::InUse { .. }) => None,
             Err(error) => return Err(error),
         };
-        let database = match database {
-            Some(url) => url.to_owned(),
-            None => format!("sqlite:{}", data.join("site.db").display()),
-        };
-        let store = Store::open(&database).await?;
+        let store = folder::open_store(data, database).await?;
         let keys = Arc::new(Keyring::open(data, None, store.clone()).await?);
         let storage = Arc::new(Locations::known(&store).await?.with_keys(&keys));
         let stop = CancellationToken::new();

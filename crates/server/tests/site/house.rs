@@ -101,6 +101,15 @@ impl House {
         self.ask(Method::GET, path, None).await
     }
 
+    /// What the server says of its health once it is no longer well.
+    pub(crate) async fn degraded(&self) -> Value {
+        until(async || {
+            let health = self.json("/site/v1/health").await;
+            (health["state"] == "degraded").then_some(health)
+        })
+        .await
+    }
+
     pub(crate) async fn json(&self, path: &str) -> Value {
         let response = self.get(path).await;
         assert_eq!(response.status(), StatusCode::OK, "{path}");

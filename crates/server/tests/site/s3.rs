@@ -233,11 +233,7 @@ async fn a_bucket_that_lies_or_fails_loses_nothing() {
         between.is(mood);
         let tape = tape();
         house.agent().await.connect().await.deliver(&tape).await;
-        let health = until(async || {
-            let health = house.json("/site/v1/health").await;
-            (health["state"] == "degraded").then_some(health)
-        })
-        .await;
+        let health = house.degraded().await;
         let problem = health["problems"].to_string();
         let expected = match mood {
             Mood::Changes => "gave back other bytes",

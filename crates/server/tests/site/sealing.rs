@@ -62,11 +62,7 @@ async fn a_storage_that_fails_is_tried_again_and_nothing_else_is_disturbed() {
     }
     tape.end();
     agent.deliver(&tape).await;
-    let health = until(async || {
-        let health = house.json("/site/v1/health").await;
-        (health["state"] == "degraded").then_some(health)
-    })
-    .await;
+    let health = house.degraded().await;
     assert!(health["problems"][0].as_str().unwrap().contains("cannot store segments"), "{health}");
     // It plays from the journal, and another recording comes in.
     assert_eq!(house.fragments(tape.id(), "at=0").await, tape.bytes(0, 4));

@@ -70,11 +70,7 @@ async fn a_finished_recording_is_stamped_as_soon_as_the_authority_answers_and_th
     house.agent().await.connect().await.deliver(&tape).await;
     // The authority is away: everything is stored all the same, and health says so.
     house.stored(tape.id(), 2).await;
-    let health = until(async || {
-        let health = house.json("/site/v1/health").await;
-        (health["state"] == "degraded").then_some(health)
-    })
-    .await;
+    let health = house.degraded().await;
     assert!(health["problems"][0].as_str().unwrap().contains("503"), "{health}");
     office.1.store(true, Ordering::Relaxed);
     let stamps = until(async || {
@@ -109,11 +105,7 @@ async fn an_authority_that_is_not_trusted_stamps_nothing() {
     .await;
     let tape = tape();
     house.agent().await.connect().await.deliver(&tape).await;
-    let health = until(async || {
-        let health = house.json("/site/v1/health").await;
-        (health["state"] == "degraded").then_some(health)
-    })
-    .await;
+    let health = house.degraded().await;
     assert!(health["problems"][0].as_str().unwrap().contains("leads to none that is trusted"), "{health}");
     assert!(house.files("recordings").iter().all(|name| !name.ends_with(".tsr")));
 }
