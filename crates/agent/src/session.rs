@@ -161,6 +161,7 @@ pub(crate) fn begin(
         started_at,
         agent_version: crate::VERSION.into(),
         monitors: screen.monitors()?,
+        session: None,
     };
     let user = info.user.clone();
     let started = Started { info: info.clone(), boot_id: host.boot_id.clone(), start_boot_us };

@@ -21,6 +21,7 @@ pub(crate) fn info(byte: u8) -> RecordingInfo {
         started_at: WallTime::from_micros(1_700_000_000_000_000),
         agent_version: "0".into(),
         monitors: Vec::new(),
+        session: None,
     }
 }
 

@@ -58,6 +58,7 @@ async fn recording(store: &Store, data: &Path, number: u128) -> (RecordingId, Da
         started_at: now(),
         agent_version: "1".into(),
         monitors: vec![],
+        session: None,
     };
     let server = ServerId::from_bytes([1; 16]);
     let Opening::Opened(row) = store.open_recording(agent, server, &info, now()).await.unwrap() else {

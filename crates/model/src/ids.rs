@@ -56,6 +56,10 @@ id! {
     RecordingId
 }
 id! {
+    /// One session of a user on a session host, from sign-in to sign-out. Several recordings may be of one session.
+    SessionId
+}
+id! {
     /// One agent, that is one enrolled session host.
     AgentId
 }

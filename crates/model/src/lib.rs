@@ -9,13 +9,18 @@ pub mod mask;
 mod picture;
 pub mod policy;
 mod recording;
+mod session;
 mod settings;
 mod time;
 
 pub use access::{Permission, Role, Scope, Statement, UnknownName};
-pub use ids::{AgentId, RecordingId, ServerId, SiteId};
+pub use ids::{AgentId, RecordingId, ServerId, SessionId, SiteId};
 pub use mask::{AppliedMask, Mask, MaskColour};
 pub use picture::{PictureMode, PictureSettings, Quality};
-pub use recording::{EndReason, Gap, GapCause, Monitor, RecordingInfo, RecordingState};
+pub use recording::{EndReason, Gap, GapCause, Monitor, RecordedSession, RecordingInfo, RecordingState};
+pub use session::{
+    Decided, Notice, PolicyDocument, RemoteProtocol, SessionCommand, SessionInfo, SessionRecording,
+    SessionState,
+};
 pub use settings::{RecordingSettings, SettingsError};
 pub use time::{TimeError, WallTime};

@@ -30,6 +30,33 @@ pub struct RecordingInfo {
     /// Monitors at the start, in the root window's coordinates.
     #[serde(default)]
     pub monitors: Vec<Monitor>,
+    /// The user's session; `None` where a display was recorded that belongs to none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<RecordedSession>,
+}
+
+/// The session that a recording is of, as it was when the recording began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RecordedSession {
+    /// The session: all recordings of it have this id.
+    pub id: crate::SessionId,
+    /// All names of the user.
+    pub users: Vec<String>,
+    /// The user's groups.
+    pub groups: Vec<String>,
+    /// How the user was connected.
+    pub protocol: crate::RemoteProtocol,
+    /// The host's delivery groups.
+    #[serde(default)]
+    pub delivery_groups: Vec<String>,
+    /// Tags of how the session was reached.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    /// Who decided that it is recorded.
+    pub decided: crate::Decided,
+    /// Events alone are recorded: there are no pictures.
+    #[serde(default)]
+    pub events_only: bool,
 }
 
 /// One monitor of a desktop, in pixels of the root window.

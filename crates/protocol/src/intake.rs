@@ -3,13 +3,16 @@
 //! It knows the order of messages only. Whether a fragment's bytes are sound and continue the chain is for `format` to say.
 
 use crate::{VERSION, message::from_agent::Kind, message::*};
-use playhead_model::{RecordingId, RecordingInfo};
+use playhead_model::{RecordingId, RecordingInfo, SessionId, SessionInfo};
 use std::collections::HashMap;
 
 /// Most recordings open on one connection.
 pub const MAX_OPEN: usize = 1_024;
 /// Most bytes of a greeting, an opening or the texts of a queue's state.
 pub const MAX_SMALL: usize = 64 << 10;
+
+/// Most sessions of one host.
+pub const MAX_SESSIONS: usize = 1_024;
 
 /// The connection's state.
 #[derive(Debug, Default)]
@@ -41,6 +44,14 @@ pub enum Event {
     },
     /// How the agent's queue stands.
     Queue(Box<Queue>),
+    /// A session of the agent's host, new or changed.
+    Session(Box<SessionInfo>),
+    /// All sessions that there are on the agent's host.
+    Sessions(Vec<SessionId>),
+    /// What the agent says of a policy.
+    PolicyTaken(PolicyTaken),
+    /// What the agent says of a command.
+    CommandDone(CommandDone),
     /// Nothing to do.
     Nothing,
 }
@@ -59,8 +70,8 @@ pub enum IntakeError {
         "expected protocol version {VERSION}, the agent speaks {0}: use an agent and a server of the same major version"
     )]
     Version(u32),
-    /// A recording id that is no 16 bytes.
-    #[error("expected a recording id of 16 bytes, got {0}")]
+    /// An id that is no 16 bytes.
+    #[error("expected an id of 16 bytes, got {0}")]
     Id(usize),
     /// An opening whose particulars cannot be read.
     #[error("cannot read the recording's particulars: {0}")]
@@ -76,6 +87,12 @@ pub enum IntakeError {
     /// A greeting, an opening or a queue's state that is too large.
     #[error("expected at most {MAX_SMALL} bytes in a greeting, an opening or a queue's state, got {0}")]
     TooLarge(usize),
+    /// A session whose particulars cannot be read.
+    #[error("cannot read a session's particulars: {0}")]
+    Session(#[source] serde_json::Error),
+    /// Too many sessions.
+    #[error("expected at most {MAX_SESSIONS} sessions of one host")]
+    TooManySessions,
     /// Too many recordings.
     #[error("expected at most {MAX_OPEN} recordings open on a connection")]
     TooMany,
@@ -93,6 +110,10 @@ impl Intake {
             Some(Kind::Open(open)) => self.open(&open),
             Some(Kind::Fragment(fragment)) => self.fragment(fragment),
             Some(Kind::Queue(queue)) => Self::queue(queue),
+            Some(Kind::Session(session)) => Self::session(&session),
+            Some(Kind::Sessions(sessions)) => Self::sessions(&sessions),
+            Some(Kind::PolicyTaken(taken)) => Self::policy_taken(taken),
+            Some(Kind::CommandDone(done)) => Self::command_done(done),
             Some(Kind::Heartbeat(_)) | None => Ok(Event::Nothing),
         }
     }
@@ -132,6 +153,32 @@ impl Intake {
         if size > MAX_SMALL { Err(IntakeError::TooLarge(size)) } else { Ok(Event::Queue(Box::new(queue))) }
     }
 
+    fn session(session: &Session) -> Result<Event, IntakeError> {
+        small(session.info.len())?;
+        Ok(Event::Session(serde_json::from_str(&session.info).map_err(IntakeError::Session)?))
+    }
+
+    fn sessions(sessions: &Sessions) -> Result<Event, IntakeError> {
+        if sessions.sessions.len() > MAX_SESSIONS {
+            return Err(IntakeError::TooManySessions);
+        }
+        let id = |bytes: &bytes::Bytes| {
+            let length = IntakeError::Id(bytes.len());
+            bytes.as_ref().try_into().map(SessionId::from_bytes).map_err(|_| length)
+        };
+        Ok(Event::Sessions(sessions.sessions.iter().map(id).collect::<Result<_, _>>()?))
+    }
+
+    fn policy_taken(taken: PolicyTaken) -> Result<Event, IntakeError> {
+        small(taken.error.len())?;
+        Ok(Event::PolicyTaken(taken))
+    }
+
+    fn command_done(done: CommandDone) -> Result<Event, IntakeError> {
+        small(done.error.len() + done.command.len())?;
+        Ok(Event::CommandDone(done))
+    }
+
     fn open(&mut self, open: &Open) -> Result<Event, IntakeError> {
         let recording = recording_id(&open.recording)?;
         if open.info.len() > MAX_SMALL {
@@ -158,6 +205,10 @@ impl Intake {
         *expected += 1;
         Ok(Event::Fragment(recording, fragment))
     }
+}
+
+fn small(size: usize) -> Result<(), IntakeError> {
+    if size > MAX_SMALL { Err(IntakeError::TooLarge(size)) } else { Ok(()) }
 }
 
 /// Reads a recording's id from a message's field.
@@ -217,6 +268,24 @@ mod tests {
         assert_eq!(greeted().receive(queue.clone().into()).unwrap(), Event::Queue(Box::new(queue.clone())));
         let long = Queue { error: "x".repeat(MAX_SMALL + 1), ..queue };
         assert!(matches!(greeted().receive(long.into()), Err(IntakeError::TooLarge(_))));
+    }
+
+    #[test]
+    fn what_is_said_of_sessions_is_read_and_bounded() {
+        let sessions = |ids: usize, length: usize| -> FromAgent {
+            Sessions { sessions: vec![Bytes::from(vec![7; length]); ids] }.into()
+        };
+        let all = vec![SessionId::from_bytes([7; 16]); 2];
+        assert_eq!(greeted().receive(sessions(2, 16)).unwrap(), Event::Sessions(all));
+        assert!(matches!(greeted().receive(sessions(1, 15)), Err(IntakeError::Id(15))));
+        assert!(matches!(greeted().receive(sessions(1_025, 16)), Err(IntakeError::TooManySessions)));
+        let info = |text: &str| -> FromAgent { Session { info: text.into() }.into() };
+        assert!(matches!(greeted().receive(info("{}")), Err(IntakeError::Session(_))));
+        assert!(matches!(greeted().receive(info(&" ".repeat(MAX_SMALL + 1))), Err(IntakeError::TooLarge(_))));
+        let done = CommandDone { command: Bytes::new(), error: "x".repeat(MAX_SMALL + 1) };
+        assert!(matches!(greeted().receive(done.into()), Err(IntakeError::TooLarge(_))));
+        let taken = PolicyTaken { revision: 1, error: String::new() };
+        assert_eq!(greeted().receive(taken.clone().into()).unwrap(), Event::PolicyTaken(taken));
     }
 
     #[test]

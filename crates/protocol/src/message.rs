@@ -9,7 +9,7 @@ use prost::Message as _;
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct FromAgent {
     /// Exactly one kind; none when a newer agent says something this version does not know.
-    #[prost(oneof = "from_agent::Kind", tags = "1, 2, 3, 4, 5")]
+    #[prost(oneof = "from_agent::Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
     pub kind: Option<from_agent::Kind>,
 }
 
@@ -33,7 +33,57 @@ pub mod from_agent {
         /// How the agent's queue stands.
         #[prost(message, tag = "5")]
         Queue(super::Queue),
+        /// A session of a user: new, or changed.
+        #[prost(message, tag = "6")]
+        Session(super::Session),
+        /// Which sessions there are.
+        #[prost(message, tag = "7")]
+        Sessions(super::Sessions),
+        /// The agent goes by this policy now, or cannot.
+        #[prost(message, tag = "8")]
+        PolicyTaken(super::PolicyTaken),
+        /// What came of a command.
+        #[prost(message, tag = "9")]
+        CommandDone(super::CommandDone),
     }
+}
+
+/// A session as it is now. Said for each session after [`Sessions`], and whenever anything of one changes.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Session {
+    /// JSON of `playhead_model::SessionInfo`.
+    #[prost(string, tag = "1")]
+    pub info: String,
+}
+
+/// All sessions that there are on the host. Said after the greeting: those of this agent that are not named have ended unseen.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Sessions {
+    /// The 16 bytes of each.
+    #[prost(bytes = "bytes", repeated, tag = "1")]
+    pub sessions: Vec<Bytes>,
+}
+
+/// The agent goes by this policy from now on.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct PolicyTaken {
+    /// Its revision.
+    #[prost(uint64, tag = "1")]
+    pub revision: u64,
+    /// Why it cannot be gone by, for people; the last one stays in force. Empty when all is well.
+    #[prost(string, tag = "2")]
+    pub error: String,
+}
+
+/// What came of a [`Command`].
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct CommandDone {
+    /// The command's 16 bytes.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub command: Bytes,
+    /// Why it was not done, for people; empty when it was.
+    #[prost(string, tag = "2")]
+    pub error: String,
 }
 
 /// The agent's greeting.
@@ -134,7 +184,7 @@ pub struct Queue {
 #[derive(Clone, PartialEq, prost::Message)]
 pub struct FromServer {
     /// Exactly one kind; none when a newer server says something this version does not know.
-    #[prost(oneof = "from_server::Kind", tags = "1, 2, 3, 4, 5, 6, 7")]
+    #[prost(oneof = "from_server::Kind", tags = "1, 2, 3, 4, 5, 6, 7, 8, 9")]
     pub kind: Option<from_server::Kind>,
 }
 
@@ -164,7 +214,32 @@ pub mod from_server {
         /// Connect again at once: the recordings are, or will be, with another server of the site.
         #[prost(message, tag = "7")]
         Elsewhere(super::Elsewhere),
+        /// The site's active policy: after the greeting, and whenever it changes.
+        #[prost(message, tag = "8")]
+        Policy(super::Policy),
+        /// Something to do with a session.
+        #[prost(message, tag = "9")]
+        Command(super::Command),
     }
+}
+
+/// The site's active policy. Answered with [`PolicyTaken`].
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Policy {
+    /// JSON of `playhead_model::PolicyDocument`.
+    #[prost(string, tag = "1")]
+    pub document: String,
+}
+
+/// Something to do with a session, once. Answered with [`CommandDone`]; the same id twice is one command.
+#[derive(Clone, PartialEq, prost::Message)]
+pub struct Command {
+    /// 16 bytes that no other command has.
+    #[prost(bytes = "bytes", tag = "1")]
+    pub id: Bytes,
+    /// JSON of `playhead_model::SessionCommand`.
+    #[prost(string, tag = "2")]
+    pub command: String,
 }
 
 /// The agent is to connect again at once, by the same address: the server is about to stop, or another one has the recording.
@@ -308,8 +383,8 @@ macro_rules! wire {
     };
 }
 
-wire!(FromAgent, from_agent: Hello Open Fragment Heartbeat Queue);
-wire!(FromServer, from_server: Welcome Opened Durable Refused Watch Heartbeat Elsewhere);
+wire!(FromAgent, from_agent: Hello Open Fragment Heartbeat Queue Session Sessions PolicyTaken CommandDone);
+wire!(FromServer, from_server: Welcome Opened Durable Refused Watch Heartbeat Elsewhere Policy Command);
 
 #[cfg(test)]
 mod tests {

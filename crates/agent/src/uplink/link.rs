@@ -377,7 +377,7 @@ impl Link<'_> {
                 Ok(())
             }
             Some(Kind::Elsewhere(_)) => Err(LinkError::Elsewhere),
-            Some(Kind::Welcome(_) | Kind::Heartbeat(_)) | None => Ok(()),
+            Some(Kind::Welcome(_) | Kind::Heartbeat(_) | Kind::Policy(_) | Kind::Command(_)) | None => Ok(()),
         }
     }
 

@@ -100,6 +100,7 @@ fn info(args: &Args) -> Result<RecordingInfo> {
         started_at: began,
         agent_version: env!("CARGO_PKG_VERSION").into(),
         monitors: Vec::new(),
+        session: None,
     })
 }
 

@@ -195,6 +195,7 @@ mod tests {
             started_at: now,
             agent_version: "1".into(),
             monitors: Vec::new(),
+            session: None,
         };
         store.open_recording(agent, ServerId::from_bytes([2; 16]), &info, now).await.unwrap();
         let recording = Recording { duration_us: 0, bytes: 0, ..recording };

@@ -38,6 +38,7 @@ pub(crate) fn info(user: &str, host: &str, started_at: WallTime) -> RecordingInf
         started_at,
         agent_version: "1".into(),
         monitors: vec![],
+        session: None,
     }
 }
 

@@ -98,6 +98,7 @@ pub(crate) fn info(id: RecordingId) -> RecordingInfo {
         started_at: WallTime::from_micros(WALL_US as i64),
         agent_version: "0.1.0".into(),
         monitors: Vec::new(),
+        session: None,
     }
 }
 

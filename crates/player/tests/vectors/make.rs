@@ -242,6 +242,7 @@ fn info(id: RecordingId) -> RecordingInfo {
         started_at: WallTime::from_micros(WALL_US as i64),
         agent_version: "0.1.0".into(),
         monitors: vec![Monitor { name: "DP-1".into(), x: 0, y: 0, width: 64, height: 40 }],
+        session: None,
     }
 }
 

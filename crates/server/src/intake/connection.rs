@@ -232,7 +232,12 @@ impl Connection {
                 }
             }
             Event::Queue(queue) => self.queue(*queue),
-            Event::Stray(_) | Event::Nothing => {}
+            Event::Session(_)
+            | Event::Sessions(_)
+            | Event::PolicyTaken(_)
+            | Event::CommandDone(_)
+            | Event::Stray(_)
+            | Event::Nothing => {}
         }
         Ok(())
     }

@@ -73,6 +73,7 @@ mod tests {
             started_at: "2026-03-01T23:30:00Z".parse().unwrap(),
             agent_version: "1".into(),
             monitors: vec![],
+            session: None,
         };
         assert_eq!(path_of(&info, 7), "2026/03/01/01010101-0101-0101-0101-010101010101/000007.mcap");
     }

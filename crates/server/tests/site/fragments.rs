@@ -45,6 +45,7 @@ impl Tape {
             started_at: WallTime::from_micros(1_790_000_000_000_000),
             agent_version: "1.0".into(),
             monitors: vec![],
+            session: None,
         };
         let previous = FragmentHead {
             flags: Flags::default(),

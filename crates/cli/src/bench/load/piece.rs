@@ -234,6 +234,7 @@ pub(super) fn particulars(id: RecordingId, number: usize, began_us: i64) -> Reco
         started_at: playhead_model::WallTime::from_micros(began_us),
         agent_version: env!("CARGO_PKG_VERSION").into(),
         monitors: Vec::new(),
+        session: None,
     }
 }
 
