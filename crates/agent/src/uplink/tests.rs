@@ -201,7 +201,7 @@ fn answers(site: &Site, intake: &mut Intake, event: Event, taken: &mut u32) -> V
             told.queue = Some(*queue);
             Vec::new()
         }
-        Event::Stray(_) | Event::Nothing => Vec::new(),
+        _ => Vec::new(),
     }
 }
 
