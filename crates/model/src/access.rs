@@ -19,6 +19,14 @@ pub enum Permission {
     ViewSites,
     /// Create, change and delete sites; make join tokens.
     ManageSites,
+    /// See recording policies, ask what they would do, and see what users are told.
+    ViewPolicies,
+    /// Make, change, activate and delete recording policies; change what users are told.
+    ManagePolicies,
+    /// See the sessions of users, recorded or not.
+    ViewSessions,
+    /// Start and stop recording running sessions.
+    ManageSessions,
 }
 
 /// What a person is at a console.
@@ -36,13 +44,15 @@ pub enum Role {
 impl Role {
     /// Whether the role holds the permission.
     pub const fn allows(self, permission: Permission) -> bool {
-        use Permission::{DownloadRecordings, ListRecordings, PlayRecordings, ViewSites};
+        use Permission::{
+            DownloadRecordings, ListRecordings, PlayRecordings, ViewPolicies, ViewSessions, ViewSites,
+        };
         match self {
             Self::Full => true,
             Self::PrivilegedPlayer => {
                 matches!(permission, ListRecordings | PlayRecordings | DownloadRecordings)
             }
-            Self::ReadOnly => matches!(permission, ViewSites),
+            Self::ReadOnly => matches!(permission, ViewSites | ViewPolicies | ViewSessions),
         }
     }
 
@@ -54,13 +64,17 @@ impl Role {
 
 impl Permission {
     /// All there are.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 10] = [
         Self::ListRecordings,
         Self::PlayRecordings,
         Self::DownloadRecordings,
         Self::ShredRecordings,
         Self::ViewSites,
         Self::ManageSites,
+        Self::ViewPolicies,
+        Self::ManagePolicies,
+        Self::ViewSessions,
+        Self::ManageSessions,
     ];
 }
 
@@ -71,6 +85,10 @@ text_form!(Permission {
     ShredRecordings = "shred-recordings",
     ViewSites = "view-sites",
     ManageSites = "manage-sites",
+    ViewPolicies = "view-policies",
+    ManagePolicies = "manage-policies",
+    ViewSessions = "view-sessions",
+    ManageSessions = "manage-sessions",
 });
 text_form!(Role { Full = "full", PrivilegedPlayer = "privileged-player", ReadOnly = "read-only" });
 
@@ -122,14 +140,20 @@ mod tests {
             assert!(Role::Full.allows(permission));
         }
         for role in [Role::PrivilegedPlayer, Role::ReadOnly] {
-            assert!(!role.allows(Permission::ManageSites) && !role.allows(Permission::ShredRecordings));
+            for change in Permission::ALL {
+                let changes = change.as_str().starts_with("manage") || change == Permission::ShredRecordings;
+                assert!(!(changes && role.allows(change)), "{role}: {change}");
+            }
         }
         assert!(!Role::ReadOnly.allows(Permission::PlayRecordings));
     }
 
     #[test]
     fn permissions_lists_what_allows_says() {
-        assert_eq!(Role::ReadOnly.permissions(), [Permission::ViewSites]);
+        assert_eq!(
+            Role::ReadOnly.permissions(),
+            [Permission::ViewSites, Permission::ViewPolicies, Permission::ViewSessions]
+        );
         assert_eq!(Role::Full.permissions(), Permission::ALL);
     }
 }

@@ -19,7 +19,7 @@ pub use mask::{AppliedMask, Mask, MaskColour};
 pub use picture::{PictureMode, PictureSettings, Quality};
 pub use recording::{EndReason, Gap, GapCause, Monitor, RecordedSession, RecordingInfo, RecordingState};
 pub use session::{
-    Decided, Notice, PolicyDocument, RemoteProtocol, SessionCommand, SessionInfo, SessionRecording,
+    Decided, Notice, NoticeError, PolicyDocument, RemoteProtocol, SessionCommand, SessionInfo, SessionRecording,
     SessionState,
 };
 pub use settings::{RecordingSettings, SettingsError};

@@ -134,6 +134,69 @@ pub struct Notice {
     pub consent: String,
 }
 
+/// What is wrong with what users are told.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoticeError {
+    /// Too many languages.
+    #[error("expected texts in at most {LANGUAGES} languages, got {0}")]
+    TooMany(usize),
+    /// Something that is no language.
+    #[error("expected a language such as de or pt-BR, got '{0}'")]
+    Language(String),
+    /// One language twice.
+    #[error("there are two texts in the language '{0}': leave one out")]
+    Twice(String),
+    /// A text that is empty or too long.
+    #[error("expected a {what} of 1 to {most} characters in the language '{language}', got {actual}")]
+    Length {
+        /// Its language.
+        language: String,
+        /// Which text.
+        what: &'static str,
+        /// Most characters.
+        most: usize,
+        /// Characters there are.
+        actual: usize,
+    },
+}
+
+/// Most languages.
+const LANGUAGES: usize = 100;
+
+impl Notice {
+    /// Checks what users are told in all languages.
+    ///
+    /// # Errors
+    /// The first thing that is wrong.
+    pub fn check_all(notices: &[Self]) -> Result<(), NoticeError> {
+        if notices.len() > LANGUAGES {
+            return Err(NoticeError::TooMany(notices.len()));
+        }
+        for (number, notice) in notices.iter().enumerate() {
+            // Taken apart, so that a new text cannot be forgotten here.
+            let Self { language, title, text, consent } = notice;
+            let subtag = |part: &str| {
+                (1..=8).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_alphanumeric())
+            };
+            if language.len() > 35 || !language.split('-').all(subtag) {
+                return Err(NoticeError::Language(language.chars().take(40).collect()));
+            }
+            if notices[..number].iter().any(|other| other.language.eq_ignore_ascii_case(language)) {
+                return Err(NoticeError::Twice(language.clone()));
+            }
+            for (what, text, most) in
+                [("title", title, 100), ("text", text, 2_000), ("consent", consent, 2_000)]
+            {
+                let actual = text.trim().chars().count();
+                if !(1..=most).contains(&actual) {
+                    return Err(NoticeError::Length { language: language.clone(), what, most, actual });
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
 /// What an agent can be told to do with a session.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "do")]
@@ -168,6 +231,29 @@ impl SessionCommand {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn slips_in_notices_are_named() {
+        let good = Notice {
+            language: "pt-BR".into(),
+            title: "Aviso".into(),
+            text: "Esta sessão é gravada.".into(),
+            consent: "Concorda?".into(),
+        };
+        let wrong = |change: fn(&mut Notice)| {
+            let mut notice = Notice { language: "de".into(), ..good.clone() };
+            change(&mut notice);
+            Notice::check_all(&[good.clone(), notice]).map_err(|error| error.to_string())
+        };
+        assert_eq!(wrong(|_| ()), Ok(()));
+        assert!(wrong(|n| n.language = "PT-br".into()).unwrap_err().contains("two texts"));
+        for language in ["", "de_DE", "a-", "ä", "abcdefghi"] {
+            let notice = Notice { language: language.into(), ..good.clone() };
+            assert!(matches!(Notice::check_all(&[notice]), Err(NoticeError::Language(_))), "{language}");
+        }
+        assert!(wrong(|n| n.title = " ".into()).unwrap_err().contains("got 0"));
+        assert!(wrong(|n| n.text = "x".repeat(2_001)).unwrap_err().contains("got 2001"));
+    }
 
     #[test]
     fn the_json_is_as_it_is_documented() {

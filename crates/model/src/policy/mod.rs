@@ -5,6 +5,7 @@
 
 mod address;
 mod check;
+mod diff;
 mod engine;
 mod explain;
 mod rollover;
@@ -12,6 +13,7 @@ mod system;
 
 pub use address::{AddressRange, AddressRangeError};
 pub use check::PolicyError;
+pub use diff::{PolicyDiff, RuleChange};
 pub use engine::{Decision, Engine};
 pub use explain::{Item, Reason, Verdict};
 pub use rollover::{AtRollover, at_rollover};
@@ -117,7 +119,7 @@ pub struct RuleOptions {
 ///
 /// Names are compared without regard to upper and lower case, and as a whole.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub struct RuleScope {
     /// Users, as the session host names them: `ada`, `CORP\ada` or `ada@corp.example`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -144,7 +146,7 @@ pub struct RuleScope {
 
 /// What is known of a session when it is decided whether it is recorded.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[serde(rename_all = "snake_case")]
 pub struct SessionFacts {
     /// The user's names; a host that is in a directory knows several of one user.
     #[serde(default)]
