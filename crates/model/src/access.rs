@@ -27,6 +27,10 @@ pub enum Permission {
     ViewSessions,
     /// Start and stop recording running sessions.
     ManageSessions,
+    /// Look users and groups up in the directories, for the pickers of pages.
+    SearchDirectories,
+    /// Connect directories, and give their users and groups roles.
+    ManageDirectories,
 }
 
 /// What a person is at a console.
@@ -64,7 +68,7 @@ impl Role {
 
 impl Permission {
     /// All there are.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::ListRecordings,
         Self::PlayRecordings,
         Self::DownloadRecordings,
@@ -75,6 +79,8 @@ impl Permission {
         Self::ManagePolicies,
         Self::ViewSessions,
         Self::ManageSessions,
+        Self::SearchDirectories,
+        Self::ManageDirectories,
     ];
 }
 
@@ -89,6 +95,8 @@ text_form!(Permission {
     ManagePolicies = "manage-policies",
     ViewSessions = "view-sessions",
     ManageSessions = "manage-sessions",
+    SearchDirectories = "search-directories",
+    ManageDirectories = "manage-directories",
 });
 text_form!(Role { Full = "full", PrivilegedPlayer = "privileged-player", ReadOnly = "read-only" });
 
