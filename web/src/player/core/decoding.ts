@@ -38,6 +38,8 @@ export class Decoding {
   #anchorFirst = false;
   #recordStartUs = 0;
   #recordEndUs = 0;
+  /** An anchor that what comes first may rest on. It is decoded only when it does: it takes longer than all the rest. */
+  #spare: Anchor | undefined;
 
   constructor(
     private readonly core: Core,
@@ -80,10 +82,7 @@ export class Decoding {
     this.#head = undefined;
     this.#anchorFirst = false;
     this.finished = false;
-    if (anchor && anchor.seq !== this.core.anchorSeq()) {
-      this.#give(anchor.record);
-      this.#recordIsKept = true;
-    }
+    this.#spare = anchor?.seq === this.core.anchorSeq() ? undefined : anchor;
   }
 
   /** Applies everything up to a media time, for at most `budgetMs`. */
@@ -122,7 +121,7 @@ export class Decoding {
         return "reached";
       }
       if (step === Step.Error) {
-        this.#damaged(this.core.errorText());
+        if (!this.#lendAnchor()) this.#damaged(this.core.errorText());
       } else if (step === Step.Again) {
         this.#note();
       } else {
@@ -142,6 +141,19 @@ export class Decoding {
   #feed(): void {
     const record = this.driver.queue.shift();
     if (record) this.#give(record);
+  }
+
+  /** What came first cannot be played by itself: puts the anchor before it that was kept. False when there is none. */
+  #lendAnchor(): boolean {
+    const [anchor, record] = [this.#spare, this.#record];
+    this.#spare = undefined;
+    if (!anchor || !record || this.#head) return false;
+    this.driver.queue.putBack(record);
+    this.#record = undefined;
+    this.core.seek(0);
+    this.#give(anchor.record);
+    this.#recordIsKept = true;
+    return true;
   }
 
   #give(record: FragmentRecord): void {
@@ -180,6 +192,7 @@ export class Decoding {
     this.#recordEndUs = Math.max(this.#recordEndUs, head.endUs);
     this.#anchorFirst = this.#head === undefined && (head.flags & ANCHOR) !== 0;
     this.#head = head;
+    this.#spare = undefined;
     this.#skipping = false;
     if ((head.flags & ANCHOR) !== 0 && this.#record) {
       this.#recordIsKept = true;

@@ -178,7 +178,10 @@ describe("Engine, a finished recording", () => {
     };
     // First visits guess wrong and get the right one; later ones know.
     expect(await visit(35)).toEqual([0, 20]);
+    expect(await visit(17)).toEqual([0, 0]);
+    const { length } = core.played;
     expect(await visit(55)).toEqual([20, 40]);
+    expect(core.played.slice(length), "a wrong guess costs no decoding").not.toContain(20);
     expect(await visit(16)).toEqual([0, 0]);
     expect(await visit(36)).toEqual([20, 20]);
     expect(await visit(14)).toEqual([0, 0]);

@@ -69,6 +69,8 @@ export class Engine {
   #height = 0;
   #pictures = 0;
   #decodeMs = 0;
+  /** Spent decoding since the last seek began. */
+  #decodingMs = 0;
   #delayMs: number | undefined;
   #seeks: Seek[] = [];
   #serial = 0;
@@ -282,6 +284,7 @@ export class Engine {
     this.#failedJob = undefined;
     const started = this.around.now();
     const received = this.#driver.received;
+    this.#decodingMs = 0;
     this.#ended = false;
     this.#outside = undefined;
     this.#stalledSince = undefined;
@@ -301,10 +304,14 @@ export class Engine {
     this.#driver.settle();
     this.#positionUs = target;
     this.#following = job.live && this.#driver.live;
+    const decoded = this.around.now();
     this.#paint(target);
+    const painted = this.around.now();
     this.#seeks.push({
       at_us: target,
-      ms: this.around.now() - started,
+      ms: painted - started,
+      decode_ms: this.#decodingMs,
+      paint_ms: painted - decoded,
       bytes: this.#driver.received - received,
     });
     if (this.#seeks.length > MOST_SEEKS) this.#seeks.shift();
@@ -466,7 +473,9 @@ export class Engine {
   // --- decoding
 
   #advance(untilUs: number, budgetMs: number): Outcome {
+    const started = this.around.now();
     const outcome = this.#decoding.advance(untilUs, budgetMs);
+    this.#decodingMs += this.around.now() - started;
     this.around.video?.take(this.around.core.takeVideo());
     return outcome;
   }
@@ -588,7 +597,14 @@ export class Engine {
   }
 }
 
-/** Lets messages that have arrived be handled. */
+/** Lets messages that have arrived be handled. Browsers make timers that set timers wait for milliseconds; messages do not wait. */
 function immediate(): Promise<void> {
-  return new Promise((resolve) => setTimeout(resolve, 0));
+  return new Promise((resolve) => {
+    const { port1, port2 } = new MessageChannel();
+    port1.onmessage = () => {
+      port1.close();
+      resolve();
+    };
+    port2.postMessage(undefined);
+  });
 }

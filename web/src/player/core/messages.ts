@@ -55,6 +55,10 @@ export interface Seek {
   at_us: number;
   /** From the request until the picture was painted, milliseconds. */
   ms: number;
+  /** Of these, decoding. */
+  decode_ms: number;
+  /** Of these, painting. */
+  paint_ms: number;
   /** Bytes that came for it. */
   bytes: number;
 }

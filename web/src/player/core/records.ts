@@ -125,6 +125,13 @@ export class FragmentQueue {
     return record;
   }
 
+  /** Takes back the one that was shifted last. */
+  putBack(record: FragmentRecord): void {
+    if (this.#items.length === 0) this.#lastEndUs = record.endUs;
+    this.#items.unshift(record);
+    this.#bytes += record.bytes.length;
+  }
+
   peek(): FragmentRecord | undefined {
     return this.#items[0];
   }
