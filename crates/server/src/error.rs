@@ -32,6 +32,21 @@ pub enum ServerError {
         /// What is wrong.
         reason: String,
     },
+    /// The journal is that of a server whose id the folder has lost.
+    #[error(
+        "the journal {journal} holds fragments of recording {recording}, which belongs to server {owner}, and the folder does not say \
+         that it is that server's: if it is, write {owner} into {id}; otherwise move the journal away"
+    )]
+    NoId {
+        /// The journal's folder.
+        journal: PathBuf,
+        /// A recording in it.
+        recording: playhead_model::RecordingId,
+        /// Whose that is.
+        owner: playhead_model::ServerId,
+        /// The file that should have the id.
+        id: PathBuf,
+    },
     /// The database.
     #[error(transparent)]
     Db(#[from] playhead_db::DbError),

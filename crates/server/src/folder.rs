@@ -9,7 +9,7 @@ use std::{
 };
 
 /// Where a server's own id stands.
-fn id_path(data: &Path) -> PathBuf {
+pub(crate) fn id_path(data: &Path) -> PathBuf {
     data.join("server-id")
 }
 

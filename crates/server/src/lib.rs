@@ -21,6 +21,7 @@ mod core;
 mod download;
 mod error;
 mod folder;
+mod identity;
 mod intake;
 mod journal;
 mod keys;

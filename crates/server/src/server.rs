@@ -6,7 +6,7 @@ use crate::{
     clock,
     cluster::{self, Cluster, Joining},
     core::{Core, Shared},
-    folder, intake,
+    folder, identity, intake,
     journal::{self, GROUPS, Journal, JournalSettings, Outlets},
     keys::Keyring,
     metrics::{Metrics, Monitor},
@@ -42,6 +42,8 @@ use uuid::Uuid;
 
 /// How long shared storage and the other servers may still take once the server stops.
 const GIVE_UP: Duration = Duration::from_secs(8);
+/// How long a start waits for what is read back from shared storage.
+const RECALL: Duration = Duration::from_secs(5);
 /// Most fragments that are decompressed at a time, each to at most 64 MiB.
 const OPENING: usize = 16;
 
@@ -76,7 +78,6 @@ impl Server {
         let store = Store::open(&database).await?;
         let now = clock::now();
         let site = store.identity(Uuid::now_v7().into(), settings.name.as_deref(), now).await?;
-        let server = own_id(&data)?;
         let builtin = data.join("recordings");
         let least = settings.least_free;
         let stamper = settings.stamps.as_ref().map(Stamper::open).transpose()?;
@@ -85,6 +86,7 @@ impl Server {
         let storage = storage.with_keys(&keys);
         let storage = Arc::new(storage);
         let key = NodeKey::load_or_create(&data.join("server.key"))?;
+        let server = identity::own_id(&data, &store, &key).await?;
         let link = tunnel::link(&settings, &data, &site, &key).await?;
 
         let authority = Authority::load_or_create(&data, &site.name)?;
@@ -112,7 +114,16 @@ impl Server {
         let recover = folder.clone();
         let recovering = tokio::task::spawn_blocking(move || journal::recover(&recover));
         let mut recovered = recovering.await.map_err(|error| failed(std::io::Error::other(error)))??;
-        start::restore(&store, server, &recordings, &mut recovered, !cluster.is_shared()).await?;
+        let mut defects =
+            start::restore(&store, server, &recordings, &mut recovered, !cluster.is_shared()).await?;
+        if !cluster.is_shared() {
+            // Nobody else has it.
+            defects.drain(..).for_each(start::Defect::set_aside);
+        }
+        for defect in &defects {
+            // Nothing of it is stored before the rest has been read back.
+            defect.live.leave();
+        }
         let watched = std::iter::once(data.clone()).chain(database_folder(&database));
         let space = Arc::new(Space::new(watched, least).map_err(failed)?);
 
@@ -193,12 +204,16 @@ impl Server {
             core.tasks.spawn(tunnel::keep(Arc::clone(&core), link, key));
         }
         if core.cluster.is_shared() {
-            core.tasks.spawn(cluster::keep_small(Arc::clone(&core)));
+            core.tasks.spawn(cluster::keep_small(Arc::clone(&core), defects));
         }
+        if peers.is_some() {
+            core.tasks.spawn(cluster::keep_lease(Arc::clone(&core)));
+        }
+        // Otherwise agents would only be told to come again. With storage that does not answer, all else goes on.
+        core.cluster.recalled(RECALL).await;
         let agents = listener.serve(intake::router(Arc::clone(&core)), core.cluster.drain.clone());
         let mut listening = vec![tokio::spawn(agents)];
         if let Some(peers) = peers {
-            core.tasks.spawn(cluster::keep_lease(Arc::clone(&core)));
             let peers = peers.serve(cluster::peers_router(Arc::clone(&core)), core.stop.clone());
             listening.push(tokio::spawn(peers));
         }
@@ -322,16 +337,6 @@ pub(crate) fn lock_folder(data: &Path) -> Result<nix::fcntl::Flock<File>, Server
         nix::errno::Errno::EWOULDBLOCK => ServerError::InUse { path: data.to_owned() },
         error => failed(error.into()),
     })
-}
-
-/// This server's own id, made at its first start: the database says by it whose journal holds what.
-fn own_id(data: &Path) -> Result<ServerId, ServerError> {
-    if let Some(id) = folder::known_id(data)? {
-        return Ok(id);
-    }
-    let id = ServerId::from(Uuid::now_v7());
-    folder::keep_id(data, id)?;
-    Ok(id)
 }
 
 /// Listens for agents. A port that the system chose is chosen again at the next start: agents remember it.

@@ -4,11 +4,17 @@ use crate::{
     journal::{Found, Held, JournalFile, Recovered},
     recordings::{Commit, Live, Recordings, Slot},
 };
-use playhead_db::{DbError, site::Store};
+use playhead_db::{
+    DbError,
+    site::{RecordingRow, Store},
+};
 use playhead_format::{Channel, IndexEntry, MetaMessage, OpenFragment, open_fragment};
-use playhead_model::{EndReason, Gap, ServerId};
+use playhead_model::{EndReason, Gap, RecordingId, ServerId};
 use playhead_vault::{Declared, SealedRecord, is_sealed};
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 /// What the meta messages of a fragment declare.
 pub(crate) fn declared(fragment: &OpenFragment) -> (Vec<Gap>, Option<EndReason>) {
@@ -42,8 +48,34 @@ pub(crate) fn declared_in(record: &[u8]) -> Result<(Vec<Gap>, Option<EndReason>)
     Ok(declared(&fragment))
 }
 
+/// A recording of which the journal on the disk has less than it should have.
+pub(crate) struct Defect {
+    pub(crate) live: Arc<Live>,
+    /// One past the newest fragment that must be there.
+    pub(crate) needed: u64,
+    /// What is missing, for people.
+    problem: String,
+    /// What stands in the journal and makes no sense.
+    bad: Vec<Slot>,
+}
+
+impl Defect {
+    fn new(live: &Arc<Live>, needed: u64, problem: String) -> Self {
+        Self { live: Arc::clone(live), needed, problem, bad: Vec::new() }
+    }
+
+    /// Sets the recording aside; what makes no sense is kept as evidence.
+    pub(crate) fn set_aside(self) {
+        self.live.quarantine(self.problem);
+        for slot in self.bad {
+            self.live.keep_stray(slot);
+        }
+    }
+}
+
 /// Builds up the recordings that are live or have fragments in the journal, unless another server has taken them over. With `durable`
-/// unset, what is in the journal has to be put to shared storage before agents hear of it.
+/// unset, what is in the journal has to be put to shared storage before agents hear of it. Returns the recordings that lack something;
+/// fragments of theirs behind a hole are kept as strays.
 ///
 /// # Errors
 /// The database's.
@@ -53,12 +85,14 @@ pub(crate) async fn restore(
     recordings: &Recordings,
     recovered: &mut Recovered,
     durable: bool,
-) -> Result<(), DbError> {
+) -> Result<Vec<Defect>, DbError> {
     let mut found = std::mem::take(&mut recovered.recordings);
+    let mut defects: HashMap<RecordingId, Defect> = HashMap::new();
     for row in store.live_recordings(server).await? {
         let segments = store.segments(row.info.id).await?;
         let live = recordings.get_or_insert(row.info.id, || Live::new(&row, &segments));
-        fill(&live, found.remove(&row.info.id).unwrap_or_default(), durable);
+        let defect = fill(&live, found.remove(&row.info.id).unwrap_or_default(), durable);
+        defects.extend(defect.or_else(|| short(&live, &row)).map(|defect| (row.info.id, defect)));
     }
     for (id, entries) in found {
         let Some(row) = store.recording(id).await? else {
@@ -76,58 +110,72 @@ pub(crate) async fn restore(
             continue;
         }
         let live = recordings.get_or_insert(id, || live);
-        fill(&live, entries, durable);
+        let defect = fill(&live, entries, durable);
+        defects.extend(defect.or_else(|| short(&live, &row)).map(|defect| (id, defect)));
     }
     for &(id, seq) in &recovered.damaged {
-        if let Some(live) = recordings.get(id)
-            && seq >= live.last().0
-        {
-            live.quarantine(format!("fragment {seq} was damaged in the server's journal"));
-        }
+        let Some(live) = recordings.get(id).filter(|live| seq >= live.last().0) else { continue };
+        let problem = format!("fragment {seq} was damaged in the server's journal");
+        let defect = defects.entry(id).or_insert_with(|| Defect::new(&live, 0, problem));
+        defect.needed = defect.needed.max(seq + 1);
     }
     if recovered.lost > 0 {
-        tracing::error!(
-            bytes = recovered.lost,
-            "a part of the journal is damaged; recordings that miss fragments are quarantined"
-        );
+        tracing::error!(bytes = recovered.lost, "a part of the journal is damaged");
     }
     for live in recordings.all() {
         recordings.want_seal(live.id());
     }
-    Ok(())
+    Ok(defects.into_values().collect())
+}
+
+/// Whether fragments are missing that the site's database knows to have been durable.
+fn short(live: &Arc<Live>, row: &RecordingRow) -> Option<Defect> {
+    let next = live.chain().next_seq();
+    let problem = || {
+        format!(
+            "expected {} fragments, as the site's database knows them, the server's journal ends after {next}",
+            row.fragments
+        )
+    };
+    (next < row.fragments).then(|| Defect::new(live, row.fragments, problem()))
 }
 
 /// Gives a recording its fragments back, up to the first one that is missing.
-fn fill(live: &Arc<Live>, entries: BTreeMap<u64, (Arc<JournalFile>, Found)>, durable: bool) {
-    let mut broken = false;
+fn fill(
+    live: &Arc<Live>,
+    entries: BTreeMap<u64, (Arc<JournalFile>, Found)>,
+    durable: bool,
+) -> Option<Defect> {
+    let mut defect: Option<Defect> = None;
     for (seq, (file, found)) in entries {
         let expected = live.chain().next_seq();
         if seq < expected {
             continue;
         }
         let entry = IndexEntry::new(&found.head, found.offset, found.length);
-        let slot = Slot { entry, segment: found.head.segment, file: Held::new(&file, found.length) };
-        broken |= seq > expected;
-        if broken {
-            live.quarantine(format!("fragment {expected} is missing in the server's journal"));
-            live.keep_stray(slot);
+        let slot = || Slot { entry, segment: found.head.segment, file: Held::new(&file, found.length) };
+        if defect.is_none() && seq > expected {
+            let problem = format!("fragment {expected} is missing in the server's journal");
+            defect = Some(Defect::new(live, seq + 1, problem));
+        }
+        if let Some(defect) = &mut defect {
+            defect.needed = seq + 1;
+            live.keep_stray(slot());
             continue;
         }
-        let (gaps, end) = match look_into(&file, &found) {
-            Ok(declared) => declared,
-            Err(problem) => {
-                live.quarantine(format!("fragment {seq} was damaged in the server's journal: {problem}"));
-                live.keep_stray(slot);
-                broken = true;
-                continue;
-            }
-        };
-        let commit = Commit { head: found.head, hash: found.hash, slot, gaps, end, durable };
-        if let Err(error) = live.commit(commit, None) {
-            broken = true;
-            live.quarantine(format!("the server's journal does not hold together: {error}"));
+        let committed = look_into(&file, &found)
+            .map_err(|problem| format!("fragment {seq} was damaged in the server's journal: {problem}"))
+            .and_then(|(gaps, end)| {
+                let commit = Commit { head: found.head, hash: found.hash, slot: slot(), gaps, end, durable };
+                let committed = live.commit(commit, None);
+                committed.map_err(|error| format!("the server's journal does not hold together: {error}"))
+            });
+        if let Err(problem) = committed {
+            let bad = vec![slot()];
+            defect = Some(Defect { bad, ..Defect::new(live, seq + 1, problem) });
         }
     }
+    defect
 }
 
 /// Only fragments that declare something need to be opened.

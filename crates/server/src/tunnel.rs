@@ -33,6 +33,8 @@ pub(crate) struct Link {
     authority: Option<String>,
     server: ServerId,
     console_key: String,
+    /// The key that the console knows this server by.
+    public_key: String,
 }
 
 impl Link {
@@ -69,12 +71,21 @@ pub(crate) async fn link(
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
         Err(source) => return Err(ServerError::Data { path, source }),
     };
-    let Some(token) = &settings.console else { return Ok(known) };
+    let is_known = |link: &Link| link.public_key == key.public();
+    let Some(token) = &settings.console else {
+        if let Some(link) = known.as_ref().filter(|link| !is_known(link)) {
+            tracing::error!(
+                console = link.url,
+                "the console knows this server by another key than server.key: start it once with a new join token"
+            );
+        }
+        return Ok(known);
+    };
     if token.kind != JoinKind::Server {
         return Err(ServerError::TokenKind);
     }
     // The token stays in a unit file or a shell's history; it is used up after the first start, which is as it should be.
-    if let Some(known) = known.filter(|known| known.url == token.url) {
+    if let Some(known) = known.filter(|known| known.url == token.url && is_known(known)) {
         return Ok(Some(known));
     }
     let link = join(settings, token, site, key).await?;
@@ -99,7 +110,8 @@ async fn join(settings: &Settings, token: &JoinToken, site: &Site, key: &NodeKey
         version: VERSION.into(),
     };
     let Joined { server, console_key } = endpoint.connect().await?.post(TUNNEL_JOIN_PATH, &join).await?;
-    Ok(Link { url: token.url.clone(), authority: token.authority.clone(), server, console_key })
+    let (url, authority) = (token.url.clone(), token.authority.clone());
+    Ok(Link { url, authority, server, console_key, public_key: key.public() })
 }
 
 /// Keeps the tunnel up until the server stops.

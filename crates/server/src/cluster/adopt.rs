@@ -3,13 +3,13 @@
 
 use super::{
     shared::ListError,
+    taking::{Taking, TakingError},
     transfer::{settled, surely},
 };
 use crate::{
     core::Shared,
-    journal::{Append, Closed, ObjectFragment, open_object},
-    recordings::{Incoming, Live, Session, lock},
-    start::declared_in,
+    journal::{Closed, open_object},
+    recordings::{Live, lock},
     storage::StorageError,
 };
 use playhead_db::{
@@ -40,10 +40,10 @@ enum AdoptError {
     Journal(#[from] Closed),
     #[error("recording {0} is on its way here already")]
     Busy(RecordingId),
-    #[error("the own journal does not take fragment {seq} of recording {recording}")]
-    Refused { recording: RecordingId, seq: u64 },
-    #[error("a fragment in the lost server's journal cannot be read: {0}")]
-    Content(String),
+    #[error("recording {0} does not get to shared storage in time")]
+    Late(RecordingId),
+    #[error("{0}")]
+    Taking(#[from] TakingError),
 }
 
 /// Takes over from the server, unless that is under way.
@@ -93,16 +93,6 @@ async fn take_over(core: &Shared, row: &ServerRow) {
     }
 }
 
-/// A recording on its way here.
-struct Taking {
-    incoming: Incoming,
-    session: Arc<Session>,
-    /// The fragment that is wanted next.
-    next: u64,
-    /// Something came that does not continue it.
-    hole: bool,
-}
-
 async fn adopt(core: &Shared, lost: Owner, owner: Owner) -> Result<usize, AdoptError> {
     let cluster = &core.cluster;
     // Read after the epoch was raised: nothing is added to it any more.
@@ -135,36 +125,32 @@ async fn adopt(core: &Shared, lost: Owner, owner: Owner) -> Result<usize, AdoptE
                 std::collections::hash_map::Entry::Vacant(new) => new.insert(taking(core, id, lost).await?),
             };
             let Some(taking) = taking else { continue };
-            if taking.incoming.live.problem().is_some() {
-                kept.insert(name.clone());
-                continue;
-            }
-            take(core, taking, fragment).await?;
+            taking.take_out_of(name, core, fragment).await?;
         }
     }
     core.journal.barrier().await?;
     let takings: Vec<Taking> = all.into_values().flatten().collect();
+    takings.iter().try_for_each(Taking::check)?;
     for taking in &takings {
-        if damaged && taking.hole {
+        let live = &taking.live;
+        if (damaged && taking.hole) || taking.is_short() {
             let text =
                 format!("fragment {} is missing in the journal of a server that was lost", taking.next);
-            taking.incoming.live.quarantine(text);
-        } else if taking.incoming.live.problem().is_none() {
-            let refused = AdoptError::Refused { recording: taking.incoming.live.id(), seq: taking.next };
-            if taking.incoming.live.chain().next_seq() < taking.next {
-                return Err(refused);
-            }
-            settled(&taking.incoming.live, Duration::from_secs(60)).await.map_err(|()| refused)?;
+            live.quarantine(text);
+        } else if live.problem().is_none() {
+            let late = AdoptError::Late(live.id());
+            settled(live, Duration::from_secs(60)).await.map_err(|()| late)?;
         }
     }
+    kept.extend(takings.iter().flat_map(Taking::evidence));
     let mut count = 0;
     for some in takings.chunks(BATCH) {
-        let ids: Vec<_> = some.iter().map(|taking| taking.incoming.live.id()).collect();
+        let ids: Vec<_> = some.iter().map(|taking| taking.live.id()).collect();
         let moved = surely(core, &ids, (lost, owner), None).await?;
         for taking in some {
-            let live = &taking.incoming.live;
-            if moved.contains(&live.id()) {
-                core.recordings.arrived(&taking.incoming);
+            let live = &taking.live;
+            if let Some(incoming) = taking.incoming.as_ref().filter(|_| moved.contains(&live.id())) {
+                core.recordings.arrived(incoming);
                 core.recordings.want_seal(live.id());
                 count += 1;
             }
@@ -193,28 +179,5 @@ async fn taking(core: &Shared, id: RecordingId, lost: Owner) -> Result<Option<Ta
     }
     let busy = AdoptError::Busy(id);
     let incoming = core.recordings.begin_incoming(Live::new(&row, &segments)).ok_or(busy)?;
-    let session = Session::new(id, Arc::default());
-    let next = incoming.live.chain().next_seq();
-    Ok(Some(Taking { incoming, session, next, hole: false }))
-}
-
-/// Writes a fragment into the own journal, if it is the next one.
-async fn take(core: &Shared, taking: &mut Taking, fragment: ObjectFragment) -> Result<(), AdoptError> {
-    let ObjectFragment { head, hash, record } = fragment;
-    if head.seq != taking.next {
-        taking.hole |= head.seq > taking.next;
-        return Ok(());
-    }
-    let (gaps, end) = if head.flags.gap_before || head.flags.last {
-        declared_in(&record).map_err(AdoptError::Content)?
-    } else {
-        (Vec::new(), None)
-    };
-    let permit = core.journal.room(record.len()).await?;
-    let (live, session) = (Arc::clone(&taking.incoming.live), Arc::clone(&taking.session));
-    let received = Instant::now();
-    core.journal.append(Append { live, session, record, head, hash, gaps, end, permit, received }).await?;
-    taking.next += 1;
-    taking.hole = false;
-    Ok(())
+    Ok(Some(Taking::new(Arc::clone(&incoming.live), Some(incoming), row.fragments)))
 }

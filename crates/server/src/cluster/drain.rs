@@ -28,7 +28,8 @@ pub(crate) async fn drain(core: &Shared) {
     let has_peers = !cluster.running_peers().is_empty();
     cluster.set_state(ServerState::Draining);
     cluster.drain.cancel();
-    if !has_peers {
+    // What is not whole here stays: the next start reads it back, or whoever takes over.
+    if !has_peers || !cluster.is_recalled() {
         return;
     }
     let held = core.recordings.all().len();

@@ -3,8 +3,10 @@
 //! * `join`: what a server says of itself to the others;
 //! * `lease`: signs of life, and what a server may do while they come through;
 //! * `shared`: the journal in shared storage, for what an acknowledgement is to survive;
+//! * `recall`: reading back from there what the disk has lost;
 //! * `upkeep`: keeping that journal small, and writing it anew after a start;
 //! * `adopt`: taking over from a server that is dead;
+//! * `taking`: a recording on its way from a shared journal into one's own;
 //! * `transfer`: handing a recording over between two that live;
 //! * `drain`: handing over everything before an orderly stop;
 //! * `peers`: the connections between them;
@@ -17,8 +19,10 @@ mod forward;
 mod join;
 mod lease;
 mod peers;
+mod recall;
 mod report;
 mod shared;
+mod taking;
 mod transfer;
 mod upkeep;
 
@@ -53,7 +57,10 @@ use std::{
     },
     time::Duration,
 };
-use tokio::sync::{Notify, Semaphore, watch};
+use tokio::{
+    sync::{Notify, Semaphore, watch},
+    time::timeout,
+};
 use tokio_util::sync::CancellationToken;
 
 /// Recordings that are taken from other servers at a time.
@@ -90,6 +97,8 @@ pub(crate) struct Cluster {
     places: Semaphore,
     /// Servers that are being taken over from.
     adopting: Mutex<HashSet<ServerId>>,
+    /// Whether everything is here that this server had put to shared storage before its start.
+    recalled: watch::Sender<bool>,
     /// Agents are to go to other servers.
     pub(crate) drain: CancellationToken,
     /// Nothing is tried any further.
@@ -119,6 +128,7 @@ impl Cluster {
         let began = clock::uptime();
         let owner = store.register_server(&server).await?;
         let known = store.servers().await?;
+        let recalled = watch::Sender::new(!server.shared);
         let cluster = Self {
             server,
             has_peers,
@@ -138,6 +148,7 @@ impl Cluster {
             taking: Mutex::default(),
             places: Semaphore::new(TAKING),
             adopting: Mutex::default(),
+            recalled,
             drain: stop.child_token(),
             give_up: CancellationToken::new(),
         };
@@ -163,10 +174,26 @@ impl Cluster {
         if self.drain.is_cancelled() {
             return Err("the server is about to stop: connect to another one");
         }
+        if !self.is_recalled() {
+            return Err(
+                "the server still reads back from shared storage what it had put there before its start",
+            );
+        }
         if self.has_peers && !self.is_leased(self.owner().epoch) {
             return Err("the server's signs of life do not reach the site's database");
         }
         Ok(())
+    }
+
+    /// Whether it has all it should have of its recordings.
+    pub(crate) fn is_recalled(&self) -> bool {
+        *self.recalled.borrow()
+    }
+
+    /// Waits until it has, but no longer than that.
+    pub(crate) async fn recalled(&self, patience: Duration) {
+        let mut recalled = self.recalled.subscribe();
+        let _ = timeout(patience, recalled.wait_for(|recalled| *recalled)).await;
     }
 
     /// Whether the server may act for the epoch at this moment.

@@ -45,6 +45,8 @@ pub(crate) struct Uploads {
     next: AtomicU64,
     /// Locations that the database knows to be used, and by which epoch.
     noted: Mutex<HashSet<(u64, String)>>,
+    /// Objects of earlier starts that stay where they are, as evidence.
+    pub(super) kept: Mutex<HashSet<String>>,
 }
 
 /// An object that is there.

@@ -305,6 +305,9 @@ pub(super) async fn hand_over(
     Path(id): Path<RecordingId>,
 ) -> Result<Response, Problem> {
     let cluster = &core.cluster;
+    if !cluster.is_recalled() {
+        return Err(Problem::not_ready("the server still reads back what belongs to the recording"));
+    }
     let live = match core.recordings.get(id) {
         Some(live) => live,
         None => not_held(&core, id).await?,

@@ -1,14 +1,17 @@
 //! Keeping the shared journal small: objects go when nothing in them is needed any more, and many small ones become few. After a start,
-//! what the disk's journal holds is put there anew, because nobody knows what of it was there before.
+//! once everything is here that is there, what the disk's journal holds is put there anew, because nobody knows what of it was there
+//! before.
 
 use super::{
-    Cluster, journal_of,
+    Cluster,
+    recall::recall,
     shared::{LARGE, Upload},
 };
 use crate::{
     core::Shared,
     journal::Object,
     recordings::{Live, lock},
+    start::Defect,
 };
 use futures_util::{StreamExt as _, stream};
 use playhead_model::RecordingId;
@@ -34,8 +37,12 @@ const LEFT: u64 = 150;
 /// Objects removed at a time.
 const AT_ONCE: usize = 8;
 
-/// Keeps the shared journal small until the server has stopped.
-pub(crate) async fn run(core: Shared) {
+/// Reads back what the disk has lost, then keeps the shared journal small until the server has stopped.
+pub(crate) async fn run(core: Shared, defects: Vec<Defect>) {
+    tokio::select! {
+        () = recall(&core, defects) => {}
+        () = core.stop.cancelled() => return,
+    }
     let lives = core.recordings.all();
     tokio::select! {
         _ = core.cluster.publish(&lives) => {}
@@ -156,7 +163,6 @@ impl Cluster {
         let mut locations = row.map(|row| row.locations.clone()).unwrap_or_default();
         let now = self.journal_location(None).map(|location| location.id.clone());
         locations.extend(now.filter(|now| !locations.contains(now)));
-        let own = format!("{}/{epoch:010}/", journal_of(self.server.id));
         let listed = match self.list_journal(self.server.id, &locations).await {
             Ok(listed) => listed,
             Err(error) => {
@@ -164,7 +170,9 @@ impl Cluster {
                 return;
             }
         };
-        for (name, location) in listed.into_iter().filter(|(name, _)| *name < own) {
+        let kept = lock(&self.uploads.kept).clone();
+        let earlier = |name: &String| self.is_earlier(name, epoch) && !kept.contains(name);
+        for (name, location) in listed.into_iter().filter(|(name, _)| earlier(name)) {
             if let Err(error) = location.remove_object(&name).await {
                 tracing::warn!(%error, name, "cannot remove a part of an earlier start's shared journal");
                 return;

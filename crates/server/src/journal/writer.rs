@@ -494,8 +494,11 @@ impl Writer {
     fn tidy(&mut self) {
         self.remove_unneeded();
         // While more than half of the journal is not needed any more, the oldest file is worth copying: what is copied is less
-        // than what becomes free.
-        while let Some(oldest) = self.worth_moving() {
+        // than what becomes free. One that stays all the same, because somebody still reads a recording that has left this server,
+        // has its turn again the next time.
+        let mut tried = HashSet::new();
+        while let Some(oldest) = self.worth_moving(&tried) {
+            tried.insert(oldest.number);
             if let Err(error) = self.move_forward(&oldest) {
                 tracing::error!(%error, file = %oldest.path.display(), "cannot copy old fragments forward in the journal");
                 self.space.failed(&error);
@@ -520,11 +523,12 @@ impl Writer {
         });
     }
 
-    fn worth_moving(&self) -> Option<Arc<JournalFile>> {
+    fn worth_moving(&self, tried: &HashSet<u64>) -> Option<Arc<JournalFile>> {
         let bytes: u64 = self.closed.iter().map(|file| file.bytes.load(Ordering::Acquire)).sum();
         let needed: u64 = self.closed.iter().map(|file| file.needed_bytes.load(Ordering::Acquire)).sum();
         let worth = bytes > 2 * needed + 2 * self.settings.file_bytes;
-        let oldest = self.closed.iter().find(|file| !self.stuck.contains(&file.number))?;
+        let passed = |number: u64| self.stuck.contains(&number) || tried.contains(&number);
+        let oldest = self.closed.iter().find(|file| !passed(file.number))?;
         worth.then(|| Arc::clone(oldest))
     }
 

@@ -307,6 +307,20 @@ impl Live {
         lock(&self.state).stray.push(slot);
     }
 
+    /// An entry of the journal that was kept from behind a hole.
+    pub(crate) fn stray(&self, seq: u64) -> Option<(Arc<JournalFile>, IndexEntry)> {
+        let state = lock(&self.state);
+        let slot = state.stray.iter().find(|slot| slot.entry.seq == seq)?;
+        Some((slot.file.file(), slot.entry))
+    }
+
+    /// Lets go of what was kept from behind a hole that is none any more.
+    pub(crate) fn drop_strays(&self) {
+        let mut state = lock(&self.state);
+        let next = state.chain.next_seq();
+        state.stray.retain(|slot| slot.entry.seq >= next);
+    }
+
     /// Sets the recording aside. What is there can still be played.
     pub(crate) fn quarantine(&self, problem: String) {
         tracing::error!(recording = %self.id(), error = problem, "recording quarantined");

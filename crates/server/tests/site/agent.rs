@@ -9,7 +9,7 @@ use playhead_net::{DialError, Endpoint, NodeKey, Upgraded};
 use playhead_protocol::{
     AGENT_CONNECT_PATH, AGENT_ENROL_PATH, AGENT_UPGRADE, VERSION, frame,
     join::{Enrol, Enrolled, JoinToken},
-    message::{Fragment, FromAgent, FromServer, Hello, Open, Opened, Refused, from_server::Kind},
+    message::{Fragment, FromAgent, FromServer, Hello, Open, Opened, Refusal, Refused, from_server::Kind},
 };
 use std::{sync::Arc, time::Duration};
 use tokio::{
@@ -110,6 +110,18 @@ impl Agent {
                     assert_eq!(opened.recording, id_bytes(tape.id()));
                     return opened;
                 }
+                Some(Kind::Durable(_)) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+
+    /// What comes of an opening: nothing when the server wants to be asked again.
+    pub(crate) async fn opened_or_later(&mut self) -> Option<Opened> {
+        loop {
+            match self.hear().await {
+                Some(Kind::Opened(opened)) => return Some(opened),
+                Some(Kind::Refused(refused)) if refused.reason == Refusal::Later as i32 => return None,
                 Some(Kind::Durable(_)) => {}
                 other => panic!("{other:?}"),
             }

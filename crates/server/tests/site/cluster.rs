@@ -141,6 +141,173 @@ async fn it_does_so_where_servers_share_nothing_but_the_database_and_the_recordi
     goes_along("disk", Durable::Disk).await;
 }
 
+/// One server whose acknowledgements survive its loss.
+async fn one(name: &str, share: &Path, durable: Durable) -> Option<House> {
+    let database = schema(name).await?;
+    Some(House::with(|settings| change(settings, &database, share, durable)).await)
+}
+
+/// The newest file of a server's journal.
+fn last_file(house: &House) -> std::path::PathBuf {
+    house.data().join("journal").join(house.files("journal").pop().unwrap())
+}
+
+/// What happens to a disk while its server is down.
+fn lose(house: &House, how: &str, tape: &Tape) {
+    let journal = house.data().join("journal");
+    match how {
+        "the folder" => std::fs::remove_dir_all(journal).unwrap(),
+        "the end" => {
+            let file = std::fs::File::options().write(true).open(last_file(house)).unwrap();
+            file.set_len(file.metadata().unwrap().len() / 2).unwrap();
+        }
+        "the head of a file" => {
+            let path = last_file(house);
+            let mut bytes = std::fs::read(&path).unwrap();
+            bytes[..64].fill(0);
+            std::fs::write(path, bytes).unwrap();
+        }
+        "a byte" => {
+            let record = &tape.made[3].bytes;
+            for path in walk(&journal) {
+                let mut bytes = std::fs::read(&path).unwrap();
+                if let Some(at) = bytes.windows(record.len()).position(|window| window == record) {
+                    bytes[at + 1_000] ^= 1;
+                    std::fs::write(&path, bytes).unwrap();
+                }
+            }
+        }
+        "the id" => std::fs::remove_file(house.data().join("server-id")).unwrap(),
+        "the key" => std::fs::remove_file(house.data().join("server.key")).unwrap(),
+        _ => {
+            for path in ["server-id", "server.key"] {
+                std::fs::remove_file(house.data().join(path)).unwrap();
+            }
+            std::fs::remove_dir_all(journal).unwrap();
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_servers_disk_has_lost_comes_back_from_shared_storage() {
+    let share = tempfile::tempdir().unwrap();
+    let Some(mut house) = one("recall", share.path(), Durable::Shared).await else { return };
+    let enrolled = house.agent().await;
+    let (mut tape, mut quiet) = (Tape::new("u"), Tape::new("quiet"));
+    (0..3).for_each(|_| drop(quiet.tick(3_000)));
+    enrolled.connect().await.deliver(&quiet).await;
+    let ways = ["the folder", "the end", "a byte", "the head of a file", "the id", "the key", "all"];
+    for (round, how) in ways.into_iter().enumerate() {
+        let next = tape.made.len();
+        let mut agent = enrolled.connect().await;
+        for _ in 0..10 {
+            let made = tape.tick(3_000);
+            if made.seq as usize == next {
+                // What a new server takes over from the old one is here once that is done.
+                until(async || {
+                    agent.ask_open(&tape).await;
+                    agent.opened_or_later().await
+                })
+                .await;
+            }
+            agent.send(&tape, &made).await;
+            agent.durable(&tape, made.seq + 1).await;
+        }
+        drop(agent);
+        let id = house.server().id();
+        house.stop().await;
+        lose(&house, how, &tape);
+        house.start().await;
+        assert_eq!(house.server().id() == id, how != "all", "{how}");
+        for (tape, count) in [(&tape, (round as u64 + 1) * 10), (&quiet, 3)] {
+            let path = format!("/site/v1/recordings/{}", tape.id());
+            until(async || {
+                let row = house.json(&path).await;
+                assert_eq!(row["state"], "live", "{how}: {row}");
+                let answer = house.get(&format!("{path}/fragments?at=0")).await;
+                let bytes = http_body_util::BodyExt::collect(answer.into_body()).await.unwrap().to_bytes();
+                (bytes == tape.bytes(0, count)).then_some(())
+            })
+            .await;
+        }
+    }
+    for tape in [&mut tape, &mut quiet] {
+        tape.end();
+        let next = tape.made.len() as u64 - 1;
+        let mut agent = enrolled.connect().await;
+        assert_eq!(agent.open(tape).await.next_seq, next);
+        agent.send_rest(tape, next).await;
+        house.stored(tape.id(), 1).await;
+        assert_eq!(house.fragments(tape.id(), "at=0").await, tape.bytes(0, next + 1));
+    }
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_neither_the_disk_nor_shared_storage_has_is_told() {
+    let share = tempfile::tempdir().unwrap();
+    let Some(mut house) = one("twice", share.path(), Durable::Shared).await else { return };
+    let enrolled = house.agent().await;
+    let (mut hit, mut other) = (Tape::new("hit"), Tape::new("other"));
+    for tape in [&mut hit, &mut other] {
+        // One object for each.
+        let mut agent = enrolled.connect().await;
+        for _ in 0..5 {
+            let made = tape.tick(3_000);
+            if made.seq == 0 {
+                agent.open(tape).await;
+            }
+            agent.send(tape, &made).await;
+            agent.durable(tape, made.seq + 1).await;
+        }
+    }
+    let journal = share.path().join("journal");
+    let objects = walk(&journal);
+    assert!(objects.len() >= 10, "{objects:?}");
+    house.stop().await;
+    std::fs::remove_dir_all(house.data().join("journal")).unwrap();
+    let record = &hit.made[2].bytes;
+    let lost: Vec<_> = objects
+        .iter()
+        .filter(|path| std::fs::read(path).unwrap().windows(record.len()).any(|window| window == record))
+        .collect();
+    assert_eq!(lost.len(), 1);
+    std::fs::remove_file(lost[0]).unwrap();
+    house.start().await;
+    let row = house.until(hit.id(), |row| row["state"] == "quarantined").await;
+    assert!(row["problem"].as_str().unwrap().contains("fragment 2 is missing"), "{row}");
+    assert_eq!(house.fragments(hit.id(), "at=0").await, hit.bytes(0, 2), "what is whole still plays");
+    // No other suffers, and what is left of this one stays.
+    let mut agent = enrolled.connect().await;
+    assert_eq!(agent.open(&other).await.next_seq, 5);
+    let kept = &hit.made[4].bytes;
+    let has = |path: &std::path::PathBuf| {
+        std::fs::read(path).unwrap().windows(kept.len()).any(|window| window == kept)
+    };
+    assert!(walk(&journal).iter().any(has));
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_journal_of_which_there_is_no_copy_is_not_passed_over() {
+    let share = tempfile::tempdir().unwrap();
+    let Some(mut house) = one("noid", share.path(), Durable::Disk).await else { return };
+    let mut tape = Tape::new("u");
+    (0..5).for_each(|_| drop(tape.tick(3_000)));
+    house.agent().await.connect().await.deliver(&tape).await;
+    let id = house.server().id();
+    house.stop().await;
+    for path in ["server-id", "server.key"] {
+        std::fs::remove_file(house.data().join(path)).unwrap();
+    }
+    let refused = playhead_server::Server::start(house.settings.clone()).await.err().unwrap().to_string();
+    assert!(refused.contains(&format!("write {id} into")), "{refused}");
+    std::fs::write(house.data().join("server-id"), id.to_string()).unwrap();
+    house.start().await;
+    assert_eq!(house.fragments(tape.id(), "at=0").await, tape.bytes(0, 5));
+    house.stop().await;
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn strangers_are_no_servers_of_the_site() {
     let share = tempfile::tempdir().unwrap();

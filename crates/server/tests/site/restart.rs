@@ -80,6 +80,29 @@ fn copy(house: &House, to: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_journal_that_is_gone_is_told_and_a_lost_id_is_found_again() {
+    let mut house = House::new().await;
+    let enrolment = house.agent().await;
+    let mut tape = Tape::new("u");
+    (0..4).for_each(|_| drop(tape.tick(500)));
+    enrolment.connect().await.deliver(&tape).await;
+    let id = house.server().id();
+    house.stop().await;
+    for path in ["server-id", "server.key"] {
+        std::fs::remove_file(house.data().join(path)).unwrap();
+    }
+    house.start().await;
+    assert_eq!(house.server().id(), id);
+    assert_eq!(house.fragments(tape.id(), "at=0").await, tape.bytes(0, 4));
+    house.stop().await;
+    std::fs::remove_dir_all(house.data().join("journal")).unwrap();
+    house.start().await;
+    let row = house.json(&format!("/site/v1/recordings/{}", tape.id())).await;
+    assert_eq!(row["state"], "quarantined");
+    assert!(row["problem"].as_str().unwrap().contains("expected 4 fragments"), "{row}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn damage_in_the_journal_sets_one_recording_aside_and_no_other() {
     let mut house = House::new().await;
     let enrolment = house.agent().await;
