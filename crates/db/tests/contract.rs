@@ -13,6 +13,7 @@ mod contract {
     pub(crate) mod site_list;
     pub(crate) mod site_policies;
     pub(crate) mod site_servers;
+    pub(crate) mod site_sessions;
     pub(crate) mod site_storage;
     pub(crate) mod site_tending;
 }
@@ -66,6 +67,13 @@ contract! {
     site_policies::no_two_policies_have_one_name,
     site_policies::one_policy_is_active_and_every_change_of_it_is_a_revision,
     site_policies::two_who_change_a_policy_at_once_do_not_overwrite_each_other,
+    site_policies::what_users_are_told_is_a_revision,
+    site_sessions::a_session_is_as_its_agent_said_last,
+    site_sessions::sessions_are_found_and_paged,
+    site_sessions::an_agent_is_known_to_be_at_one_server,
+    site_sessions::what_has_ended_long_ago_is_forgotten,
+    site_sessions::a_command_is_taken_once_by_the_server_that_has_the_agent,
+    site_sessions::recordings_are_found_by_their_session,
     site_keys::a_data_key_is_given_once_and_rewrapped_unless_shredded,
     site_keys::a_time_stamp_is_wanted_once_and_follows_its_segment,
     console::an_account_has_its_name_alone,

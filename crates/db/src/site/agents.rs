@@ -85,6 +85,8 @@ pub struct HostRow {
     pub agent: Agent,
     /// How many of its recordings are live.
     pub live_recordings: u64,
+    /// The revision of the policy that it goes by, and why not by a newer one; `None` before it has said so.
+    pub policy: Option<(u64, Option<String>)>,
 }
 
 impl Agent {
@@ -273,15 +275,20 @@ impl Store {
     /// The database's.
     pub async fn hosts(&self, limit: u32) -> Result<Vec<HostRow>, DbError> {
         let rows = sqlx::query(
-            "SELECT id, host, public_key, version, system, enrolled_at, last_seen,
+            "SELECT id, host, public_key, version, system, enrolled_at, last_seen, policy_revision, policy_error,
                 (SELECT COUNT(*) FROM recordings WHERE recordings.agent = agents.id AND recordings.state = 'live') AS live
              FROM agents ORDER BY host, id LIMIT $1",
         )
         .bind(u64::from(limit).stored())
         .fetch_all(self.db.reader())
         .await?;
-        rows.iter()
-            .map(|row| Ok(HostRow { agent: Agent::read(row)?, live_recordings: row.count("live")? }))
-            .collect()
+        let host = |row: &AnyRow| {
+            let policy = match row.integer_or_null("policy_revision")? {
+                Some(_) => Some((row.count("policy_revision")?, row.text_or_null("policy_error")?)),
+                None => None,
+            };
+            Ok(HostRow { agent: Agent::read(row)?, live_recordings: row.count("live")?, policy })
+        };
+        rows.iter().map(host).collect()
     }
 }

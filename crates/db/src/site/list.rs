@@ -5,7 +5,7 @@ use super::{
     recordings::{COLUMNS, fold},
 };
 use crate::{Content as _, DbError};
-use playhead_model::{RecordingId, RecordingState, WallTime};
+use playhead_model::{RecordingId, RecordingState, SessionId, WallTime};
 use sqlx::{Any, AssertSqlSafe, any::AnyArguments, query::Query};
 use std::str::FromStr;
 
@@ -25,6 +25,8 @@ pub struct Filter {
     pub host: Option<String>,
     /// Those in this state.
     pub state: Option<RecordingState>,
+    /// Those of this session.
+    pub session: Option<SessionId>,
 }
 
 /// By what to sort.
@@ -184,6 +186,9 @@ impl Conditions {
         if let Some(state) = filter.state {
             conditions.add("state = ?", [Key::Text(state.as_str().to_owned())]);
         }
+        if let Some(session) = filter.session {
+            conditions.add("session = ?", [Key::Text(session.to_string())]);
+        }
         conditions
     }
 
@@ -199,7 +204,7 @@ impl Conditions {
 }
 
 /// A pattern for LIKE that finds the text anywhere.
-fn contains(text: &str) -> String {
+pub(super) fn contains(text: &str) -> String {
     let mut pattern = String::from("%");
     for char in fold(text).chars() {
         if matches!(char, '%' | '_' | '\\') {

@@ -2,24 +2,28 @@
 
 mod agents;
 mod certificates;
+mod commands;
 mod keys;
 mod list;
 mod policies;
 mod recordings;
 mod segments;
 mod servers;
+mod sessions;
 mod storage;
 mod tending;
 mod time_stamps;
 
 pub use agents::{Agent, Enrolment, HostRow, JoinToken, NewAgent, NewToken};
 pub use certificates::CertificateRow;
+pub use commands::WaitingCommand;
 pub use keys::{DataKeyRow, KeyUse, Privacy, Shredded, WrappedKey};
 pub use list::{Filter, Page, Sort, SortKey};
-pub use policies::{ActivePolicy, PolicyChange, PolicyRow};
+pub use policies::{ActivePolicy, PolicyChange, PolicyRow, Revision};
 pub use recordings::{Opening, Progress, RecordingRow};
 pub use segments::SegmentRow;
 pub use servers::{NewServer, Owner, ServerRow, ServerState};
+pub use sessions::{AgentNews, SessionFilter, SessionNews, SessionPage, SessionRow};
 pub use storage::{LocationRow, MoveRow, MoveState, NewMove, Removal, Use};
 pub use tending::{Damaged, NewFile, Tending, UnfinishedFile};
 pub use time_stamps::TimeStampRow;
@@ -39,6 +43,7 @@ pub const AREA: Area = Area {
         include_str!("0006_offers.sql"),
         include_str!("0007_tending.sql"),
         include_str!("0008_policies.sql"),
+        include_str!("0009_sessions.sql"),
     ],
 };
 

@@ -3,7 +3,7 @@
 use super::Store;
 use crate::{DbError, RowExt as _, WriteTx};
 use playhead_model::{
-    WallTime,
+    Notice, WallTime,
     policy::{Policy, SYSTEM_POLICIES, SystemPolicy},
 };
 use sqlx::any::AnyRow;
@@ -36,6 +36,23 @@ pub struct ActivePolicy {
     pub policy: Option<Policy>,
     /// Since when, and by whom; `None` where nobody has ever chosen.
     pub made: Option<(WallTime, String)>,
+}
+
+/// What was active from some time on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Revision {
+    /// Its number.
+    pub revision: u64,
+    /// The policy's or the system policy's id.
+    pub id: String,
+    /// Version of a policy that somebody made; 0 for a system policy.
+    pub version: u32,
+    /// The policy's name then.
+    pub name: String,
+    /// From when on.
+    pub made_at: WallTime,
+    /// Who made it so.
+    pub made_by: String,
 }
 
 /// What came of a change.
@@ -114,6 +131,20 @@ impl Store {
             .fetch_all(self.db.reader())
             .await?;
         rows.iter().map(PolicyRow::read).collect()
+    }
+
+    /// One version of a policy, also of one that is removed.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn policy_version(&self, id: &str, version: u32) -> Result<Option<PolicyRow>, DbError> {
+        let text = format!("{VERSION} WHERE p.id = $1 AND v.version = $2");
+        let row = sqlx::query(sqlx::AssertSqlSafe(text))
+            .bind(id.to_owned())
+            .bind(i64::from(version))
+            .fetch_optional(self.db.reader())
+            .await?;
+        row.as_ref().map(PolicyRow::read).transpose()
     }
 
     /// Adds a policy as version 1; `id` must be new.
@@ -215,6 +246,85 @@ impl Store {
         }
         tx.commit().await?;
         Ok(PolicyChange::Made)
+    }
+
+    /// The number of the newest revision; 0 where nobody has ever chosen.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn policy_revision(&self) -> Result<u64, DbError> {
+        let row = sqlx::query("SELECT COALESCE(MAX(revision), 0) AS newest FROM policy_revisions")
+            .fetch_one(self.db.reader())
+            .await?;
+        row.count("newest")
+    }
+
+    /// What was active when, the newest first.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn policy_revisions(&self, limit: u32) -> Result<Vec<Revision>, DbError> {
+        let rows = sqlx::query(
+            "SELECT r.revision, r.policy, r.version, r.made_at, r.made_by, v.body FROM policy_revisions r
+             LEFT JOIN policy_versions v ON v.policy = r.policy AND v.version = r.version
+             ORDER BY r.revision DESC LIMIT $1",
+        )
+        .bind(i64::from(limit))
+        .fetch_all(self.db.reader())
+        .await?;
+        let revision = |row: &AnyRow| {
+            let id = row.text("policy")?;
+            let name = match row.text_or_null("body")? {
+                Some(_) => read_body(row)?.name,
+                None => SystemPolicy::by_id(&id).map_or_else(|| id.clone(), |system| system.name.to_owned()),
+            };
+            Ok(Revision {
+                revision: row.count("revision")?,
+                id,
+                version: row.small("version")?,
+                name,
+                made_at: row.time("made_at")?,
+                made_by: row.text("made_by")?,
+            })
+        };
+        rows.iter().map(revision).collect()
+    }
+
+    /// What users are told where the policy wants it; nothing where nobody has written anything.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn notices(&self) -> Result<Vec<Notice>, DbError> {
+        let row = sqlx::query("SELECT value FROM settings WHERE name = 'notices'")
+            .fetch_optional(self.db.reader())
+            .await?;
+        let Some(row) = row else { return Ok(Vec::new()) };
+        let unreadable = |_| DbError::Content { column: "value", expected: "notices" };
+        serde_json::from_str(&row.text("value")?).map_err(unreadable)
+    }
+
+    /// Changes what users are told. That makes a revision, so that hosts know of it.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn set_notices(&self, notices: &[Notice], by: &str, now: WallTime) -> Result<(), DbError> {
+        let value = serde_json::to_string(notices)
+            .map_err(|_| DbError::Content { column: "value", expected: "notices" })?;
+        let mut tx = self.write().await?;
+        sqlx::query(
+            "INSERT INTO settings (name, value, changed_at) VALUES ('notices', $1, $2)
+             ON CONFLICT (name) DO UPDATE SET value = excluded.value, changed_at = excluded.changed_at",
+        )
+        .bind(value)
+        .bind(now.as_micros())
+        .execute(&mut *tx)
+        .await?;
+        let (id, version) = match active_row(&mut tx).await? {
+            Some((_, id, version)) => (id, version),
+            None => (SYSTEM_POLICIES[0].id.to_owned(), 0),
+        };
+        revise(&mut tx, &id, version, by, now).await?;
+        tx.commit().await
     }
 
     /// The active policy.

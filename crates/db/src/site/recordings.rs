@@ -155,8 +155,8 @@ impl Store {
         let mut tx = self.write().await?;
         sqlx::query(
             "INSERT INTO recordings (id, agent, server, info, host_key, user_key, state, started_at, until_at, duration_us, bytes,
-                fragments, segments, width, height, gaps, events, heard_at)
-             VALUES ($1, $2, $3, $4, $5, $6, 'live', $7, $7, 0, 0, 0, 0, 0, 0, 0, 0, $8) ON CONFLICT (id) DO NOTHING",
+                fragments, segments, width, height, gaps, events, heard_at, session)
+             VALUES ($1, $2, $3, $4, $5, $6, 'live', $7, $7, 0, 0, 0, 0, 0, 0, 0, 0, $8, $9) ON CONFLICT (id) DO NOTHING",
         )
         .bind(info.id.to_string())
         .bind(agent.to_string())
@@ -166,6 +166,7 @@ impl Store {
         .bind(fold(&info.user))
         .bind(info.started_at.as_micros())
         .bind(now.as_micros())
+        .bind(info.session.as_ref().map(|session| session.id.to_string()))
         .execute(&mut *tx)
         .await?;
         let text = format!("SELECT {COLUMNS} FROM recordings WHERE id = $1");

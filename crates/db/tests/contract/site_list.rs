@@ -106,6 +106,7 @@ pub(crate) async fn filters_find_what_they_should(place: Place) {
         state: Some(RecordingState::Finished),
         from: Some(at(0)),
         to: Some(at(500)),
+        session: None,
     };
     check(every, &|row| {
         row.info.user.eq_ignore_ascii_case("anna")

@@ -1,6 +1,9 @@
 use super::{databases::Place, site::at};
 use playhead_db::site::PolicyChange;
-use playhead_model::policy::{Action, Policy, Rule, RuleOptions, RuleScope};
+use playhead_model::{
+    Notice,
+    policy::{Action, Policy, Rule, RuleOptions, RuleScope},
+};
 
 fn policy(name: &str, user: &str) -> Policy {
     let rule = Rule {
@@ -85,4 +88,28 @@ pub(crate) async fn two_who_change_a_policy_at_once_do_not_overwrite_each_other(
     assert_eq!(done.iter().filter(|change| **change == PolicyChange::Made).count(), 1, "{done:?}");
     assert_eq!(done.iter().filter(|change| **change == PolicyChange::Newer(2)).count(), 3, "{done:?}");
     assert_eq!(store.policy_versions("p", 10).await.unwrap().len(), 2);
+}
+
+pub(crate) async fn what_users_are_told_is_a_revision(place: Place) {
+    let store = place.site().await;
+    assert_eq!((store.notices().await.unwrap(), store.policy_revision().await.unwrap()), (vec![], 0));
+    let text = |text: &str| Notice {
+        language: "de".into(),
+        title: "Hinweis".into(),
+        text: text.into(),
+        consent: "?".into(),
+    };
+    store.set_notices(&[text("a")], "ada", at(1)).await.unwrap();
+    store.add_policy("p", &policy("One", "x"), "u", at(2)).await.unwrap();
+    store.activate_policy("p", "bob", at(3)).await.unwrap();
+    store.set_notices(&[text("b")], "eve", at(4)).await.unwrap();
+    assert_eq!(store.notices().await.unwrap(), [text("b")]);
+    let active = store.active_policy().await.unwrap();
+    assert_eq!((active.revision, active.id.as_str(), active.version), (3, "p", 1));
+    assert_eq!(store.policy_revision().await.unwrap(), 3);
+    let told: Vec<_> = store.policy_revisions(9).await.unwrap();
+    let told: Vec<_> = told.iter().map(|r| (r.revision, r.name.as_str(), r.made_by.as_str())).collect();
+    assert_eq!(told, [(3, "One", "eve"), (2, "One", "bob"), (1, "Do not record", "ada")]);
+    assert_eq!(store.policy_version("p", 1).await.unwrap().unwrap().policy, policy("One", "x"));
+    assert_eq!(store.policy_version("p", 2).await.unwrap(), None);
 }

@@ -201,7 +201,7 @@ pub(super) async fn list(
         return Ok(Json(List { items: vec![], next: None, total: Total { value: 0, exact: true } }));
     }
     let filter =
-        Filter { from: query.from, to: query.to, user: query.user, host: query.host, state: query.state };
+        Filter { from: query.from, to: query.to, user: query.user, host: query.host, state: query.state, session: None };
     let Page { items, more, total, total_is_exact } =
         core.store.recordings(&filter, sort, limit, query.cursor.as_deref()).await?;
     let next = items.last().filter(|_| more).map(|(_, cursor)| cursor.clone());
