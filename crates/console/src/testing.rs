@@ -296,6 +296,10 @@ pub(crate) fn recording(number: u128, host: &str, started_at: i64) -> Recording 
         end_reason: None,
         problem: None,
         quarantine: None,
+        sound: false,
+        video: false,
+        masks: Vec::new(),
+        monitors: Vec::new(),
         encrypted: false,
         shredded: None,
     }

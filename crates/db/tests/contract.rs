@@ -46,6 +46,7 @@ contract! {
     site::hosts_tell_when_they_were_seen_and_what_they_record,
     site::a_recording_belongs_to_its_agent,
     site::progress_gaps_and_end_are_kept,
+    site::what_was_met_in_a_recording_is_kept,
     site::an_empty_recording_can_be_forgotten,
     site::segments_are_kept_once_each,
     site_list::pages_of_every_order_give_everything_once,

@@ -1,10 +1,11 @@
 //! Looking into one fragment.
 
 use crate::{
-    Channel, FormatError, FragmentHead, Hash, MAX_RECORD, compress, dense,
+    Channel, FormatError, FragmentHead, Hash, MAX_RECORD, MetaMessage, compress, dense,
     input::Input,
     record::{self, Chunk, op},
 };
+use playhead_model::{AppliedMask, Contents};
 
 /// One message of a fragment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -151,6 +152,26 @@ impl OpenFragment {
         let message = messages.next().transpose()?;
         let next = self.records.len() - messages.input.rest().len();
         Ok(message.map(|message| (message, next)))
+    }
+
+    /// What it has besides pictures that are exact.
+    pub fn contents(&self) -> Contents {
+        let mut contents = Contents::default();
+        for message in self.messages().flatten() {
+            match Channel::from_id(message.channel) {
+                Some(Channel::Audio) => contents.sound = true,
+                Some(Channel::Video) => contents.video = true,
+                Some(Channel::Meta) => {
+                    // Whoever made the file may have written anything.
+                    if let MetaMessage::Mask { masks } = MetaMessage::parse(message.data) {
+                        let masks = masks.into_iter().filter(AppliedMask::is_bounded);
+                        masks.for_each(|mask| mask.join(&mut contents.masks));
+                    }
+                }
+                _ => {}
+            }
+        }
+        contents
     }
 
     /// Earliest and latest media time as the chunk names them, in nanoseconds.

@@ -4,6 +4,7 @@
 //! outside arrives as bytes or values.
 
 mod access;
+mod contents;
 mod ids;
 pub mod mask;
 mod picture;
@@ -14,6 +15,7 @@ mod settings;
 mod time;
 
 pub use access::{Permission, Role, Scope, Statement, UnknownName};
+pub use contents::Contents;
 pub use ids::{AgentId, RecordingId, ServerId, SessionId, SiteId};
 pub use mask::{AppliedMask, Mask, MaskColour};
 pub use picture::{PictureMode, PictureSettings, Quality};

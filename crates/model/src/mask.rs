@@ -103,6 +103,12 @@ impl Mask {
 }
 
 impl AppliedMask {
+    /// Whether its patterns are of the length that those of a mask have.
+    pub fn is_bounded(&self) -> bool {
+        let mut patterns = [&self.class, &self.process, &self.title].into_iter().flatten();
+        patterns.all(|pattern| pattern.len() <= LONGEST)
+    }
+
     /// Puts it among others, unless it is there; then it counts from the earlier time on.
     pub fn join(self, known: &mut Vec<Self>) {
         let first_us = |mask: &Self| Self { first_us: 0, ..mask.clone() };

@@ -61,6 +61,7 @@ pub(crate) async fn write(core: &Shared, all: &[Arc<Live>]) -> Result<(), DbErro
     for some in all.chunks(BATCH) {
         // Asked before what is to be written: whoever takes over in between makes it void.
         let store = core.store.acting_for(core.cluster.owner());
+        note_contents(core, some).await?;
         let (lives, changed): (Vec<_>, Vec<_>) =
             some.iter().filter_map(|live| Some((live, live.take_progress()?))).unzip();
         if changed.is_empty() {
@@ -77,6 +78,20 @@ pub(crate) async fn write(core: &Shared, all: &[Arc<Live>]) -> Result<(), DbErro
         }
     }
     Ok(())
+}
+
+/// Writes down what was met in these recordings; a few times in the life of each.
+async fn note_contents(core: &Shared, some: &[Arc<Live>]) -> Result<(), DbError> {
+    let (lives, met): (Vec<_>, Vec<_>) =
+        some.iter().filter_map(|live| Some((live, (live.id(), live.take_contents()?)))).unzip();
+    if met.is_empty() {
+        return Ok(());
+    }
+    let noted = core.store.note_contents(&met).await;
+    if noted.is_err() {
+        lives.iter().for_each(|live| live.give_contents_back());
+    }
+    noted
 }
 
 /// Looks at the disk, at lost agents and at the journal every few seconds.

@@ -74,6 +74,18 @@ pub(crate) struct Recording {
     #[serde(default)]
     #[schema(required)]
     pub(crate) quarantine: Option<Quarantine>,
+    /// Whether it has sound.
+    #[serde(default)]
+    pub(crate) sound: bool,
+    /// Whether films and photos in it are video, which is not exact.
+    #[serde(default)]
+    pub(crate) video: bool,
+    /// The masks that have covered windows in it, as far as they were met.
+    #[serde(default)]
+    pub(crate) masks: Vec<AppliedMask>,
+    /// The monitors of the desktop when it began; none where only one is known.
+    #[serde(default)]
+    pub(crate) monitors: Vec<Monitor>,
     /// Whether it is encrypted where it is stored.
     #[serde(default)]
     pub(crate) encrypted: bool,
@@ -81,6 +93,66 @@ pub(crate) struct Recording {
     #[serde(default)]
     #[schema(required)]
     pub(crate) shredded: Option<Shredding>,
+}
+
+/// A mask over an application, which covers its windows in the pictures. All patterns that are given fit such a window.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct AppliedMask {
+    /// Media time from which on something may be covered by it, microseconds.
+    pub(crate) first_us: u64,
+    /// Pattern for the class or instance name of the window.
+    #[serde(default)]
+    #[schema(required)]
+    pub(crate) class: Option<String>,
+    /// Pattern for the name of the window's process.
+    #[serde(default)]
+    #[schema(required)]
+    pub(crate) process: Option<String>,
+    /// Pattern for the window's title.
+    #[serde(default)]
+    #[schema(required)]
+    pub(crate) title: Option<String>,
+    /// What is shown instead: black, grey or white.
+    pub(crate) colour: String,
+}
+
+/// One monitor of a desktop, in pixels of the picture.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct Monitor {
+    /// Its name as the X server gives it.
+    pub(crate) name: String,
+    /// Left edge.
+    pub(crate) x: i32,
+    /// Upper edge.
+    pub(crate) y: i32,
+    /// Width.
+    pub(crate) width: u32,
+    /// Height.
+    pub(crate) height: u32,
+}
+
+/// The session that a recording is of, as it was when the recording began.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub(crate) struct RecordedSession {
+    /// The session: all recordings of it have this id.
+    #[schema(value_type = String, format = Uuid)]
+    pub(crate) id: SessionId,
+    /// All names of the user.
+    pub(crate) users: Vec<String>,
+    /// The user's groups.
+    pub(crate) groups: Vec<String>,
+    /// How the user was connected.
+    #[schema(value_type = super::user_sessions::Protocol)]
+    pub(crate) protocol: RemoteProtocol,
+    /// The host's delivery groups.
+    pub(crate) delivery_groups: Vec<String>,
+    /// Tags of how the session was reached.
+    pub(crate) tags: Vec<String>,
+    /// Who decided that it is recorded.
+    #[schema(value_type = super::user_sessions::DecidedBy)]
+    pub(crate) decided: Decided,
+    /// Events alone are recorded: there are no pictures.
+    pub(crate) events_only: bool,
 }
 
 /// That the key of a recording was deleted: nobody can read it any more.

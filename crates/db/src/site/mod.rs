@@ -44,6 +44,7 @@ pub const AREA: Area = Area {
         include_str!("0007_tending.sql"),
         include_str!("0008_policies.sql"),
         include_str!("0009_sessions.sql"),
+        include_str!("0010_contents.sql"),
     ],
 };
 

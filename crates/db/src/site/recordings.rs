@@ -3,7 +3,7 @@
 use super::{Privacy, Store};
 use crate::{Content as _, DbError, RowExt as _};
 use playhead_model::{
-    AgentId, EndReason, Gap, RecordingId, RecordingInfo, RecordingState, ServerId, WallTime,
+    AgentId, Contents, EndReason, Gap, RecordingId, RecordingInfo, RecordingState, ServerId, WallTime,
 };
 use sqlx::{AssertSqlSafe, any::AnyRow};
 
@@ -48,6 +48,8 @@ pub struct RecordingRow {
     pub privacy: Privacy,
     /// Whether its agent was connected to the server that holds it, as of the last progress.
     pub connected: bool,
+    /// What it has besides pictures that are exact.
+    pub contents: Contents,
 }
 
 /// How far a recording has come. Written over what was there.
@@ -96,6 +98,7 @@ pub enum Opening {
 
 pub(super) const COLUMNS: &str = "id, agent, server, info, state, started_at, ended_at, duration_us, bytes, fragments, segments, \
      width, height, gaps, events, end_reason, problem, quarantined_at, heard_at, connected, \
+     sound, video, masks, \
      shredded_at, shredded_by, shredded_why, \
      (SELECT COUNT(*) FROM data_keys WHERE data_keys.recording = recordings.id) AS encrypted";
 
@@ -122,6 +125,12 @@ impl RecordingRow {
             heard_at: row.time("heard_at")?,
             privacy: Privacy::read(row)?,
             connected: row.integer("connected")? != 0,
+            contents: Contents {
+                sound: row.integer("sound")? != 0,
+                video: row.integer("video")? != 0,
+                masks: serde_json::from_str(&row.text("masks")?)
+                    .map_err(|_| DbError::Content { column: "masks", expected: "masks that were applied" })?,
+            },
         })
     }
 }
@@ -250,6 +259,25 @@ impl Store {
             .bind(i64::from(progress.connected))
             .execute(&mut *tx)
             .await?;
+        }
+        tx.commit().await
+    }
+
+    /// Writes down all that was met in recordings, all or none.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn note_contents(&self, all: &[(RecordingId, Contents)]) -> Result<(), DbError> {
+        let mut tx = self.write().await?;
+        for (recording, Contents { sound, video, masks }) in all {
+            let unwritable = |_| DbError::Content { column: "masks", expected: "masks that were applied" };
+            sqlx::query("UPDATE recordings SET sound = $2, video = $3, masks = $4 WHERE id = $1")
+                .bind(recording.to_string())
+                .bind(i64::from(*sound))
+                .bind(i64::from(*video))
+                .bind(serde_json::to_string(masks).map_err(unwritable)?)
+                .execute(&mut *tx)
+                .await?;
         }
         tx.commit().await
     }

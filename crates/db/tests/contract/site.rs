@@ -188,6 +188,23 @@ pub(crate) async fn a_recording_belongs_to_its_agent(place: Place) {
     assert_eq!(store.recording(Uuid::new_v4().into()).await.unwrap(), None);
 }
 
+pub(crate) async fn what_was_met_in_a_recording_is_kept(place: Place) {
+    let store = place.site().await;
+    let agent = agent(&store, "a").await;
+    let row = open(&store, agent, &info("u", "h", at(0))).await;
+    assert_eq!(row.contents, Contents::default());
+    let id = row.info.id;
+    let sound = Contents { sound: true, ..Contents::default() };
+    store.note_contents(&[(id, sound.clone())]).await.unwrap();
+    assert_eq!(store.recording(id).await.unwrap().unwrap().contents, sound);
+    store.set_progress(&[progress(id)]).await.unwrap();
+    let mask = "title=*Größe 'x'*,colour=grey".parse::<Mask>().unwrap().applied(7);
+    let all = Contents { video: true, masks: vec![mask], ..sound.clone() };
+    store.note_contents(&[(id, all.clone()), (Uuid::new_v4().into(), sound)]).await.unwrap();
+    store.note_contents(&[]).await.unwrap();
+    assert_eq!(store.recording(id).await.unwrap().unwrap().contents, all);
+}
+
 pub(crate) async fn progress_gaps_and_end_are_kept(place: Place) {
     let store = place.site().await;
     let agent = agent(&store, "a").await;

@@ -18,7 +18,9 @@ use axum::{
 use futures_util::StreamExt as _;
 use http::{HeaderValue, header};
 use playhead_db::site::{Filter, Page, RecordingRow, Shredded, Sort};
-use playhead_model::{EndReason, RecordingId, RecordingState, Scope, SiteId, Statement, WallTime};
+use playhead_model::{
+    AppliedMask, Contents, EndReason, Monitor, RecordingId, RecordingState, Scope, SiteId, Statement, WallTime,
+};
 use serde::{Deserialize, Serialize};
 
 /// Media type of fragments one after another.
@@ -92,6 +94,13 @@ pub(super) struct Recording {
     end_reason: Option<EndReason>,
     problem: Option<String>,
     quarantine: Option<Quarantine>,
+    /// Whether there is sound, and whether parts of pictures are video.
+    sound: bool,
+    video: bool,
+    /// Masks that have covered windows.
+    masks: Vec<AppliedMask>,
+    /// The monitors it began with.
+    monitors: Vec<Monitor>,
     /// Whether it is encrypted where it is stored.
     encrypted: bool,
     shredded: Option<Shredding>,
@@ -152,6 +161,10 @@ impl Recording {
             end_reason: row.end_reason,
             quarantine: quarantine(row.state, row.problem.as_deref(), row.quarantined_at, row.heard_at),
             problem: row.problem,
+            sound: row.contents.sound,
+            video: row.contents.video,
+            masks: row.contents.masks,
+            monitors: info.monitors,
             encrypted: row.privacy.encrypted,
             shredded: row.privacy.shredded.map(|Shredded { at, by, why }| Shredding { at, by, why }),
         };
@@ -161,7 +174,8 @@ impl Recording {
         recording
     }
 
-    fn update(&mut self, Status { connected, progress }: Status) {
+    fn update(&mut self, Status { connected, progress, contents }: Status) {
+        Contents { sound: self.sound, video: self.video, masks: self.masks } = contents;
         self.state = progress.state;
         self.connected = connected && progress.state == RecordingState::Live;
         self.duration_us = progress.duration_us;

@@ -460,6 +460,7 @@ impl Connection {
             return Ok(());
         }
         let (gaps, end) = declared(&opened);
+        live.met(opened.contents());
         let protected = self.core.keys.protect((recording, head.seq), &gaps, end, fragment.record).await;
         let record = match protected {
             Ok(record) => record,

@@ -74,6 +74,7 @@ impl Desk {
             quarantined_at: None,
             heard_at: WallTime::from_micros(0),
             connected: false,
+            contents: playhead_model::Contents::default(),
             privacy: playhead_db::site::Privacy::default(),
         };
         let live = self.recordings.get_or_insert(tape.id(), || Live::new(&row, &[]));

@@ -9,7 +9,7 @@ use crate::{
 };
 use playhead_db::site::{Progress, RecordingRow, SegmentRow};
 use playhead_format::{Chain, ChainError, FragmentHead, Hash, IndexEntry};
-use playhead_model::{EndReason, Gap, RecordingId, RecordingInfo, RecordingState, WallTime};
+use playhead_model::{Contents, EndReason, Gap, RecordingId, RecordingInfo, RecordingState, WallTime};
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex},
@@ -72,6 +72,8 @@ pub(crate) struct Unsealed {
 pub(crate) struct Status {
     pub(crate) connected: bool,
     pub(crate) progress: Progress,
+    /// What was met in it besides pictures that are exact.
+    pub(crate) contents: Contents,
 }
 
 pub(crate) struct Live {
@@ -100,6 +102,9 @@ struct State {
     height: u32,
     events: u64,
     new_gaps: Vec<Gap>,
+    contents: Contents,
+    /// All that was met is written down.
+    contents_noted: bool,
     end: Option<EndReason>,
     problem: Option<String>,
     quarantined_at: Option<WallTime>,
@@ -156,6 +161,8 @@ impl Live {
             height: row.height,
             events: stored.iter().map(|segment| segment.events).sum(),
             new_gaps: Vec::new(),
+            contents: row.contents.clone(),
+            contents_noted: true,
             end: row.end_reason,
             problem: row.problem.clone(),
             quarantined_at: row.quarantined_at,
@@ -439,6 +446,28 @@ impl Live {
         Some(progress)
     }
 
+    /// This was met in a fragment.
+    pub(crate) fn met(&self, contents: Contents) {
+        if contents == Contents::default() {
+            return;
+        }
+        let mut state = lock(&self.state);
+        let before = state.contents.clone();
+        state.contents.join(contents);
+        state.contents_noted &= before == state.contents;
+    }
+
+    /// All that was met, if it is to be written down.
+    pub(crate) fn take_contents(&self) -> Option<Contents> {
+        let mut state = lock(&self.state);
+        (!std::mem::replace(&mut state.contents_noted, true)).then(|| state.contents.clone())
+    }
+
+    /// What [`Live::take_contents`] gave could not be written down.
+    pub(crate) fn give_contents_back(&self) {
+        lock(&self.state).contents_noted = false;
+    }
+
     /// What [`Live::take_progress`] gave could not be written down.
     pub(crate) fn give_back(&self, progress: Progress) {
         let mut state = lock(&self.state);
@@ -478,6 +507,7 @@ impl Live {
         Status {
             connected: state.session.as_ref().is_some_and(|session| session.is_open()),
             progress: self.progress(&state),
+            contents: state.contents.clone(),
         }
     }
 

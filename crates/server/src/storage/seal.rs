@@ -21,7 +21,7 @@ use crate::{
 use bytes::Bytes;
 use playhead_db::{DbError, site::SegmentRow};
 use playhead_format::{FormatError, SegmentIndex, SegmentWriter, open_fragment};
-use playhead_model::RecordingId;
+use playhead_model::{Contents, RecordingId};
 use playhead_vault::{DataKey, Encrypter, SaltHasher, VaultError};
 use sha2::{Digest as _, Sha256};
 use std::{
@@ -222,6 +222,8 @@ async fn segment(core: &Shared, live: &Arc<Live>, unsealed: Unsealed) -> Result<
         let text = digest.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"));
         core.store.want_time_stamp(live.id(), number, &text, clock::now()).await?;
     }
+    // Met at intake as a rule; after a start only the file tells.
+    live.met(kept.made.contents.clone());
     let row = SegmentRow { vault: cover.map(|cover| cover.text()), ..row_of(live.id(), &location.id, kept) };
     // The end and the gaps first: once the segment is written down, the journal's word for them may go.
     progress::write(core, &[Arc::clone(live)]).await?;
@@ -264,6 +266,7 @@ fn row_of(recording: RecordingId, location: &str, kept: Kept<Built>) -> SegmentR
 /// What a segment's file came to.
 struct Built {
     index: SegmentIndex,
+    contents: Contents,
     /// SHA-256 of the seal, if there is one.
     seal: Option<[u8; 32]>,
 }
@@ -301,6 +304,7 @@ fn build(
     let out = Pipe::default();
     let mut writer = SegmentWriter::new(out.clone()).map_err(SealError::Damaged)?;
     let mut signed = false;
+    let mut contents = Contents::default();
     for (file, entry) in &source.run {
         let record = file.read(entry.offset, entry.length).map_err(SealError::Journal)?;
         let record = keys::plain(source.key.as_ref(), (source.recording, entry.seq), record);
@@ -309,6 +313,7 @@ fn build(
             error => SealError::Key(error.into()),
         })?;
         let fragment = open_fragment(&record).map_err(SealError::Damaged)?;
+        contents.join(fragment.contents());
         signed |= fragment.signature().map_err(SealError::Damaged)?.is_some();
         writer.append_open(&record, &fragment).map_err(SealError::Damaged)?;
         pass(out.take())?;
@@ -322,7 +327,7 @@ fn build(
     };
     let index = writer.finish_with(lost, seal).map_err(SealError::Damaged)?;
     pass(out.take())?;
-    Ok(Built { index, seal: digest })
+    Ok(Built { index, contents, seal: digest })
 }
 
 /// Sends a file off, encrypted where that is wanted.
