@@ -4,9 +4,9 @@
 #   SOAK_FAULTS=200 scripts/soak.sh
 #
 # Settings, from the environment: SOAK_FAULTS (200), SOAK_SEED (from the clock; the same seed makes the same faults),
-# SOAK_VARIANT (postgres-s3, sqlite-folder; both), SOAK_FAKETIME (libfaketimeMT.so.1, where it is not installed), SOAK_PLANT
+# SOAK_VARIANT (postgres-s3, sqlite-folder; both), SOAK_FAKETIME (libfaketimeMT.so.1, where it lies elsewhere), SOAK_PLANT
 # (journal, segment: lose something on purpose; the soak must fail). What it needs: scripts/deps.sh test, and root for the
-# faults of full disks.
+# faults of disks.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 

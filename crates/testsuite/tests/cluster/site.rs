@@ -2,6 +2,7 @@
 
 use crate::gate::{Gate, To};
 use anyhow::{Context as _, Result, ensure};
+use futures_util::{StreamExt as _, TryStreamExt as _};
 use playhead_testsuite::{Api, Display, Program, free_port, playhead, wait_for};
 use serde_json::{Value, json};
 use std::{
@@ -88,8 +89,12 @@ impl Site {
             _balancer: balancer,
             _console: console,
         };
-        for number in 0..3 {
-            site.start_server(number).await?;
+        // The first one makes the authority of all.
+        site.start_server(0).await?;
+        site.launch(1)?;
+        site.launch(2)?;
+        for number in 1..3 {
+            site.is_up(number).await?;
         }
         Ok(Some(site))
     }
@@ -100,6 +105,11 @@ impl Site {
 
     /// Starts a server, or starts it again.
     pub(crate) async fn start_server(&mut self, number: usize) -> Result<()> {
+        self.launch(number)?;
+        self.is_up(number).await
+    }
+
+    fn launch(&mut self, number: usize) -> Result<()> {
         let data = self.data(number);
         if number > 0 && !data.exists() {
             // One authority for all, or agents would not trust the others.
@@ -117,9 +127,14 @@ impl Site {
         command.args(["--agents-url", &format!("https://127.0.0.1:{}", self.balancer_port)]);
         command.env("AWS_ENDPOINT", format!("http://127.0.0.1:{}", self.storage.port));
         command.env("AWS_ALLOW_HTTP", "true").env_remove("DISPLAY");
-        let mut server = Program::start(&mut command, &self.folder.join(format!("server{number}.log")))?;
-        server.line()?;
+        let server = Program::start(&mut command, &self.folder.join(format!("server{number}.log")))?;
         self.servers[number] = Some(server);
+        Ok(())
+    }
+
+    /// Waits until a server that was launched takes part.
+    async fn is_up(&mut self, number: usize) -> Result<()> {
+        self.server(number)?.line()?;
         let name = format!("s{number}");
         wait_for("the server to be there", START, async || {
             let all = self.report().await?;
@@ -194,7 +209,9 @@ impl Site {
                     .await?;
             std::fs::write(folder.join(format!("{number:06}.mcap")), bytes)?;
         }
-        let run = Command::new(playhead()).arg("verify").arg(&folder).output()?;
+        let mut command = Command::new(playhead());
+        command.arg("verify").arg(&folder);
+        let run = tokio::task::spawn_blocking(move || command.output()).await??;
         let told = [run.stdout, run.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
         ensure!(run.status.code() == Some(0), "verify {id}: {}: {told}", run.status);
         Ok(())
@@ -208,9 +225,8 @@ impl Site {
         })
         .await?;
         ensure!(all.len() == count, "expected {count} recordings, got {}: {all:#?}", all.len());
-        for recording in &all {
-            self.verify(recording).await?;
-        }
+        let proving = futures_util::stream::iter(all.iter().map(|recording| self.verify(recording)));
+        proving.buffer_unordered(4).try_collect::<()>().await?;
         Ok(all)
     }
 }

@@ -1,6 +1,6 @@
 //! What is done to the site, and how it is made good again.
 
-use crate::{proxy::Line, site::Site};
+use crate::{outside::Disk, proxy::Line, site::Site};
 use anyhow::{Context as _, Result, ensure};
 use playhead_testsuite::playhead;
 use rand::{Rng, RngExt as _, rngs::SmallRng, seq::SliceRandom as _};
@@ -39,16 +39,22 @@ pub(crate) enum Fault {
     CutStorage,
     FullServerDisk,
     FullAgentDisk,
+    SlowServerDisk,
+    SlowAgentDisk,
     ServerClock,
     AgentClock,
     /// A byte of a stored segment is not what it was.
     RottenSegment,
     /// A byte of the journal is not what it was.
     RottenJournal,
+    /// The journal's folder is gone.
+    LostJournal,
+    /// Stored segments are packed denser, which ends at some moment.
+    KillRepacking,
 }
 
 /// How often each kind comes in a round. A round has them all.
-const ROUND: [(Fault, usize); 17] = [
+const ROUND: [(Fault, usize); 21] = [
     (Fault::KillAgent, 2),
     (Fault::KillServer, 3),
     (Fault::KillConsole, 1),
@@ -62,10 +68,14 @@ const ROUND: [(Fault, usize); 17] = [
     (Fault::CutStorage, 1),
     (Fault::FullServerDisk, 1),
     (Fault::FullAgentDisk, 1),
+    (Fault::SlowServerDisk, 1),
+    (Fault::SlowAgentDisk, 1),
     (Fault::ServerClock, 1),
     (Fault::AgentClock, 1),
     (Fault::RottenSegment, 1),
     (Fault::RottenJournal, 1),
+    (Fault::LostJournal, 1),
+    (Fault::KillRepacking, 1),
 ];
 
 /// A byte that was changed.
@@ -85,7 +95,7 @@ pub(crate) struct Excuses {
     pub(crate) restarts: usize,
     /// Stored files with a changed byte.
     pub(crate) rotten: Vec<Rot>,
-    /// How often the journal was damaged. Each time recordings may be quarantined.
+    /// How often a journal of which there is no copy was damaged. Each time recordings may be quarantined.
     pub(crate) rotten_journals: usize,
 }
 
@@ -111,6 +121,7 @@ pub(crate) fn not_run(site: &Site) -> Vec<String> {
 fn missing(site: &Site, fault: Fault) -> Option<&'static str> {
     let clock = "libfaketime is not installed";
     let disk = "mounting a small disk is not allowed";
+    let still = "mounting a file as a disk is not allowed";
     match fault {
         Fault::KillDatabase if site.database.is_none() => Some("there is no database server"),
         Fault::KillStorage | Fault::SlowStorage | Fault::CutStorage if site.bucket.is_none() => {
@@ -118,6 +129,13 @@ fn missing(site: &Site, fault: Fault) -> Option<&'static str> {
         }
         Fault::FullServerDisk if site.disk.is_none() => Some(disk),
         Fault::FullAgentDisk if site.hosts.iter().any(|host| host.disk.is_none()) => Some(disk),
+        Fault::SlowServerDisk if !site.disk.as_ref().is_some_and(Disk::can_stall) => Some(still),
+        Fault::SlowAgentDisk
+            if site.hosts.iter().any(|host| !host.disk.as_ref().is_some_and(Disk::can_stall)) =>
+        {
+            Some(still)
+        }
+        Fault::LostJournal if !site.is_shared() => Some("the journal is nowhere else"),
         Fault::ServerClock if site.clock.is_none() => Some(clock),
         Fault::AgentClock if site.hosts.iter().any(|host| host.clock.is_none()) => Some(clock),
         _ => None,
@@ -208,6 +226,11 @@ impl Fault {
                 disk.free()?;
                 told = format!("agent{host} {told}");
             }
+            Self::SlowServerDisk => site.disk.as_ref().context("no disk")?.stall(down * 2).await?,
+            Self::SlowAgentDisk => {
+                site.hosts[host].disk.as_ref().context("no disk")?.stall(down * 2).await?;
+                told = format!("agent{host} {told}");
+            }
             Self::ServerClock => {
                 let clock = site.clock.as_ref().context("no clock")?;
                 let seconds = jump(random);
@@ -237,9 +260,11 @@ impl Fault {
                     bucket.kill();
                 }
                 let rot = Rot::within(path, 0..u64::MAX, random)?;
-                ensure!(is_sound(&rot.path)?, "{} was damaged already", rot.path.display());
+                // Nobody but the server reads what is encrypted.
+                let is_readable = !site.is_encrypted();
+                ensure!(!is_readable || is_sound(&rot.path)?, "{} was damaged already", rot.path.display());
                 rot.flip()?;
-                ensure!(!is_sound(&rot.path)?, "verify does not find the damage {rot:?}");
+                ensure!(!is_readable || !is_sound(&rot.path)?, "verify does not find the damage {rot:?}");
                 told = format!("byte {} of {}", rot.offset, rot.path.display());
                 excuses.rotten.push(rot);
                 if let Some(bucket) = &mut site.bucket {
@@ -251,16 +276,35 @@ impl Fault {
                 site.kill_server();
                 let found = journal_file(&site.journal())?;
                 if let Some((path, length)) = &found {
-                    let end = length - JOURNAL_END;
+                    let end = if site.is_shared() { *length } else { length - JOURNAL_END };
                     let rot = Rot::within(path.clone(), end.saturating_sub(JOURNAL_REACH)..end, random)?;
                     rot.flip()?;
                     told = format!("byte {} of {length} of {}", rot.offset, rot.path.display());
-                    excuses.rotten_journals += 1;
+                    excuses.rotten_journals += usize::from(!site.is_shared());
                 }
                 site.start_server()?;
                 if found.is_none() {
                     return Ok(None);
                 }
+            }
+            Self::LostJournal => {
+                site.kill_server();
+                std::fs::remove_dir_all(site.journal())?;
+                waited.await;
+                site.start_server()?;
+            }
+            Self::KillRepacking => {
+                let mut packing = site.repack()?;
+                let end = tokio::time::Instant::now() + down * 2;
+                while packing.try_wait()?.is_none() && tokio::time::Instant::now() < end {
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+                told = match packing.try_wait()? {
+                    Some(status) => format!("ended with {status}"),
+                    None => format!("killed after {:.1} s", (down * 2).as_secs_f64()),
+                };
+                packing.kill()?;
+                packing.wait()?;
             }
         }
         Ok(Some(told))
@@ -316,7 +360,7 @@ fn journal_file(folder: &Path) -> Result<Option<(PathBuf, u64)>> {
     Ok(files.into_iter().rev().find(|(_, length)| *length > 2 * JOURNAL_END))
 }
 
-/// Whether a stored file is what it was when it was stored.
+/// Whether a stored file that is not encrypted is what it was when it was stored.
 fn is_sound(file: &Path) -> Result<bool> {
     Ok(Command::new(playhead()).args(["verify", "--allow-incomplete"]).arg(file).output()?.status.success())
 }

@@ -81,6 +81,7 @@ async fn soak(site: &mut Site, count: usize, seed: u64, plant: Option<Plant>) ->
     let mut slowest = Duration::ZERO;
     for (at, fault) in faults::plan(site, &mut random, count).into_iter().enumerate() {
         tokio::time::sleep(Duration::from_millis(random.random_range(500..4_000))).await;
+        site.beep()?;
         let number = at + 1;
         let what = || format!("fault {number}, {fault:?}");
         let told = fault.inject(site, &mut random, &mut excuses).await.with_context(what)?;
@@ -93,7 +94,7 @@ async fn soak(site: &mut Site, count: usize, seed: u64, plant: Option<Plant>) ->
         println!("{number:3} {fault:?} {told}: all is recorded again after {:.1} s", took.as_secs_f64());
     }
     if plant == Some(Plant::Journal) {
-        lose_the_journals_end(site)?;
+        lose_the_journals_end(site).await?;
         site.moves().await?;
     }
     site.end_sessions().await?;
@@ -131,9 +132,15 @@ async fn soak(site: &mut Site, count: usize, seed: u64, plant: Option<Plant>) ->
     Ok(())
 }
 
-/// The server forgets what it called durable last.
-fn lose_the_journals_end(site: &mut Site) -> Result<()> {
+/// The server forgets what it called durable last, and so does shared storage.
+async fn lose_the_journals_end(site: &mut Site) -> Result<()> {
     site.kill_server();
+    let shared = site.stored().join("soak/journal");
+    if let Some(bucket) = &mut site.bucket {
+        bucket.kill();
+        std::fs::remove_dir_all(&shared)?;
+        bucket.up().await?;
+    }
     let mut files: Vec<_> = std::fs::read_dir(site.journal())?.flatten().map(|file| file.path()).collect();
     files.sort();
     let path = files.pop().context("no journal")?;

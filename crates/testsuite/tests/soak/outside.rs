@@ -12,9 +12,11 @@ use std::{
     io::Write as _,
     path::{Path, PathBuf},
     process::Command,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
+/// For how long a slow disk takes nothing.
+const STILL: Duration = Duration::from_millis(700);
 /// How long something may take to start on a busy machine.
 const START: Duration = Duration::from_secs(90);
 
@@ -196,23 +198,52 @@ impl Bucket {
     }
 }
 
-/// A small file system in memory that can be filled up.
+/// A small file system that can be filled up and held still.
 pub(crate) struct Disk {
     path: PathBuf,
     hog: PathBuf,
+    /// Whether it lies in a file; one in memory cannot be held still.
+    is_real: bool,
 }
 
 impl Disk {
-    /// Mounts it at `path`.
+    /// Mounts it at `path`: in a file beside it, or in memory where that is not possible.
     ///
     /// # Errors
-    /// That is not allowed here.
+    /// Neither is allowed here.
     pub(crate) fn mount(path: &Path, bytes: u64) -> Result<Self> {
         std::fs::create_dir_all(path)?;
-        let options = format!("size={bytes}");
-        mount(Some("tmpfs"), path, Some("tmpfs"), MsFlags::empty(), Some(options.as_str()))
-            .context("cannot mount a small disk")?;
-        Ok(Self { path: path.to_owned(), hog: path.join("hog") })
+        let is_real = mount_file(path, bytes).is_ok();
+        if !is_real {
+            let options = format!("size={bytes}");
+            mount(Some("tmpfs"), path, Some("tmpfs"), MsFlags::empty(), Some(options.as_str()))
+                .context("cannot mount a small disk")?;
+        }
+        Ok(Self { path: path.to_owned(), hog: path.join("hog"), is_real })
+    }
+
+    /// Whether it can be slow.
+    pub(crate) fn can_stall(&self) -> bool {
+        self.is_real
+    }
+
+    /// Nothing gets onto it but in short moments, for `time`.
+    ///
+    /// # Errors
+    /// It cannot be held still.
+    pub(crate) async fn stall(&self, time: Duration) -> Result<()> {
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            self.freeze("--freeze")?;
+            tokio::time::sleep(STILL).await;
+            self.freeze("--unfreeze")?;
+            tokio::time::sleep(STILL / 10).await;
+        }
+        Ok(())
+    }
+
+    fn freeze(&self, how: &str) -> Result<()> {
+        run(Command::new("fsfreeze").arg(how).arg(&self.path))
     }
 
     /// Somebody else takes all the room.
@@ -241,7 +272,24 @@ impl Disk {
 impl Drop for Disk {
     fn drop(&mut self) {
         let _ = umount2(&self.path, MntFlags::MNT_DETACH);
+        let _ = std::fs::remove_file(self.path.with_extension("disk"));
     }
+}
+
+/// A file system in a file, which is no larger than what lies in it.
+fn mount_file(path: &Path, bytes: u64) -> Result<()> {
+    let file = path.with_extension("disk");
+    File::create(&file)?.set_len(bytes)?;
+    // No room is set apart for root, so that it can be filled to the last byte.
+    run(Command::new("mkfs.ext4").args(["-q", "-m", "0", "-O", "^has_journal"]).arg(&file))?;
+    run(Command::new("mount").args(["-o", "loop"]).arg(&file).arg(path))?;
+    Ok(())
+}
+
+fn run(command: &mut Command) -> Result<()> {
+    let ran = command.output()?;
+    ensure!(ran.status.success(), "{command:?}: {}", String::from_utf8_lossy(&ran.stderr));
+    Ok(())
 }
 
 /// A host's clock that can jump while its programs run.

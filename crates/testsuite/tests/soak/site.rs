@@ -6,12 +6,13 @@ use crate::{
     proxy::Proxy,
 };
 use anyhow::{Context as _, Result, ensure};
-use playhead_testsuite::{Api, Display, Program, free_port, playhead, wait_for};
+use playhead_testsuite::{Api, Display, Program, SoundServer, free_port, playhead, wait_for};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::{
+    fs::File,
     path::{Path, PathBuf},
-    process::Command,
+    process::{Child, Command, Stdio},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -47,6 +48,8 @@ pub(crate) struct Host {
     displays: Vec<String>,
     pub(crate) disk: Option<Disk>,
     pub(crate) clock: Option<Clock>,
+    /// How it records, beyond what all do.
+    args: Vec<String>,
 }
 
 /// A desktop that is busy until it is told to rest.
@@ -65,6 +68,8 @@ pub(crate) struct Site {
     pub(crate) bucket: Option<Bucket>,
     pub(crate) database: Option<Database>,
     desktops: Vec<Desktop>,
+    /// What the last host's sessions hear.
+    room: SoundServer,
     pub(crate) disk: Option<Disk>,
     pub(crate) clock: Option<Clock>,
     pub(crate) api: Api,
@@ -114,6 +119,7 @@ impl Site {
         let token = token(&api, "server").await?;
         let server = place.server(Some(&token))?;
         let agents_line = Proxy::start(ports.agents_line, ports.agents).await?;
+        let room = SoundServer::start(folder).await?;
         let mut ledger = Ledger::default();
         ledger.follow(&folder.join("server.log"));
         let mut site = Self {
@@ -125,6 +131,7 @@ impl Site {
             bucket,
             database,
             desktops: Vec::new(),
+            room,
             disk,
             clock,
             api,
@@ -140,7 +147,9 @@ impl Site {
             let names = (0..displays)
                 .map(|_| site.desktop(seed.wrapping_add(site.desktops.len() as u64)))
                 .collect::<Result<_>>()?;
-            site.host(&format!("agent{at}"), names).await?;
+            // One records every pixel, the other films and photos as video, and what is heard.
+            let args: &[&str] = if at == 0 { &[] } else { &["--picture", "lossy", "--audio"] };
+            site.host(&format!("agent{at}"), names, args).await?;
         }
         site.moves().await?;
         Ok(site)
@@ -186,9 +195,66 @@ impl Site {
     /// It cannot be started.
     pub(crate) fn start_agent(&mut self, at: usize) -> Result<()> {
         let host = &self.hosts[at];
-        let program = agent(&self.folder, &host.name, &host.displays, None, host.clock.as_ref())?;
-        self.hosts[at].program = program;
+        let plan = HostPlan {
+            name: &host.name,
+            displays: &host.displays,
+            args: &host.args,
+            clock: host.clock.as_ref(),
+        };
+        self.hosts[at].program = plan.start(&self.folder, &self.room.address(), None)?;
         Ok(())
+    }
+
+    /// Something is heard.
+    ///
+    /// # Errors
+    /// The sound server is gone.
+    pub(crate) fn beep(&mut self) -> Result<()> {
+        self.room.beep()
+    }
+
+    /// Whether what is acknowledged is in shared storage too.
+    pub(crate) fn is_shared(&self) -> bool {
+        self.variant == Variant::PostgresS3
+    }
+
+    /// Whether recordings are encrypted.
+    pub(crate) fn is_encrypted(&self) -> bool {
+        self.variant == Variant::SqliteFolder
+    }
+
+    /// Begins to pack what is stored denser, beside the running server.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub(crate) fn repack(&self) -> Result<Child> {
+        let log = File::options().create(true).append(true).open(self.folder.join("repack.log"))?;
+        let mut command = self.admin(&["storage", "repack"]);
+        command.stdout(Stdio::null()).stderr(log);
+        Ok(command.spawn()?)
+    }
+
+    /// A command that works on the site from its server's own machine.
+    pub(crate) fn admin(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(playhead());
+        command.args(args).arg("--data").arg(self.folder.join("server"));
+        self.place().reach(&mut command);
+        command
+    }
+
+    /// A recording's files as the server gives them to somebody, in a folder of their own.
+    ///
+    /// # Errors
+    /// It does not give them.
+    pub(crate) fn download(&self, id: &str) -> Result<PathBuf> {
+        let folder = self.folder.join("download").join(id);
+        std::fs::create_dir_all(&folder)?;
+        let archive = folder.with_extension("tar");
+        let ran = self.admin(&["download", id]).arg("--output").arg(&archive).output()?;
+        ensure!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        let ran = Command::new("tar").arg("xf").arg(&archive).arg("-C").arg(&folder).output()?;
+        ensure!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+        Ok(folder)
     }
 
     /// Waits until the console answers and has its server.
@@ -348,13 +414,16 @@ impl Site {
         Ok(name)
     }
 
-    async fn host(&mut self, name: &str, displays: Vec<String>) -> Result<()> {
+    async fn host(&mut self, name: &str, displays: Vec<String>, args: &[&str]) -> Result<()> {
         let disk = Disk::mount(&self.folder.join(name), 256 << 20).ok();
         let clock = Clock::new(self.folder.join(format!("{name}-clock")))?;
         let token = token(&self.api, "agent").await?;
-        let program = agent(&self.folder, name, &displays, Some(&token), clock.as_ref())?;
         let writer = self.ledger.follow(&self.folder.join(format!("{name}.log")));
-        self.hosts.push(Host { name: name.to_owned(), program, writer, displays, disk, clock });
+        let args: Vec<String> = args.iter().map(|&arg| arg.to_owned()).collect();
+        let plan = HostPlan { name, displays: &displays, args: &args, clock: clock.as_ref() };
+        let program = plan.start(&self.folder, &self.room.address(), Some(&token))?;
+        let name = name.to_owned();
+        self.hosts.push(Host { name, program, writer, displays, disk, clock, args });
         Ok(())
     }
 }
@@ -404,16 +473,24 @@ impl Place<'_> {
         if let Some(token) = token {
             command.args(["--join", token]);
         }
+        match self.variant {
+            Variant::PostgresS3 => command.args(["--storage", "s3://playhead/soak"]),
+            Variant::SqliteFolder => command.args(["--site-key", "file"]),
+        };
+        self.reach(&mut command);
+        Program::start(&mut command, &self.folder.join("server.log"))
+    }
+
+    /// Tells a program where the database is and how to reach storage.
+    fn reach(&self, command: &mut Command) {
         if let Some(database) = self.database {
             command.args(["--database", &database.url("playhead")]);
         }
         if self.variant == Variant::PostgresS3 {
-            command.args(["--storage", "s3://playhead/soak"]);
             command.env("AWS_ENDPOINT", format!("http://127.0.0.1:{}", self.ports.storage_line));
             command.envs([("AWS_ALLOW_HTTP", "true"), ("AWS_REGION", "us-east-1")]);
             command.envs([("AWS_ACCESS_KEY_ID", "test"), ("AWS_SECRET_ACCESS_KEY", "test")]);
         }
-        Program::start(&mut command, &self.folder.join("server.log"))
     }
 }
 
@@ -423,22 +500,27 @@ fn told(program: &Program) -> String {
     log.lines().filter(|line| !line.contains(r#""level":"TRACE""#)).collect::<Vec<_>>().join("\n")
 }
 
-fn agent(
-    folder: &Path,
-    name: &str,
-    displays: &[String],
-    token: Option<&str>,
-    clock: Option<&Clock>,
-) -> Result<Program> {
-    let mut command = Command::new(playhead());
-    command.arg("agent").arg("--data").arg(folder.join(name)).args(["--host", name]);
-    for display in displays {
-        command.args(["--display", display]);
+/// What an agent needs to know to start.
+struct HostPlan<'a> {
+    name: &'a str,
+    displays: &'a [String],
+    args: &'a [String],
+    clock: Option<&'a Clock>,
+}
+
+impl HostPlan<'_> {
+    fn start(&self, folder: &Path, room: &str, token: Option<&str>) -> Result<Program> {
+        let mut command = Command::new(playhead());
+        command.arg("agent").arg("--data").arg(folder.join(self.name)).args(["--host", self.name]);
+        command.args(self.args).env("PULSE_SERVER", room);
+        for display in self.displays {
+            command.args(["--display", display]);
+        }
+        if let Some(token) = token {
+            command.args(["--join", token]);
+        }
+        Program::start(common(&mut command, self.clock), &folder.join(format!("{}.log", self.name)))
     }
-    if let Some(token) = token {
-        command.args(["--join", token]);
-    }
-    Program::start(common(&mut command, clock), &folder.join(format!("{name}.log")))
 }
 
 fn role(folder: &Path, role: &str, clock: Option<&Clock>) -> Command {
