@@ -1,7 +1,6 @@
 //! Boxes of pixels given by a palette or by residuals.
 
 use super::Decoder;
-use crate::entropy::CLASSES;
 use crate::error::DecodeError;
 use crate::film;
 use crate::geometry::{Area, TILE_PIXELS};
@@ -78,9 +77,11 @@ impl Decoder {
         if matrix > film::MATRICES || (matrix > 0 && apart) {
             return Err(DecodeError::Reserved { what: "residual mode", actual: u32::from(modes[0]) });
         }
-        let classes = [modes[1] >> 3, modes[2] >> 3, modes[3] >> 3];
-        if let Some(&class) = classes.iter().find(|c| usize::from(**c) >= CLASSES) {
-            return Err(DecodeError::Reserved { what: "residual class", actual: u32::from(class) });
+        let (mut classes, mut predictors) = ([0; 3], [0; 3]);
+        for ((&choice, class), predictor) in modes[1..].iter().zip(&mut classes).zip(&mut predictors) {
+            let known = predict::class_and_predictor(choice);
+            let reserved = DecodeError::Reserved { what: "residual predictor", actual: u32::from(choice) };
+            (*class, *predictor) = known.ok_or(reserved)?;
         }
         let n = area.w * area.h;
         let wrong = if matrix > 0 { streams.get(stream::OPS).varint()? } else { 0 };
@@ -93,12 +94,8 @@ impl Decoder {
         )?;
         let slots = self.residuals.take_slots();
         self.spend(slots)?;
-        for (plane, &mode) in self.scratch.planes.iter_mut().zip(&modes[1..]) {
-            for y in 0..area.h {
-                let (above, rest) = plane.split_at_mut(y * area.w);
-                let above = y.checked_sub(1).map(|up| &above[up * area.w..]);
-                predict::restore_row(mode & 7, &mut rest[..area.w], above);
-            }
+        for (plane, predictor) in self.scratch.planes.iter_mut().zip(predictors) {
+            predict::restore(predictor, &mut plane[..n], area.w);
         }
         if matrix > 0 {
             self.join_film(matrix, over, area);

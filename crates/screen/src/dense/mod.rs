@@ -233,7 +233,7 @@ impl<'a> Taken<'a> {
             rest = after;
             let (first, others) = of_block.split_at_mut(n);
             let (second, third) = others.split_at_mut(n);
-            let classes = block.choices.map(|choice| choice >> 3);
+            let classes = block.classes;
             reader.read(&mut head.streams, [first, second, third], classes, block.area.w).ok()?;
         }
         reader.finish().ok()?;
@@ -259,11 +259,7 @@ impl<'a> Taken<'a> {
 }
 
 fn parts(blocks: &[Block]) -> Vec<Part> {
-    let part = |block: &Block| Part {
-        pixels: block.pixels(),
-        width: block.area.w,
-        classes: block.choices.map(|choice| choice >> 3),
-    };
+    let part = |block: &Block| Part { pixels: block.pixels(), width: block.area.w, classes: block.classes };
     blocks.iter().map(part).collect()
 }
 
@@ -301,12 +297,8 @@ fn values(block: &Block, residuals: &[u8]) -> Planes {
     let n = block.pixels();
     let w = block.area.w;
     let mut planes = [0, 1, 2].map(|plane| residuals[plane * n..][..n].to_vec());
-    for (plane, choice) in planes.iter_mut().zip(block.choices) {
-        for y in 0..block.area.h {
-            let (above, rest) = plane.split_at_mut(y * w);
-            let above = y.checked_sub(1).map(|up| &above[up * w..]);
-            predict::restore_row(choice & 7, &mut rest[..w], above);
-        }
+    for (plane, predictor) in planes.iter_mut().zip(block.predictors) {
+        predict::restore(predictor, plane, w);
     }
     planes
 }
@@ -323,12 +315,11 @@ fn put_residuals(block: &Block, place: &Place, planes: &Planes, history: &Histor
     } else {
         planes
     };
-    for (plane, choice) in planes.iter().zip(block.choices) {
-        for (y, row) in plane.chunks_exact(w).enumerate() {
+    for (plane, predictor) in planes.iter().zip(block.predictors) {
+        for y in 0..block.area.h {
             let start = out.len();
             out.resize(start + w, 0);
-            let above = y.checked_sub(1).map(|up| &plane[up * w..][..w]);
-            predict::residual_row(choice & 7, row, above, &mut out[start..]);
+            predict::residual_row(predictor, plane, w, y, &mut out[start..]);
         }
     }
 }

@@ -1,8 +1,8 @@
 //! What of a packet has to be known to take its residuals out: where the boxes are.
 
-use crate::entropy::CLASSES;
 use crate::film;
 use crate::geometry::{Area, Grid};
+use crate::predict;
 use crate::wire::{self, Cursor, op};
 
 /// A box whose residuals stand in a packet.
@@ -11,8 +11,10 @@ pub(super) struct Block {
     pub(super) area: Area,
     /// What its planes are.
     pub(super) mode: u8,
-    /// Class and predictor of each plane.
-    pub(super) choices: [u8; 3],
+    /// The class of each plane.
+    pub(super) classes: [u8; 3],
+    /// The predictor of each.
+    pub(super) predictors: [u8; 3],
 }
 
 impl Block {
@@ -91,6 +93,9 @@ fn block(rest: &mut Cursor<'_>, area: Area) -> Option<Block> {
     if matrix > 0 {
         rest.varint().ok()?;
     }
-    let choices = [a, b, c];
-    choices.iter().all(|choice| usize::from(choice >> 3) < CLASSES).then_some(Block { area, mode, choices })
+    let (mut classes, mut predictors) = ([0; 3], [0; 3]);
+    for ((choice, class), predictor) in [a, b, c].into_iter().zip(&mut classes).zip(&mut predictors) {
+        (*class, *predictor) = predict::class_and_predictor(choice)?;
+    }
+    Some(Block { area, mode, classes, predictors })
 }

@@ -164,11 +164,11 @@ impl Blocks {
             let values = &self.planes[plane][..n];
             let mut sum = 0;
             for (y, to) in coded[..n].chunks_exact_mut(part.w).enumerate() {
-                predict::residual_row(choice.predictor, row(values, part.w, y), above(values, part.w, y), to);
+                predict::residual_row(choice.predictor, values, part.w, y, to);
                 sum += magnitudes(to);
             }
             *class = entropy::class(sum, n as u32);
-            ops.push(*class << 3 | choice.predictor);
+            ops.push(predict::choice(*class, choice.predictor));
         }
         if plan.mode >> mode::MATRIX != 0 {
             self.write_wrong(n, writer);
@@ -243,7 +243,7 @@ impl Blocks {
     /// The best of the ways to make three planes of a box.
     fn plan(&mut self, n: usize, w: usize, h: usize, with_old: bool) -> Plan {
         split_planes(self.pixels[..n].iter().map(|p| p.to_le_bytes()), &mut self.planes[..5], 0);
-        let green = self.choose(0, w, h, &[1, 2, 3, 4, 5, 6, 7]);
+        let green = self.choose(0, w, h, &[1, 2, 3, 4, 5, 6, 7, predict::WIDE]);
         let some = [green.predictor, 4, 3];
         let mut best =
             Plan { mode: 0, choices: [green, self.choose(1, w, h, &some), self.choose(2, w, h, &some)] };
@@ -350,7 +350,7 @@ impl Blocks {
         for &predictor in predictors {
             let mut sum = 0;
             for y in rows() {
-                predict::residual_row(predictor, row(values, w, y), above(values, w, y), &mut coded);
+                predict::residual_row(predictor, values, w, y, &mut coded);
                 sum += magnitudes(&coded[..w]);
             }
             if sum < best.sum {
@@ -395,14 +395,6 @@ fn split_planes(pixels: impl Iterator<Item = [u8; 4]>, planes: &mut [[u8; TILE_P
         *rg = red.wrapping_sub(green).wrapping_add(128);
         *bg = blue.wrapping_sub(green).wrapping_add(128);
     }
-}
-
-fn row(values: &[u8], w: usize, y: usize) -> &[u8] {
-    &values[y * w..(y + 1) * w]
-}
-
-fn above(values: &[u8], w: usize, y: usize) -> Option<&[u8]> {
-    y.checked_sub(1).map(|y| row(values, w, y))
 }
 
 /// The next box of pending pixels from row `from` on, and the row after it.
