@@ -1,11 +1,15 @@
-//! What a console keeps: accounts, sessions, sites, recording servers and join tokens.
+//! What a console keeps: accounts, sessions, directories, sites, recording servers and join tokens.
 
 mod accounts;
+mod directories;
+mod kinds;
 mod schema;
 mod sites;
 mod tokens;
 
 pub use accounts::{Account, Session};
+pub use directories::{Changed, Directory, DirectoryAccount, DirectoryRole, Entered};
+pub use kinds::{DirectoryKind, PrincipalKind, UnknownKind};
 pub use sites::{Deleted, Server, Site};
 pub use tokens::{JoinOutcome, Joining, NewToken, Token};
 

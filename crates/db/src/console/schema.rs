@@ -3,7 +3,7 @@
 use crate::Area;
 
 /// The tables of a console and how they came about.
-pub(super) const AREA: Area = Area { name: "console", migrations: &[FIRST, BROWSERS] };
+pub(super) const AREA: Area = Area { name: "console", migrations: &[FIRST, BROWSERS, DIRECTORIES] };
 
 const FIRST: &str = "
 CREATE TABLE accounts (
@@ -55,3 +55,39 @@ CREATE TABLE join_tokens (
 
 /// Sessions say what they were opened with, so that people recognise their own.
 const BROWSERS: &str = "ALTER TABLE sessions ADD COLUMN browser {text} NOT NULL DEFAULT ''";
+
+/// Directories, the roles that their users and groups hold, and the accounts of those who came in by them.
+const DIRECTORIES: &str = "
+CREATE TABLE directories (
+    id {text} PRIMARY KEY,
+    name {text} NOT NULL,
+    name_key {text} NOT NULL UNIQUE,
+    kind {text} NOT NULL,
+    enabled BIGINT NOT NULL,
+    settings {text} NOT NULL,
+    secret {text},
+    version BIGINT NOT NULL,
+    created_at BIGINT NOT NULL,
+    changed_at BIGINT NOT NULL
+);
+CREATE TABLE directory_roles (
+    id {text} PRIMARY KEY,
+    directory {text} NOT NULL REFERENCES directories (id) ON DELETE CASCADE,
+    kind {text} NOT NULL,
+    subject {text} NOT NULL,
+    label {text} NOT NULL,
+    role {text} NOT NULL,
+    made_by {text} NOT NULL,
+    created_at BIGINT NOT NULL,
+    UNIQUE (directory, kind, subject)
+);
+CREATE TABLE directory_accounts (
+    account {text} PRIMARY KEY REFERENCES accounts (id) ON DELETE CASCADE,
+    directory {text} NOT NULL REFERENCES directories (id),
+    subject {text} NOT NULL,
+    group_ids {text} NOT NULL,
+    refused {text},
+    checked_at BIGINT NOT NULL,
+    UNIQUE (directory, subject)
+);
+";
