@@ -3,7 +3,7 @@
 use crate::NodeKey;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::Bytes;
-use http::{Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{body::Incoming, client::conn::http1};
 use hyper_util::rt::TokioIo;
@@ -88,11 +88,27 @@ impl Endpoint {
     /// # Errors
     /// A malformed address or certificate.
     pub fn new(url: &str, authority: Option<&[u8]>) -> Result<Self, DialError> {
+        let authority: Vec<CertificateDer<'_>> = authority.map(CertificateDer::from).into_iter().collect();
+        Self::with(url, || trust(&authority))
+    }
+
+    /// The same with TLS as it was settled before.
+    ///
+    /// # Errors
+    /// A malformed address.
+    pub fn with_tls(url: &str, tls: &Arc<ClientConfig>) -> Result<Self, DialError> {
+        Self::with(url, || Ok(Arc::clone(tls)))
+    }
+
+    fn with(
+        url: &str,
+        tls: impl FnOnce() -> Result<Arc<ClientConfig>, DialError>,
+    ) -> Result<Self, DialError> {
         let malformed = || DialError::Address(url.to_owned());
         let uri: Uri = url.parse().map_err(|_| malformed())?;
         let host = uri.host().ok_or_else(malformed)?.trim_matches(['[', ']']).to_owned();
         let tls = match uri.scheme_str() {
-            Some("https") => Some(client_config(authority)?),
+            Some("https") => Some(tls()?),
             Some("http") if is_loopback(&host) => None,
             Some("http") => return Err(DialError::Plain(url.to_owned())),
             _ => return Err(malformed()),
@@ -168,6 +184,25 @@ impl Connection {
     pub async fn get(&mut self, path: &str) -> Result<(StatusCode, Bytes), DialError> {
         let request = self.request(Method::GET, path).body(Full::default());
         let response = self.send(request).await?;
+        Ok((response.status(), read(response).await?))
+    }
+
+    /// Makes any request with a body that is there already, and reads the answer.
+    ///
+    /// # Errors
+    /// The connection broke, or the answer is too long.
+    pub async fn ask(
+        &mut self,
+        method: Method,
+        path: &str,
+        headers: HeaderMap,
+        body: Bytes,
+    ) -> Result<(StatusCode, Bytes), DialError> {
+        let mut request = self.request(method, path);
+        if let Some(own) = request.headers_mut() {
+            own.extend(headers);
+        }
+        let response = self.send(request.body(Full::new(body))).await?;
         Ok((response.status(), read(response).await?))
     }
 
@@ -281,13 +316,17 @@ fn is_loopback(host: &str) -> bool {
     host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
-fn client_config(authority: Option<&[u8]>) -> Result<Arc<ClientConfig>, DialError> {
+/// TLS for dialling that trusts these authorities and no other, or the system's when there are none.
+///
+/// # Errors
+/// An authority's certificate cannot be read.
+pub fn trust(authorities: &[CertificateDer<'_>]) -> Result<Arc<ClientConfig>, DialError> {
     let mut roots = RootCertStore::empty();
-    match authority {
-        Some(der) => roots.add(CertificateDer::from(der.to_vec())).map_err(DialError::Trust)?,
-        None => {
-            roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
-        }
+    for authority in authorities {
+        roots.add(authority.clone().into_owned()).map_err(DialError::Trust)?;
+    }
+    if authorities.is_empty() {
+        roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = ClientConfig::builder_with_provider(provider)

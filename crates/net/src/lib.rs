@@ -14,7 +14,7 @@ mod listen;
 
 pub use authority::{Authority, SigningCertificate, server_config};
 pub use challenge::Challenges;
-pub use dial::{Connection, DialError, Endpoint, Upgraded};
+pub use dial::{Connection, DialError, Endpoint, Upgraded, trust};
 pub use file::write_private;
 pub use http_metrics::{HttpMetrics, count_requests};
 pub use key::{NodeKey, verify};
