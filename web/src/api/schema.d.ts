@@ -666,6 +666,22 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description A mask over an application, which covers its windows in the pictures. All patterns that are given fit such a window. */
+        AppliedMask: {
+            /** @description Pattern for the class or instance name of the window. */
+            class: string | null;
+            /** @description What is shown instead: black, grey or white. */
+            colour: string;
+            /**
+             * Format: int64
+             * @description Media time from which on something may be covered by it, microseconds.
+             */
+            first_us: number;
+            /** @description Pattern for the name of the window's process. */
+            process: string | null;
+            /** @description Pattern for the window's title. */
+            title: string | null;
+        };
         /** @description A name and a password. */
         Credentials: {
             /**
@@ -908,6 +924,31 @@ export interface components {
             /** @description The user's name. */
             user: string;
         };
+        /** @description One monitor of a desktop, in pixels of the picture. */
+        Monitor: {
+            /**
+             * Format: int32
+             * @description Height.
+             */
+            height: number;
+            /** @description Its name as the X server gives it. */
+            name: string;
+            /**
+             * Format: int32
+             * @description Width.
+             */
+            width: number;
+            /**
+             * Format: int32
+             * @description Left edge.
+             */
+            x: number;
+            /**
+             * Format: int32
+             * @description Upper edge.
+             */
+            y: number;
+        };
         /** @description Segments that are moved from one location to another. */
         Move: {
             /**
@@ -1102,6 +1143,10 @@ export interface components {
              * @description Its id.
              */
             id: string;
+            /** @description The masks that have covered windows in it, as far as they were met. */
+            masks?: components["schemas"]["AppliedMask"][];
+            /** @description The monitors of the desktop when it began; none where only one is known. */
+            monitors?: components["schemas"]["Monitor"][];
             /** @description What is wrong with it, when it is set aside. */
             problem: string | null;
             quarantine: components["schemas"]["Quarantine"] | null;
@@ -1113,6 +1158,8 @@ export interface components {
             shredded: components["schemas"]["Shredding"] | null;
             /** @description The site that keeps it. */
             site: components["schemas"]["SiteRef"];
+            /** @description Whether it has sound. */
+            sound?: boolean;
             /**
              * Format: date-time
              * @description Wall clock at media time 0.
@@ -1122,6 +1169,8 @@ export interface components {
             state: components["schemas"]["RecordingState"];
             /** @description Name of the user whose session it is. */
             user: string;
+            /** @description Whether films and photos in it are video, which is not exact. */
+            video?: boolean;
             /**
              * Format: int32
              * @description Width of the screen, pixels.

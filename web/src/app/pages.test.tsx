@@ -168,6 +168,21 @@ describe("the list of recordings", () => {
     expect((await see("th[aria-sort=descending]")).textContent).toContain("Size");
   });
 
+  it("tells by icons what a recording has besides exact pictures, in a column to choose", async () => {
+    localStorage.setItem("playhead.columns", JSON.stringify(["user", "holds"]));
+    const mask = { first_us: 5, class: "keepassxc", process: null, title: null, colour: "black" };
+    const held = { ...recording, sound: true, video: false, masks: [mask] };
+    const bare = { ...recording, id: "r2" };
+    await show("/recordings", { ...signedIn, [LIST]: page([held, bare]) });
+    const row = await see("tr[data-id=r1]");
+    localStorage.removeItem("playhead.columns");
+    const labels = [...row.querySelectorAll(".holds [aria-label]")].map((icon) =>
+      icon.getAttribute("aria-label"),
+    );
+    expect(labels).toEqual(["Has sound", "Applications are hidden"]);
+    expect((await see("tr[data-id=r2]")).querySelector(".holds")).toBeNull();
+  });
+
   it("says what it is waiting for", async () => {
     let answer: (value: unknown) => void = () => undefined;
     const late = new Promise((resolve) => {

@@ -92,7 +92,10 @@ const recordings = createRoute({
 const player = createRoute({
   getParentRoute: () => app,
   path: "/recordings/$id",
-  validateSearch: (search: Record<string, unknown>): { t?: string } => ({ t: text(search.t) }),
+  validateSearch: (search: Record<string, unknown>): { t?: string; monitor?: string } => ({
+    t: text(search.t),
+    monitor: text(search.monitor),
+  }),
   component: lazyRouteComponent(() => import("../pages/player/page"), "PlayerPage"),
 });
 

@@ -23,6 +23,7 @@ import { addressSeconds } from "../../format/time";
 import { Player } from "../../player/view/player";
 import { readStart } from "../../player/view/start";
 import { setAside } from "../recordings/columns";
+import { Holds } from "../recordings/holds";
 
 const FORBIDDEN = new ApiError(403, "", "", "forbidden", undefined, undefined);
 
@@ -44,7 +45,7 @@ interface LoadedProps {
 
 function Loaded({ recording, onRefresh }: LoadedProps) {
   const { t } = useTranslation();
-  const { t: at } = useSearch({ from: "/app/recordings/$id" });
+  const { t: at, monitor } = useSearch({ from: "/app/recordings/$id" });
   const navigate = useNavigate({ from: "/recordings/$id" });
   const timeline = useQuery(timelineQuery(recording.id));
   // Later changes of the address are the player's own.
@@ -60,7 +61,16 @@ function Loaded({ recording, onRefresh }: LoadedProps) {
   const rest = useCallback(
     (us: number | undefined) =>
       void navigate({
-        search: { t: us === undefined ? undefined : addressSeconds(us) },
+        search: (before) => ({ ...before, t: us === undefined ? undefined : addressSeconds(us) }),
+        replace: true,
+        resetScroll: false,
+      }),
+    [navigate],
+  );
+  const showMonitor = useCallback(
+    (name: string | undefined) =>
+      void navigate({
+        search: (before) => ({ ...before, monitor: name }),
         replace: true,
         resetScroll: false,
       }),
@@ -81,6 +91,8 @@ function Loaded({ recording, onRefresh }: LoadedProps) {
         startUs={startUs}
         onRefresh={refresh}
         onRest={rest}
+        monitor={monitor}
+        onMonitor={showMonitor}
       />
     </div>
   );
@@ -119,6 +131,7 @@ function Head({ recording, user }: { recording: Recording; user: string }) {
         {recording.application}
       </span>
       {recording.state === "live" ? <span className="badge badge-live">{t("player.live")}</span> : null}
+      <Holds recording={recording} />
       {recording.gaps > 0 ? (
         <span className="badge badge-warn">{t("recordings.gaps", { count: recording.gaps })}</span>
       ) : null}

@@ -8,6 +8,7 @@ import { useZone } from "../../app/zone";
 import { bytes, userName } from "../../format/numbers";
 import { sentence } from "../../format/sentence";
 import { dateTime, duration } from "../../format/time";
+import { Holds } from "./holds";
 import type { Sortable } from "./search";
 
 export const COLUMNS = [
@@ -20,6 +21,7 @@ export const COLUMNS = [
   "duration",
   "bytes",
   "state",
+  "holds",
   "gaps",
   "resolution",
   "display",
@@ -98,6 +100,8 @@ export function Cell({ column, recording }: { column: Column; recording: Recordi
       return bytes(recording.bytes);
     case "state":
       return <StateBadge recording={recording} />;
+    case "holds":
+      return <Holds recording={recording} />;
     case "gaps":
       return recording.gaps;
     case "resolution":

@@ -1,26 +1,28 @@
 import type { PlayerController } from "./controller";
+import type { Part } from "./monitors";
 
-/** Draws what the viewer sees: the picture and the pointer above it. */
-export function compose(player: PlayerController, canvas: HTMLCanvasElement): void {
+/** Draws what the viewer sees: the picture or a part of it, and the pointer above it. */
+export function compose(player: PlayerController, canvas: HTMLCanvasElement, part?: Part): void {
   const { stage, pointer } = player;
-  if (canvas.width !== stage.width) canvas.width = stage.width;
-  if (canvas.height !== stage.height) canvas.height = stage.height;
+  const { x: left, y: top, width, height } = part ?? { x: 0, y: 0, width: stage.width, height: stage.height };
+  if (canvas.width !== width) canvas.width = width;
+  if (canvas.height !== height) canvas.height = height;
   const context = canvas.getContext("2d", { alpha: false });
   if (!context || stage.width === 0) return;
-  context.drawImage(stage, 0, 0);
+  context.drawImage(stage, -left, -top);
   if (!pointer?.place.visible || !pointer.shape) return;
   const { shape, place } = pointer;
   const arrow = document.createElement("canvas");
   arrow.width = shape.width;
   arrow.height = shape.height;
   arrow.getContext("2d")?.putImageData(new ImageData(shape.rgba, shape.width, shape.height), 0, 0);
-  context.drawImage(arrow, place.x - place.hotX, place.y - place.hotY);
+  context.drawImage(arrow, place.x - place.hotX - left, place.y - place.hotY - top);
 }
 
 /** Saves what is shown as a PNG file. */
-export async function saveScreenshot(player: PlayerController, name: string): Promise<void> {
+export async function saveScreenshot(player: PlayerController, name: string, part?: Part): Promise<void> {
   const canvas = document.createElement("canvas");
-  compose(player, canvas);
+  compose(player, canvas, part);
   const blob = await new Promise<Blob | null>((resolve) => canvas.toBlob(resolve, "image/png"));
   if (!blob) return;
   const link = document.createElement("a");

@@ -21,6 +21,7 @@ import { clock, timeOfDay, zoneName } from "../../format/time";
 import type { Snapshot } from "../core/messages";
 import { type PlayerController, useSnapshot } from "./controller";
 import { type Action, RATES } from "./keys";
+import type { Monitor } from "./monitors";
 import { SoundControl } from "./sound/control";
 
 interface Props {
@@ -31,6 +32,10 @@ interface Props {
   fullScreen: boolean;
   act: (action: Action) => void;
   onRate: (rate: number) => void;
+  monitors: readonly Monitor[];
+  /** The one that is shown alone. */
+  monitor: string | undefined;
+  onMonitor: (name: string | undefined) => void;
 }
 
 const isPlaying = (s: Snapshot) => s.status === "playing" || s.status === "buffering";
@@ -39,7 +44,8 @@ const getRate = (s: Snapshot) => s.rate;
 const getSkip = (s: Snapshot) => s.skipIdle;
 const getLive = (s: Snapshot) => s.live;
 
-export function Controls({ player, startMs, dayClock, stats, fullScreen, act, onRate }: Props) {
+export function Controls(props: Props) {
+  const { player, startMs, dayClock, stats, fullScreen, act, onRate } = props;
   const { t } = useTranslation();
   const playing = useSnapshot(player, isPlaying);
   const ended = useSnapshot(player, isEnded);
@@ -73,6 +79,7 @@ export function Controls({ player, startMs, dayClock, stats, fullScreen, act, on
       {live ? <LivePill player={player} onClick={() => act({ do: "live" })} /> : null}
       <span className="controls-gap" />
       <SoundControl player={player} act={act} />
+      {props.monitors.length > 0 ? <MonitorChoice {...props} /> : null}
       <Tooltip title={`${t("player.skipIdle")} (X)`} getPopupContainer={inPlayer}>
         <Button
           className={skipIdle ? "toggle-on" : undefined}
@@ -140,6 +147,36 @@ export function Controls({ player, startMs, dayClock, stats, fullScreen, act, on
         onClick={() => act({ do: "full-screen" })}
       />
     </div>
+  );
+}
+
+/** All monitors, or one alone. */
+function MonitorChoice({ monitors, monitor, onMonitor }: Props) {
+  const { t } = useTranslation();
+  return (
+    <Tooltip title={`${t("player.monitor")} (N)`} getPopupContainer={inPlayer}>
+      <Select
+        aria-label={t("player.monitor")}
+        aria-keyshortcuts="N"
+        data-testid="monitor"
+        className="controls-monitor"
+        value={monitor ?? ""}
+        popupMatchSelectWidth={false}
+        options={[
+          { value: "", label: t("player.allMonitors") },
+          ...monitors.map(({ name, width, height }) => ({
+            value: name,
+            label: name,
+            title: `${name} · ${width} × ${height}`,
+          })),
+        ]}
+        getPopupContainer={inPlayer}
+        onChange={(name) => {
+          onMonitor(name || undefined);
+          if (document.activeElement instanceof HTMLElement) document.activeElement.blur();
+        }}
+      />
+    </Tooltip>
   );
 }
 

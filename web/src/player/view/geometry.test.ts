@@ -6,6 +6,7 @@ import {
   following,
   isWhole,
   panned,
+  placed,
   ticks,
   usAt,
   wholeView,
@@ -82,6 +83,14 @@ describe("the seek bar's geometry", () => {
     // Weeks long, and still no more labels than fit.
     expect(ticks(wholeView(30 * 24 * HOUR), 1000, 100).length).toBeLessThanOrEqual(11);
     expect(ticks(wholeView(HOUR), 0, 100)).toEqual([]);
+  });
+
+  it("fills the stage with one part of the picture", () => {
+    // The right one of two monitors, half its size, in the middle.
+    const part = { x: 1920, y: 80, width: 1000, height: 1000 };
+    expect(placed({ width: 700, height: 500 }, part)).toEqual({ x: 100 - 960, y: -40, scale: 0.5 });
+    const all = { x: 0, y: 0, width: 2000, height: 1000 };
+    expect(placed({ width: 1000, height: 1000 }, all)).toEqual(contained({ width: 1000, height: 1000 }, all));
   });
 
   it("fits a picture into the stage", () => {

@@ -93,6 +93,17 @@ export function activityWord(activity: number): Activity {
   return activity < 48 ? "little" : activity < 144 ? "some" : "much";
 }
 
+/**
+ * Where the picture comes when one part of it fills the box as far as it can: pixel (px, py) lies at (x + px * scale, y + py * scale).
+ */
+export function placed(
+  box: { width: number; height: number },
+  part: { x: number; y: number; width: number; height: number },
+): { x: number; y: number; scale: number } {
+  const { x, y, scale } = contained(box, part);
+  return { x: x - part.x * scale, y: y - part.y * scale, scale };
+}
+
 /** The largest rectangle of the picture's shape within a box, in the middle of it. */
 export function contained(
   box: { width: number; height: number },

@@ -10,6 +10,7 @@ export type Action =
   | { do: "mute" }
   | { do: "volume"; by: number }
   | { do: "live" }
+  | { do: "monitor" }
   | { do: "screenshot" }
   | { do: "copy-link" }
   | { do: "clock" }
@@ -45,6 +46,7 @@ const KEYS: Record<string, Action> = {
   ArrowUp: { do: "volume", by: 0.1 },
   ArrowDown: { do: "volume", by: -0.1 },
   v: { do: "live" },
+  n: { do: "monitor" },
   s: { do: "screenshot" },
   y: { do: "copy-link" },
   t: { do: "clock" },
@@ -89,6 +91,7 @@ export const HELP = [
   [["↑", "↓"], "volume"],
   [["X"], "skipIdle"],
   [["V"], "live"],
+  [["N"], "monitor"],
   [["S"], "screenshot"],
   [["Y"], "copyLink"],
   [["T"], "clock"],

@@ -1,4 +1,4 @@
-import { lazy, Suspense, useCallback, useEffect, useRef, useState } from "react";
+import { lazy, Suspense, useCallback, useEffect, useMemo, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { Recording, Timeline } from "../../api/types";
 import { useCopy } from "../../app/copy";
@@ -12,6 +12,8 @@ import { saveScreenshot, togglePictureInPicture } from "./capture";
 import { PlayerController, useSnapshot } from "./controller";
 import { Controls } from "./controls";
 import { type Action, actionOf, nextRate } from "./keys";
+import { MaskNote } from "./masks";
+import { monitorsIn, nextMonitor, type Part } from "./monitors";
 import { Overlay } from "./overlay";
 import "./player.css";
 import { SeekBar } from "./seekbar";
@@ -29,6 +31,9 @@ interface Props {
   startUs: number | undefined;
   /** Asks the console how the recording stands now. */
   onRefresh: () => Promise<Recording | undefined>;
+  /** The monitor to show alone, as the address names it. */
+  monitor: string | undefined;
+  onMonitor: (name: string | undefined) => void;
   /** Told where the viewer has stopped, so that the address can say it. */
   onRest: (us: number | undefined) => void;
 }
@@ -68,6 +73,8 @@ export function Player(props: Props) {
   ) : null;
 }
 
+const getWidth = (s: Snapshot) => s.width;
+const getHeight = (s: Snapshot) => s.height;
 const getStatus = (s: Snapshot) => s.status;
 const isSignedOut = (s: Snapshot) => s.troubles.some((trouble) => trouble.httpStatus === 401);
 
@@ -76,6 +83,8 @@ function PlayerView({
   timeline,
   onRefresh,
   onRest,
+  monitor,
+  onMonitor,
   player,
   onSkipIdle,
   onSound,
@@ -92,6 +101,13 @@ function PlayerView({
   const [dayClock, setDayClock] = useStored("playhead.day-clock", (stored) => stored === true);
   const fullScreen = useFullScreen();
   const startMs = Date.parse(recording.started_at);
+
+  const width = useSnapshot(player, getWidth);
+  const height = useSnapshot(player, getHeight);
+  const { monitors: known } = recording;
+  const monitors = useMemo(() => monitorsIn(known, { width, height }), [known, width, height]);
+  // A monitor that the address names and this desktop has not: all are shown.
+  const part = monitors.find((other) => other.name === monitor);
 
   useFollowRecording(player, recording, timeline);
   useEffect(() => {
@@ -117,7 +133,11 @@ function PlayerView({
     player,
     recording,
     root,
+    part,
     onRefresh,
+    onMonitor: () => {
+      if (monitors.length > 0) onMonitor(nextMonitor(monitors, part?.name));
+    },
     onClock: () => setDayClock(!dayClock),
     onStats: () => setStats((on) => !on),
     onHelp: () => setHelp(true),
@@ -132,11 +152,13 @@ function PlayerView({
         <Stage
           player={player}
           label={t("player.stage")}
+          part={part}
           onToggle={() => act({ do: "toggle" })}
           onFullScreen={() => act({ do: "full-screen" })}
         />
         <Overlay player={player} />
         <SoundHint player={player} />
+        {recording.masks?.length ? <MaskNote player={player} masks={recording.masks} /> : null}
         {stats ? <Stats player={player} /> : null}
         {skipped ? (
           <div className="stage-note" role="status">
@@ -154,6 +176,9 @@ function PlayerView({
           fullScreen={fullScreen}
           act={act}
           onRate={(rate) => player.send({ type: "rate", rate })}
+          monitors={monitors}
+          monitor={part?.name}
+          onMonitor={onMonitor}
         />
       </div>
       {help ? (
@@ -218,7 +243,10 @@ interface Means {
   player: PlayerController;
   recording: Recording;
   root: React.RefObject<HTMLElement | null>;
+  /** What is shown of the picture; undefined: all of it. */
+  part: (Part & { name: string }) | undefined;
   onRefresh: () => Promise<Recording | undefined>;
+  onMonitor: () => void;
   onClock: () => void;
   onStats: () => void;
   onHelp: () => void;
@@ -278,6 +306,9 @@ function useActions(means: Means): (action: Action) => void {
       case "live":
         if (snapshot.live) void goLive();
         break;
+      case "monitor":
+        means.onMonitor();
+        break;
       case "skip-idle":
         means.onSkipIdle(!snapshot.skipIdle);
         player.send({ type: "skip-idle", on: !snapshot.skipIdle });
@@ -292,11 +323,12 @@ function useActions(means: Means): (action: Action) => void {
         void saveScreenshot(
           player,
           `${recording.host} ${recording.user} ${dateTime(new Date(recording.started_at), "UTC")} ${clock(snapshot.positionUs)}`,
+          means.part,
         );
         break;
       case "copy-link":
         void copy(
-          `${window.location.origin}/recordings/${encodeURIComponent(recording.id)}?t=${addressSeconds(snapshot.positionUs)}`,
+          `${window.location.origin}/recordings/${encodeURIComponent(recording.id)}?t=${addressSeconds(snapshot.positionUs)}${means.part ? `&monitor=${encodeURIComponent(means.part.name)}` : ""}`,
           t("player.linkCopied"),
         );
         break;

@@ -1,16 +1,19 @@
 import { type RefObject, useEffect, useRef } from "react";
 import type { PlayerController } from "./controller";
-import { contained } from "./geometry";
+import { placed } from "./geometry";
+import type { Part } from "./monitors";
 
 interface Props {
   player: PlayerController;
   label: string;
+  /** The part of the picture to show; undefined: all of it. */
+  part: Part | undefined;
   onToggle: () => void;
   onFullScreen: () => void;
 }
 
-/** The picture, as large as the room allows, with the pointer above it. */
-export function Stage({ player, label, onToggle, onFullScreen }: Props) {
+/** The picture or a part of it, as large as the room allows, with the pointer above it. */
+export function Stage({ player, label, part, onToggle, onFullScreen }: Props) {
   const box = useRef<HTMLDivElement>(null);
   const pointer = useRef<HTMLCanvasElement>(null);
 
@@ -23,7 +26,8 @@ export function Stage({ player, label, onToggle, onFullScreen }: Props) {
     return () => player.stage.remove();
   }, [player, label]);
 
-  usePointer(player, box, pointer);
+  usePart(player, box, part);
+  usePointer(player, box, pointer, part);
 
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: space and f do the same, anywhere on the page
@@ -34,11 +38,46 @@ export function Stage({ player, label, onToggle, onFullScreen }: Props) {
   );
 }
 
+/** Moves the picture so that the part fills the room, and cuts off the rest. */
+function usePart(
+  player: PlayerController,
+  box: RefObject<HTMLDivElement | null>,
+  part: Part | undefined,
+): void {
+  useEffect(() => {
+    const frame = box.current;
+    if (!frame || !part) return;
+    const { style } = player.stage;
+    const place = () => {
+      const { width, height } = player.snapshot;
+      const { x, y, scale } = placed({ width: frame.clientWidth, height: frame.clientHeight }, part);
+      const cut = [part.y, width - part.x - part.width, height - part.y - part.height, part.x].map(
+        (pixels) => `${Math.max(0, pixels) * scale}px`,
+      );
+      style.position = "absolute";
+      style.objectFit = "fill";
+      style.left = `${x}px`;
+      style.top = `${y}px`;
+      style.width = `${width * scale}px`;
+      style.height = `${height * scale}px`;
+      style.clipPath = `inset(${cut.join(" ")})`;
+    };
+    const observer = new ResizeObserver(place);
+    observer.observe(frame);
+    place();
+    return () => {
+      observer.disconnect();
+      player.stage.removeAttribute("style");
+    };
+  }, [player, box, part]);
+}
+
 /** Keeps the pointer where it belongs. It is no part of the picture, so that the picture stays what was recorded. */
 function usePointer(
   player: PlayerController,
   box: RefObject<HTMLDivElement | null>,
   pointer: RefObject<HTMLCanvasElement | null>,
+  part: Part | undefined,
 ): void {
   useEffect(() => {
     const frame = box.current;
@@ -59,7 +98,12 @@ function usePointer(
         canvas.height = now.shape.height;
         context.putImageData(new ImageData(now.shape.rgba, now.shape.width, now.shape.height), 0, 0);
       }
-      const { x, y, scale } = contained({ width: frame.clientWidth, height: frame.clientHeight }, snapshot);
+      const shown = part ?? { x: 0, y: 0, width: snapshot.width, height: snapshot.height };
+      if (part && !holds(part, now.place)) {
+        canvas.hidden = true;
+        return;
+      }
+      const { x, y, scale } = placed({ width: frame.clientWidth, height: frame.clientHeight }, shown);
       const left = x + (now.place.x - now.place.hotX) * scale;
       const top = y + (now.place.y - now.place.hotY) * scale;
       canvas.style.transform = `translate(${left}px, ${top}px) scale(${scale})`;
@@ -81,5 +125,9 @@ function usePointer(
       observer.disconnect();
       unsubscribe();
     };
-  }, [player, box, pointer]);
+  }, [player, box, pointer, part]);
+}
+
+function holds({ x, y, width, height }: Part, place: { x: number; y: number }): boolean {
+  return place.x >= x && place.y >= y && place.x < x + width && place.y < y + height;
 }

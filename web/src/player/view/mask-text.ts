@@ -1,0 +1,15 @@
+import { useTranslation } from "react-i18next";
+import type { Recording } from "../../api/types";
+
+export type AppliedMask = NonNullable<Recording["masks"]>[number];
+
+/** Gives a sentence of what a mask hides. */
+export function useMaskText(): (mask: AppliedMask) => string {
+  const { t } = useTranslation();
+  return (mask) => {
+    const program = mask.class ?? mask.process;
+    if (program && mask.title) return t("player.masks.windows", { name: program, title: mask.title });
+    if (program) return t("player.masks.program", { name: program });
+    return t("player.masks.title", { title: mask.title ?? "" });
+  };
+}
