@@ -17,11 +17,13 @@ mod metrics;
 mod openapi;
 mod place;
 mod plan;
+mod policy;
 mod process;
 mod ready;
 mod repack;
 mod server;
 mod servers;
+mod session;
 mod shred;
 mod stop;
 mod storage;
@@ -57,6 +59,8 @@ enum Command {
     Verify(verify::Args),
     Token(token::Args),
     Servers(servers::Args),
+    Policy(policy::Args),
+    Session(session::Args),
     Storage(storage::Args),
     Repack(repack::Args),
     Certificate(certificate::Args),
@@ -81,6 +85,8 @@ fn main() -> ExitCode {
         Command::Verify(args) => verify::run(args),
         Command::Token(args) => on_runtime(token::run(args)),
         Command::Servers(args) => on_runtime(servers::run(args)),
+        Command::Policy(args) => on_runtime(policy::run(args)),
+        Command::Session(args) => on_runtime(session::run(args)),
         Command::Storage(args) => on_runtime(storage::run(args)),
         Command::Repack(args) => repack::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Certificate(args) => on_runtime(certificate::run(args)),

@@ -19,6 +19,12 @@ pub(crate) struct Place {
     pub(crate) json: bool,
 }
 
+/// Who does it, for what is written down.
+pub(crate) fn who() -> String {
+    let user = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|user| user.name);
+    format!("{} (command line)", user.as_deref().unwrap_or("somebody"))
+}
+
 /// Prints an answer: as one JSON object, or as text for people.
 ///
 /// # Errors

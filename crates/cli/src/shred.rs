@@ -1,6 +1,6 @@
 //! `playhead shred`: makes a recording unreadable for good, on the server's own machine.
 
-use crate::place::{Place, answer};
+use crate::place::{Place, answer, who};
 use anyhow::Context as _;
 use playhead_model::RecordingId;
 use playhead_server::{KeyAdmin, ShredReport};
@@ -32,9 +32,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let admin = KeyAdmin::open(&place.data, place.database.as_deref()).await.with_context(|| {
         format!("cannot shred: was a recording server started with {}?", place.data.display())
     })?;
-    let by = nix::unistd::User::from_uid(nix::unistd::getuid()).ok().flatten().map(|user| user.name);
-    let by = format!("{} (command line)", by.as_deref().unwrap_or("somebody"));
-    let done = admin.shred(recording, &by, &why).await;
+    let done = admin.shred(recording, &who(), &why).await;
     admin.close().await;
     answer(place.json, &done?, |ShredReport { recording, at, by, .. }| {
         format!("Recording {recording} was shredded by {by} at {at}. Nobody can read it any more.")

@@ -302,5 +302,6 @@ pub(crate) fn recording(number: u128, host: &str, started_at: i64) -> Recording 
         monitors: Vec::new(),
         encrypted: false,
         shredded: None,
+        session: None,
     }
 }

@@ -8,7 +8,9 @@ use crate::{
     keys::Keyring,
     metrics::Metrics,
     playback::IndexCache,
+    policy::Telling,
     recordings::{Recordings, lock},
+    sessions::Agents,
     space::Space,
     stamps::Stamper,
     storage::{Locations, Mover, Tender},
@@ -59,6 +61,10 @@ pub(crate) struct Core {
     pub(crate) console_keys: Mutex<HashSet<String>>,
     /// How many connections each agent has.
     pub(crate) connected: Mutex<HashMap<AgentId, usize>>,
+    /// The agents' connections, and what they say of sessions.
+    pub(crate) agents: Agents,
+    /// What agents are told of policies.
+    pub(crate) policies: Telling,
     /// How the agents' queues stand, as they last said here, and when that was.
     pub(crate) queues: Mutex<HashMap<AgentId, (Queue, WallTime)>>,
     /// Why segments cannot be stored at the moment.

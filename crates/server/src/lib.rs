@@ -11,9 +11,12 @@
 //! * `playback`: fragments by time or number, timelines;
 //! * `api`: the site's REST API, which a console calls;
 //! * `cluster`: the servers of one site together;
+//! * `policy`: recording policies, and telling agents which one is active;
+//! * `sessions`: sessions of users, and starting and stopping to record them;
 //! * `tunnel`: the connection that this server keeps to its console.
 
 mod api;
+mod asked;
 mod certificates;
 mod clock;
 mod cluster;
@@ -27,9 +30,11 @@ mod journal;
 mod keys;
 mod metrics;
 mod playback;
+mod policy;
 mod progress;
 mod recordings;
 mod server;
+mod sessions;
 mod settings;
 mod space;
 mod stamps;
@@ -44,6 +49,7 @@ mod tunnel;
 #[allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 mod fragments;
 
+pub use asked::AskError;
 pub use certificates::{CertificateAdmin, CertificateReport, IssuedCertificate};
 pub use cluster::{ServerReport, ServersAdmin};
 pub use download::Downloader;
@@ -51,7 +57,15 @@ pub use error::ServerError;
 pub use journal::JournalError;
 pub use keys::{AddressError, KeyAdmin, KeyReport, RewrapReport, ShredReport, SiteKeyAddress, SiteKeyReport};
 pub use metrics::Monitor;
+pub use policy::{
+    ActiveReport, DiffReport, HistoryReport, ItemReport, NamedPolicy, NamedRule, PolicyAdmin, PolicyDetail, PolicyList,
+    PolicySummary, RevisionReport, RuleReport, Simulation, SimulationFacts, SimulationReport, VersionDetail,
+    VersionReport, VersionsReport,
+};
 pub use server::Server;
+pub use sessions::{
+    RecordingReport, SessionAdmin, SessionList, SessionListed, SessionQuery, SessionReport, SessionSite, StateQuery,
+};
 pub use settings::{Durable, Settings};
 pub use stamps::StampSettings;
 pub use storage::{

@@ -11,8 +11,10 @@ use crate::{
     keys::Keyring,
     metrics::{Metrics, Monitor},
     playback::IndexCache,
+    policy,
     progress,
     recordings::{Recordings, lock},
+    sessions::{self, Agents},
     space::Space,
     stamps::{self, Stamper},
     start,
@@ -164,6 +166,8 @@ impl Server {
         };
         let certificates = Certificates::new(&data, store.clone(), authority, server, site.name.clone());
         certificates.for_site(now).await?;
+        store.forget_connections(server).await?;
+        let policies = policy::Telling::load(&store).await?;
         let core = Arc::new(Core {
             agents_url,
             authority: certificates.authority().to_vec(),
@@ -187,6 +191,8 @@ impl Server {
             started: Instant::now(),
             console_keys: Mutex::new(console_keys),
             connected: Mutex::default(),
+            agents: Agents::default(),
+            policies,
             queues: Mutex::default(),
             storage_problem: Mutex::default(),
             limiter: intake::Limiter::default(),
@@ -196,6 +202,8 @@ impl Server {
         });
         core.tasks.spawn(progress::run(Arc::clone(&core)));
         core.tasks.spawn(progress::chores(Arc::clone(&core)));
+        core.tasks.spawn(policy::tell(Arc::clone(&core)));
+        core.tasks.spawn(sessions::keep(Arc::clone(&core)));
         core.tasks.spawn(storage::run_sealer(Arc::clone(&core)));
         core.tasks.spawn(storage::run_moves(Arc::clone(&core)));
         core.tasks.spawn(storage::run_tender(Arc::clone(&core)));

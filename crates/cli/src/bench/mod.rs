@@ -2,6 +2,7 @@
 
 mod codec;
 mod load;
+mod policy;
 mod repack;
 mod replay;
 mod sharpness;
@@ -22,6 +23,7 @@ enum What {
     Replay(replay::Args),
     Load(load::Args),
     Repack(repack::Args),
+    Policy(policy::Args),
     /// Make lossless traces of desktop activity
     Corpus(corpus::CorpusArgs),
     /// Run the virtual desktop without recording it
@@ -37,6 +39,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         What::Codec(args) => tokio::task::spawn_blocking(move || codec::run(&args)).await?,
         What::Replay(args) => replay::run(args).await,
         What::Repack(args) => tokio::task::spawn_blocking(move || repack::run(&args)).await?,
+        What::Policy(args) => tokio::task::spawn_blocking(move || policy::run(&args)).await?,
         What::Load(args) => load::run(args).await,
         What::Corpus(args) => corpus::run_corpus(args).await,
         What::Desktop(args) => corpus::run_desktop(args).await,

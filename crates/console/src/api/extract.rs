@@ -32,6 +32,29 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     }
 }
 
+/// A JSON body that may be longer than others: a policy with thousands of rules.
+pub(crate) struct Long<T>(pub(crate) T);
+
+/// Longest one.
+const MOST_LONG: usize = 4 << 20;
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Long<T> {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        let bytes = axum::body::to_bytes(request.into_body(), MOST_LONG).await.map_err(|_| {
+            Problem::too_large(format!("The body must have at most {} MiB.", MOST_LONG >> 20))
+        })?;
+        if bytes.is_empty() {
+            return Err(Problem::bad_request("The request needs a JSON body."));
+        }
+        let Json(value) = Json::from_bytes(&bytes).map_err(|error: JsonRejection| {
+            Problem::bad_request(format!("The body is not as expected: {}.", error.body_text()))
+        })?;
+        Ok(Self(value))
+    }
+}
+
 /// 415 with what to do.
 pub(crate) fn not_json() -> Problem {
     Problem::not_json("Requests that change something must have the header 'content-type: application/json'.")

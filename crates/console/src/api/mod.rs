@@ -8,6 +8,8 @@ mod hosts;
 mod keys;
 pub(crate) mod merge;
 mod openapi;
+mod policies;
+mod policy_shapes;
 mod recordings;
 mod servers;
 mod session;
@@ -17,6 +19,7 @@ mod storage;
 #[cfg(test)]
 mod tests;
 mod tokens;
+mod user_sessions;
 
 pub(crate) use download::Downloads;
 pub(crate) use extract::{Body, Peer};
@@ -86,6 +89,24 @@ pub(crate) const ENDPOINTS: &[(&str, &str, Access)] = &[
     ("PATCH", "/api/v1/sites/{id}/storage/{location}", Access::Needs(Permission::ManageSites)),
     ("POST", "/api/v1/sites/{id}/storage/{location}/drain", Access::Needs(Permission::ManageSites)),
     ("DELETE", "/api/v1/servers/{id}", Access::Needs(Permission::ManageSites)),
+    ("GET", "/api/v1/sites/{id}/policies", Access::Needs(Permission::ViewPolicies)),
+    ("POST", "/api/v1/sites/{id}/policies", Access::Needs(Permission::ManagePolicies)),
+    ("GET", "/api/v1/sites/{id}/policies/{policy}", Access::Needs(Permission::ViewPolicies)),
+    ("PUT", "/api/v1/sites/{id}/policies/{policy}", Access::Needs(Permission::ManagePolicies)),
+    ("DELETE", "/api/v1/sites/{id}/policies/{policy}", Access::Needs(Permission::ManagePolicies)),
+    ("POST", "/api/v1/sites/{id}/policies/{policy}/duplicate", Access::Needs(Permission::ManagePolicies)),
+    ("POST", "/api/v1/sites/{id}/policies/{policy}/activate", Access::Needs(Permission::ManagePolicies)),
+    ("GET", "/api/v1/sites/{id}/policies/{policy}/versions", Access::Needs(Permission::ViewPolicies)),
+    ("GET", "/api/v1/sites/{id}/policies/{policy}/versions/{number}", Access::Needs(Permission::ViewPolicies)),
+    ("GET", "/api/v1/sites/{id}/policies/{policy}/diff", Access::Needs(Permission::ViewPolicies)),
+    ("GET", "/api/v1/sites/{id}/policy-history", Access::Needs(Permission::ViewPolicies)),
+    ("POST", "/api/v1/sites/{id}/policy-simulation", Access::Needs(Permission::ViewPolicies)),
+    ("GET", "/api/v1/sites/{id}/notices", Access::Needs(Permission::ViewPolicies)),
+    ("PUT", "/api/v1/sites/{id}/notices", Access::Needs(Permission::ManagePolicies)),
+    ("GET", "/api/v1/sessions", Access::Needs(Permission::ViewSessions)),
+    ("GET", "/api/v1/sessions/{id}", Access::Needs(Permission::ViewSessions)),
+    ("POST", "/api/v1/sessions/{id}/start-recording", Access::Needs(Permission::ManageSessions)),
+    ("POST", "/api/v1/sessions/{id}/stop-recording", Access::Needs(Permission::ManageSessions)),
     ("GET", "/api/v1/session-hosts", Access::Needs(Permission::ViewSites)),
     ("GET", "/api/v1/join-tokens", Access::Needs(Permission::ManageSites)),
     ("POST", "/api/v1/join-tokens", Access::Needs(Permission::ManageSites)),
@@ -128,6 +149,20 @@ fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(storage::change_location))
         .routes(routes!(storage::drain_location))
         .routes(routes!(site::remove_server))
+        .routes(routes!(policies::list_policies, policies::create_policy))
+        .routes(routes!(policies::policy, policies::change_policy, policies::delete_policy))
+        .routes(routes!(policies::duplicate_policy))
+        .routes(routes!(policies::activate_policy))
+        .routes(routes!(policies::policy_versions))
+        .routes(routes!(policies::policy_version))
+        .routes(routes!(policies::policy_diff))
+        .routes(routes!(policies::policy_history))
+        .routes(routes!(policies::simulate_policy))
+        .routes(routes!(policies::notices, policies::change_notices))
+        .routes(routes!(user_sessions::list_user_sessions))
+        .routes(routes!(user_sessions::user_session))
+        .routes(routes!(user_sessions::start_recording))
+        .routes(routes!(user_sessions::stop_recording))
         .routes(routes!(hosts::list_session_hosts))
         .routes(routes!(tokens::list_join_tokens, tokens::create_join_token))
         .routes(routes!(tokens::revoke_join_token))

@@ -34,6 +34,8 @@ const SCHEME: &str = "session";
     tags(
         (name = "session", description = "Signing in and out"),
         (name = "recordings", description = "Finding and playing recordings"),
+        (name = "policies", description = "Which sessions are recorded, and what users are told"),
+        (name = "sessions", description = "Sessions of users, recorded or not"),
         (name = "sites", description = "Sites, recording servers and session hosts"),
         (name = "console", description = "The console itself")
     )
@@ -75,6 +77,7 @@ fn operation<'a>(item: &'a mut PathItem, method: &str) -> Option<&'a mut Operati
     match method {
         "GET" => item.get.as_mut(),
         "POST" => item.post.as_mut(),
+        "PUT" => item.put.as_mut(),
         "PATCH" => item.patch.as_mut(),
         "DELETE" => item.delete.as_mut(),
         _ => None,

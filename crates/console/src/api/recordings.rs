@@ -20,7 +20,7 @@ use axum::{
 };
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, Method, header};
-use playhead_model::{RecordingId, RecordingState, SiteId, WallTime};
+use playhead_model::{RecordingId, RecordingState, SessionId, SiteId, WallTime};
 use serde::Deserialize;
 use std::{fmt::Write as _, time::Duration};
 use utoipa::IntoParams;
@@ -61,6 +61,9 @@ pub(crate) struct ListQuery {
     /// Only those in this state.
     #[param(value_type = Option<StateName>, inline)]
     state: Option<RecordingState>,
+    /// Only those of this session.
+    #[param(value_type = Option<String>, format = Uuid)]
+    session: Option<SessionId>,
     /// Only those of this site.
     #[param(value_type = Option<String>, format = Uuid)]
     site: Option<SiteId>,
@@ -130,23 +133,31 @@ impl ListQuery {
             ("user", self.user.clone()),
             ("host", self.host.clone()),
             ("state", self.state.map(|state| state.to_string())),
+            ("session", self.session.map(|session| session.to_string())),
             ("cursor", self.cursor.clone()),
         ];
         for (name, text) in texts {
-            let Some(text) = text.filter(|text| !text.is_empty()) else { continue };
-            query.push('&');
-            query.push_str(name);
-            query.push('=');
-            for byte in text.bytes() {
-                if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
-                    query.push(char::from(byte));
-                } else {
-                    // Writing to a String cannot fail.
-                    let _ = write!(query, "%{byte:02X}");
-                }
-            }
+            add(&mut query, name, text.as_deref().unwrap_or_default());
         }
         query
+    }
+}
+
+/// Adds a parameter to a query, unless there is nothing to say.
+pub(super) fn add(query: &mut String, name: &str, text: &str) {
+    if text.is_empty() {
+        return;
+    }
+    query.push('&');
+    query.push_str(name);
+    query.push('=');
+    for byte in text.bytes() {
+        if byte.is_ascii_alphanumeric() || b"-._~".contains(&byte) {
+            query.push(char::from(byte));
+        } else {
+            // Writing to a String cannot fail.
+            let _ = write!(query, "%{byte:02X}");
+        }
     }
 }
 

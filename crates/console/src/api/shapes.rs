@@ -1,6 +1,8 @@
 //! The shapes of the API's answers that several endpoints share.
 
-use playhead_model::{EndReason, GapCause, RecordingId, RecordingState, ServerId, SiteId, WallTime};
+use playhead_model::{
+    Decided, EndReason, GapCause, RecordingId, RecordingState, RemoteProtocol, ServerId, SessionId, SiteId, WallTime,
+};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -93,6 +95,10 @@ pub(crate) struct Recording {
     #[serde(default)]
     #[schema(required)]
     pub(crate) shredded: Option<Shredding>,
+    /// The session it is of; null where a display was recorded that belongs to none.
+    #[serde(default)]
+    #[schema(required)]
+    pub(crate) session: Option<RecordedSession>,
 }
 
 /// A mask over an application, which covers its windows in the pictures. All patterns that are given fit such a window.
@@ -325,10 +331,24 @@ pub(crate) struct SessionHost {
     pub(crate) last_seen: Option<WallTime>,
     /// Live recordings.
     pub(crate) live_recordings: u64,
+    /// The policy that it goes by; null before its agent has said so.
+    #[serde(default)]
+    #[schema(required)]
+    pub(crate) policy: Option<HostPolicy>,
     /// How the agent's queue stands; null before the agent has said so to the server that was asked.
     #[serde(default)]
     #[schema(required)]
     pub(crate) queue: Option<HostQueue>,
+}
+
+/// The policy that a session host goes by.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+pub(crate) struct HostPolicy {
+    /// Its revision; the active policy's is the newest.
+    pub(crate) revision: u64,
+    /// Why it does not go by a newer one.
+    #[schema(required)]
+    pub(crate) error: Option<String>,
 }
 
 /// What waits on a session host until a recording server has it.

@@ -166,6 +166,7 @@ fn example(path: &str) -> String {
         .replace("{number}", "1")
         .replace("{location}", "a")
         .replace("{link}", "x")
+        .replace("{policy}", "p")
 }
 
 #[tokio::test]

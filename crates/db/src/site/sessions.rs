@@ -70,6 +70,8 @@ impl SessionRow {
         let mut info: SessionInfo = serde_json::from_str(&row.text("info")?).map_err(unreadable)?;
         let ended_at = row.time_or_null("ended_at")?;
         let state = row.parsed("state", "state of a session")?;
+        // Pages are sorted by what was said first.
+        info.started_at = row.time("started_at")?;
         if info.state != state {
             info.state = state;
             info.changed_at = ended_at.unwrap_or(info.changed_at);

@@ -2,8 +2,10 @@
 
 mod download;
 mod keys;
+mod policies;
 mod problem;
 mod recordings;
+mod sessions;
 mod site;
 mod statement;
 mod storage;
@@ -68,6 +70,24 @@ endpoints! {
     delete "/site/v1/join-tokens/{id}" Some(Permission::ManageSites) => site::revoke_join_token;
     get "/site/v1/settings" Some(Permission::ViewSites) => site::settings;
     put "/site/v1/settings" Some(Permission::ManageSites) => site::set_settings;
+    get "/site/v1/policies" Some(Permission::ViewPolicies) => policies::list;
+    post "/site/v1/policies" Some(Permission::ManagePolicies) => policies::create;
+    get "/site/v1/policies/{id}" Some(Permission::ViewPolicies) => policies::one;
+    put "/site/v1/policies/{id}" Some(Permission::ManagePolicies) => policies::change;
+    delete "/site/v1/policies/{id}" Some(Permission::ManagePolicies) => policies::remove;
+    post "/site/v1/policies/{id}/duplicate" Some(Permission::ManagePolicies) => policies::duplicate;
+    post "/site/v1/policies/{id}/activate" Some(Permission::ManagePolicies) => policies::activate;
+    get "/site/v1/policies/{id}/versions" Some(Permission::ViewPolicies) => policies::versions;
+    get "/site/v1/policies/{id}/versions/{number}" Some(Permission::ViewPolicies) => policies::version;
+    get "/site/v1/policies/{id}/diff" Some(Permission::ViewPolicies) => policies::diff;
+    get "/site/v1/policy-history" Some(Permission::ViewPolicies) => policies::history;
+    post "/site/v1/policy-simulation" Some(Permission::ViewPolicies) => policies::simulate;
+    get "/site/v1/notices" Some(Permission::ViewPolicies) => policies::notices;
+    put "/site/v1/notices" Some(Permission::ManagePolicies) => policies::set_notices;
+    get "/site/v1/sessions" Some(Permission::ViewSessions) => sessions::list;
+    get "/site/v1/sessions/{id}" Some(Permission::ViewSessions) => sessions::one;
+    post "/site/v1/sessions/{id}/start-recording" Some(Permission::ManageSessions) => sessions::start_recording;
+    post "/site/v1/sessions/{id}/stop-recording" Some(Permission::ManageSessions) => sessions::stop_recording;
     get "/site/v1/health" None => site::health;
 }
 

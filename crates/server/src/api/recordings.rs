@@ -18,9 +18,7 @@ use axum::{
 use futures_util::StreamExt as _;
 use http::{HeaderValue, header};
 use playhead_db::site::{Filter, Page, RecordingRow, Shredded, Sort};
-use playhead_model::{
-    AppliedMask, Contents, EndReason, Monitor, RecordingId, RecordingState, Scope, SiteId, Statement, WallTime,
-};
+use playhead_model::{AppliedMask, Contents, EndReason, Monitor, RecordedSession, RecordingId, RecordingState, Scope, SessionId, SiteId, Statement, WallTime};
 use serde::{Deserialize, Serialize};
 
 /// Media type of fragments one after another.
@@ -35,6 +33,7 @@ pub(super) struct ListQuery {
     user: Option<String>,
     host: Option<String>,
     state: Option<RecordingState>,
+    session: Option<SessionId>,
     sort: Option<String>,
     limit: Option<u32>,
     cursor: Option<String>,
@@ -104,6 +103,8 @@ pub(super) struct Recording {
     /// Whether it is encrypted where it is stored.
     encrypted: bool,
     shredded: Option<Shredding>,
+    /// The session it is of; null where a display was recorded that belongs to none.
+    session: Option<RecordedSession>,
 }
 
 /// That its key was deleted: nobody can read it any more.
@@ -166,6 +167,7 @@ impl Recording {
             masks: row.contents.masks,
             monitors: info.monitors,
             encrypted: row.privacy.encrypted,
+            session: info.session,
             shredded: row.privacy.shredded.map(|Shredded { at, by, why }| Shredding { at, by, why }),
         };
         if let Some(live) = core.recordings.get(recording.id) {
@@ -215,7 +217,7 @@ pub(super) async fn list(
         return Ok(Json(List { items: vec![], next: None, total: Total { value: 0, exact: true } }));
     }
     let filter =
-        Filter { from: query.from, to: query.to, user: query.user, host: query.host, state: query.state, session: None };
+        Filter { from: query.from, to: query.to, user: query.user, host: query.host, state: query.state, session: query.session };
     let Page { items, more, total, total_is_exact } =
         core.store.recordings(&filter, sort, limit, query.cursor.as_deref()).await?;
     let next = items.last().filter(|_| more).map(|(_, cursor)| cursor.clone());

@@ -49,8 +49,19 @@ struct Host {
     enrolled_at: WallTime,
     last_seen: WallTime,
     live_recordings: u64,
+    /// The policy that it goes by; null before it has said so.
+    policy: Option<HostPolicy>,
     /// As the agent last said to this server.
     queue: Option<HostQueue>,
+}
+
+/// The policy that a host goes by.
+#[derive(Serialize)]
+struct HostPolicy {
+    /// Its revision.
+    revision: u64,
+    /// Why it does not go by a newer one.
+    error: Option<String>,
 }
 
 /// How an agent's queue stands.
@@ -140,6 +151,7 @@ pub(super) async fn hosts(State(core): State<Shared>) -> Result<Json<Hosts>, Pro
                 enrolled_at: row.agent.enrolled_at,
                 last_seen: if here { now } else { row.agent.last_seen },
                 live_recordings: row.live_recordings,
+                policy: row.policy.map(|(revision, error)| HostPolicy { revision, error }),
                 queue: queues.get(&row.agent.id).map(HostQueue::new),
             }
         })

@@ -9,12 +9,12 @@ use axum::{
     middleware::Next,
     response::Response,
 };
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, Uri};
 use playhead_db::{
     DbError,
     site::{ServerRow, ServerState},
 };
-use playhead_model::{RecordingId, RecordingState};
+use playhead_model::{RecordingId, RecordingState, ServerId};
 use std::{sync::Arc, time::Duration};
 
 /// Header of what another server has passed on: it is not passed on again.
@@ -45,6 +45,48 @@ pub(crate) async fn forward(State(core): State<Shared>, request: Request, next: 
         Err(error) => {
             tracing::warn!(recording = %id, server = holder.server.name, %error, "cannot ask the server that holds a recording; giving what is stored");
             next.run(request).await
+        }
+    }
+}
+
+/// Passes a request that changes something on to another server of the site; `None` where that one cannot be asked, or where it was
+/// passed on to this one already. Whether the other one has done it is known only from its answer.
+pub(crate) async fn pass_to(
+    core: &Shared,
+    server: ServerId,
+    uri: &Uri,
+    headers: &HeaderMap,
+    body: Vec<u8>,
+) -> Option<Response> {
+    let cluster = &core.cluster;
+    if !cluster.has_peers || headers.contains_key(FORWARDED) {
+        return None;
+    }
+    let holder = match cluster.holder(server).await {
+        Ok(holder) => holder?,
+        Err(error) => {
+            tracing::warn!(%server, %error, "cannot find out where a server of the site is");
+            return None;
+        }
+    };
+    let mut request = Request::new(Body::empty());
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = uri.clone();
+    *request.headers_mut() = headers.clone();
+    let mut copy = copy_of(&request);
+    *copy.method_mut() = Method::POST;
+    // The body is written anew.
+    copy.headers_mut().remove(http::header::CONTENT_LENGTH);
+    copy.headers_mut().remove(http::header::TRANSFER_ENCODING);
+    copy.headers_mut().insert(http::header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    *copy.body_mut() = Body::from(body);
+    match cluster.links.pass(cluster, &holder, copy, PATIENCE).await {
+        Ok(response) if response.status() == StatusCode::UNAUTHORIZED => None,
+        Ok(response) => Some(response),
+        Err(error) => {
+            tracing::warn!(server = holder.server.name, %error, "cannot ask the server that a session host's agent is connected to");
+            let text = format!("the server that the session host's agent is connected to does not answer: {error}");
+            Some(axum::response::IntoResponse::into_response(crate::api::Problem::unavailable(text)))
         }
     }
 }
@@ -87,7 +129,7 @@ async fn holder(core: &Shared, id: RecordingId) -> Result<Option<Arc<ServerRow>>
 
 impl Cluster {
     /// The other server, if it can be asked.
-    async fn holder(&self, id: playhead_model::ServerId) -> Result<Option<Arc<ServerRow>>, DbError> {
+    async fn holder(&self, id: ServerId) -> Result<Option<Arc<ServerRow>>, DbError> {
         let known = self.known().into_iter().find(|row| row.server.id == id).map(Arc::new);
         // One that has just been started is not among those known yet.
         let row = match known {

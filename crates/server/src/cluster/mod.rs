@@ -27,7 +27,7 @@ mod transfer;
 mod upkeep;
 
 pub(crate) use drain::drain;
-pub(crate) use forward::forward;
+pub(crate) use forward::{forward, pass_to};
 pub(crate) use join::listen;
 pub(crate) use lease::run as keep_lease;
 pub(crate) use peers::{Links, router as peers_router};

@@ -7,6 +7,7 @@ use crate::{
     journal::Append,
     keys::KeyError,
     recordings::{Live, Outgoing, Session, id_bytes, lock, refused},
+    sessions::TooManySessions,
     start::declared,
 };
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
@@ -68,6 +69,8 @@ enum ConnectionError {
     Db(#[from] DbError),
     #[error("{0}")]
     Journal(#[from] crate::journal::Closed),
+    #[error("{0}")]
+    Sessions(#[from] TooManySessions),
     #[error("interrupted: {0}")]
     Interrupted(#[from] JoinError),
 }
@@ -88,7 +91,7 @@ where
         core: Arc::clone(&core),
         agent,
         intake: Intake::default(),
-        greeted: false,
+        greeted: None,
         open: HashMap::new(),
         outgoing: Arc::clone(&outgoing),
     };
@@ -99,6 +102,9 @@ where
     let now = clock::now();
     for (session, live) in connection.open.values() {
         live.release(session, now);
+    }
+    if let Some(number) = connection.greeted {
+        core.agents.disconnect(id, number);
     }
     outgoing.close.cancel();
     let _ = writing.await;
@@ -157,7 +163,8 @@ struct Connection {
     core: Shared,
     agent: Agent,
     intake: Intake,
-    greeted: bool,
+    /// Its number among the agents' connections, once the agent has greeted.
+    greeted: Option<u64>,
     open: HashMap<RecordingId, (Arc<Session>, Arc<Live>)>,
     outgoing: Arc<Outgoing>,
 }
@@ -169,7 +176,7 @@ impl Connection {
         let drain = self.core.cluster.drain.clone();
         let silence = self.core.settings.silence;
         loop {
-            let most = if self.greeted { MAX_FRAME } else { MAX_SMALL };
+            let most = if self.greeted.is_some() { MAX_FRAME } else { MAX_SMALL };
             while let Some(frame) = frame::take(&mut buffer, most)? {
                 let message = FromAgent::read(frame)?;
                 tokio::select! {
@@ -232,12 +239,11 @@ impl Connection {
                 }
             }
             Event::Queue(queue) => self.queue(*queue),
-            Event::Session(_)
-            | Event::Sessions(_)
-            | Event::PolicyTaken(_)
-            | Event::CommandDone(_)
-            | Event::Stray(_)
-            | Event::Nothing => {}
+            Event::Session(info) => self.core.agents.session(self.agent.id, *info)?,
+            Event::Sessions(all) => self.core.agents.all_sessions(self.agent.id, all),
+            Event::PolicyTaken(taken) => self.core.agents.policy_taken(self.agent.id, taken),
+            Event::CommandDone(done) => self.core.agents.command_done(self.agent.id, done),
+            Event::Stray(_) | Event::Nothing => {}
         }
         Ok(())
     }
@@ -252,7 +258,6 @@ impl Connection {
 
     async fn greet(&mut self, hello: Hello) -> Result<(), ConnectionError> {
         let Hello { host, version, system, .. } = hello;
-        self.greeted = true;
         // That it is here is written down for all agents together.
         let news = (&host, &version, &system) != (&self.agent.host, &self.agent.version, &self.agent.system);
         if news
@@ -276,6 +281,9 @@ impl Connection {
             silence_seconds,
             certificate,
         });
+        // First it can be told of changes, so that none is missed.
+        self.greeted = Some(self.core.agents.connect(self.agent.id, &self.outgoing));
+        self.outgoing.tell(self.core.policies.newest());
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! What goes back to an agent, and which of its openings counts.
 
 use super::lock;
+use crate::policy::Document;
 use bytes::Bytes;
 use playhead_model::RecordingId;
 use playhead_protocol::message::{Durable, FromServer, Refusal, Refused, Watch};
@@ -30,6 +31,9 @@ pub(crate) struct Outgoing {
 struct Waiting {
     messages: VecDeque<FromServer>,
     durable: HashMap<RecordingId, u64>,
+    /// The policy to be told, the newest only, and the number of the last one.
+    policy: Option<Arc<Document>>,
+    told: u64,
 }
 
 impl Outgoing {
@@ -40,6 +44,18 @@ impl Outgoing {
             return;
         }
         waiting.messages.push_back(message.into());
+        drop(waiting);
+        self.changed.notify_one();
+    }
+
+    /// Tells of a policy, unless a newer one was told of already.
+    pub(crate) fn tell(&self, document: Arc<Document>) {
+        let mut waiting = lock(&self.waiting);
+        if document.number <= waiting.told {
+            return;
+        }
+        waiting.told = document.number;
+        waiting.policy = Some(document);
         drop(waiting);
         self.changed.notify_one();
     }
@@ -58,6 +74,8 @@ impl Outgoing {
             .map(|(recording, next_seq)| Durable { recording: id_bytes(recording), next_seq }.into())
             .collect();
         all.extend(waiting.messages.drain(..));
+        // After the greeting, which is a message.
+        all.extend(waiting.policy.take().map(|document| document.message.clone().into()));
         all
     }
 }
