@@ -13,6 +13,7 @@ mod display;
 mod folder;
 mod identity;
 mod mask;
+pub mod notice;
 mod order;
 mod recorder;
 mod session;

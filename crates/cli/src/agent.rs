@@ -1,5 +1,7 @@
 //! `playhead agent`: records the displays of this machine.
 
+mod notice;
+
 use crate::{data::default_folder, stop};
 use anyhow::Context as _;
 use playhead_agent::{
@@ -81,6 +83,8 @@ enum What {
     Status(StatusArgs),
     /// Tell the agent that runs to record pictures differently, until it ends
     Picture(PictureArgs),
+    #[command(hide = true)]
+    Notice(notice::Args),
 }
 
 #[derive(Debug, clap::Args)]
@@ -190,6 +194,9 @@ pub(crate) async fn run(mut args: Args) -> anyhow::Result<()> {
     }
     if let Some(What::Picture(wanted)) = args.what.take_if(|what| matches!(what, What::Picture(_))) {
         return tell_picture(wanted).await;
+    }
+    if let Some(What::Notice(wanted)) = args.what.take_if(|what| matches!(what, What::Notice(_))) {
+        return tokio::task::spawn_blocking(move || notice::run(&wanted)).await?;
     }
     let settings = args.settings()?;
     let stop = stop::on_signal()?;

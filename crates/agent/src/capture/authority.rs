@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// The one scheme that X servers on a session host use.
-pub(super) const COOKIE: &[u8] = b"MIT-MAGIC-COOKIE-1";
+pub(crate) const COOKIE: &[u8] = b"MIT-MAGIC-COOKIE-1";
 /// A file longer than this is no `.Xauthority`.
 const MOST_BYTES: u64 = 1 << 20;
 /// The family that stands for any host.
@@ -13,7 +13,7 @@ const WILD: u16 = 0xffff;
 ///
 /// # Errors
 /// The file cannot be read.
-pub(super) fn find(
+pub(crate) fn find(
     path: &Path,
     is_family: impl Fn(u16) -> bool,
     address: &[u8],
@@ -65,7 +65,7 @@ fn take_text<'a>(left: &mut &'a [u8]) -> Option<&'a [u8]> {
 }
 
 /// The files in which a display's cookie may lie, most likely first. `given` is used alone.
-pub(super) fn candidates(given: Option<&Path>, session_home: Option<PathBuf>) -> Vec<PathBuf> {
+pub(crate) fn candidates(given: Option<&Path>, session_home: Option<PathBuf>) -> Vec<PathBuf> {
     if let Some(given) = given {
         return vec![given.to_owned()];
     }

@@ -4,7 +4,7 @@
 //! picture up to date where the display was drawn on ([`Screen::update`]), and tells what the pointer looks like and where it is.
 //! Where nobody draws, nothing is asked and nothing runs.
 
-mod authority;
+pub(crate) mod authority;
 mod connect;
 mod frame;
 mod layout;
