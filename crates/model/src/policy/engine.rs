@@ -4,18 +4,13 @@
 //! first bit that is in all of these sets is the rule.
 
 use super::{
-    Action, AddressRange, Policy, RuleOptions, RuleScope, SessionFacts, SystemPolicy, address, folded,
+    Action, AddressRange, Policy, RuleOptions, RuleScope, SessionFacts, SystemPolicy, address,
+    names::{Names, set},
 };
-use std::{
-    collections::HashMap,
-    hash::{BuildHasherDefault, Hasher},
-    net::IpAddr,
-};
+use std::net::IpAddr;
 
 /// Words of a set of rules that fit the stack: those of 2,048 rules.
 const WORDS: usize = 32;
-/// Bytes of a name that fit the stack, too.
-const NAME: usize = 128;
 
 /// What is done with a session, and why.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -36,10 +31,10 @@ pub struct Engine {
     rules: Vec<(usize, Action, RuleOptions)>,
     /// Words of a set of rules.
     words: usize,
-    people: Names,
-    applications: Names,
-    machines: Names,
-    tags: Names,
+    people: Kinds,
+    applications: Kinds,
+    machines: Kinds,
+    tags: Kinds,
     addresses: Addresses,
 }
 
@@ -50,8 +45,7 @@ impl Engine {
         order.sort_by_key(|&number| policy.rules[number].action.priority());
         let scopes: Vec<&RuleScope> = order.iter().map(|&number| &policy.rules[number].scope).collect();
         let words = order.len().div_ceil(64);
-        let names =
-            |lists: fn(&RuleScope) -> [&[String]; 2]| Names::new(words, scopes.iter().map(|s| lists(s)));
+        let names = |lists: fn(&RuleScope) -> [&[String]; 2]| Kinds::new(words, &scopes, lists);
         Self {
             otherwise: (Action::Disable, RuleOptions::default()),
             words,
@@ -97,7 +91,7 @@ impl Engine {
     fn narrowed(&self, facts: &SessionFacts, fit: &mut [u64], some: &mut [u64]) -> Option<usize> {
         fit.fill(u64::MAX);
         let one = std::slice::from_ref;
-        let items: [(&Names, [&[String]; 2]); 4] = [
+        let items: [(&Kinds, [&[String]; 2]); 4] = [
             (&self.people, [&facts.users, &facts.groups]),
             (&self.applications, [one(&facts.application), &[]]),
             (&self.machines, [one(&facts.host), &facts.delivery_groups]),
@@ -105,13 +99,8 @@ impl Engine {
         ];
         for (names, lists) in items.iter().filter(|(names, _)| names.asked()) {
             some.copy_from_slice(&names.open);
-            for (kind, list) in lists.iter().enumerate() {
-                if names.kinds[kind].is_empty() {
-                    continue;
-                }
-                for name in *list {
-                    names.add(kind, name, some);
-                }
+            for (kind, list) in names.kinds.iter().zip(lists).filter(|(kind, _)| !kind.is_empty()) {
+                list.iter().for_each(|name| kind.add(name, some));
             }
             if !narrow(fit, some) {
                 return None;
@@ -133,89 +122,30 @@ fn narrow(fit: &mut [u64], other: &[u64]) -> bool {
     any != 0
 }
 
-fn set(bits: &mut [u64], rule: usize) {
-    bits[rule / 64] |= 1 << (rule % 64);
-}
-
 /// Two kinds of names that rules ask for together.
-struct Names {
+struct Kinds {
     /// Rules that do not ask.
     open: Vec<u64>,
-    /// Those that ask, for both kinds by folded name.
-    kinds: [HashMap<Box<[u8]>, Vec<u32>, BuildHasherDefault<Quick>>; 2],
+    /// Those that ask, for both kinds.
+    kinds: [Names; 2],
 }
 
-impl Names {
-    fn new<'a>(words: usize, scopes: impl Iterator<Item = [&'a [String]; 2]>) -> Self {
-        let mut names = Self { open: vec![0; words], kinds: Default::default() };
-        for (rule, lists) in scopes.enumerate() {
-            if lists.iter().all(|list| list.is_empty()) {
-                set(&mut names.open, rule);
-            }
-            for (kind, list) in lists.iter().enumerate() {
-                for name in *list {
-                    let of = names.kinds[kind].entry(folded(name).into_bytes().into()).or_default();
-                    if of.last() != Some(&(rule as u32)) {
-                        of.push(rule as u32);
-                    }
-                }
+impl Kinds {
+    fn new(words: usize, scopes: &[&RuleScope], lists: fn(&RuleScope) -> [&[String]; 2]) -> Self {
+        let mut open = vec![0; words];
+        for (rule, scope) in scopes.iter().enumerate() {
+            if lists(scope).iter().all(|list| list.is_empty()) {
+                set(&mut open, rule);
             }
         }
-        names
+        let kind = |kind: usize| {
+            Names::new(words, scopes.iter().enumerate().map(|(rule, scope)| (rule, lists(scope)[kind])))
+        };
+        Self { open, kinds: [kind(0), kind(1)] }
     }
 
     fn asked(&self) -> bool {
         self.kinds.iter().any(|names| !names.is_empty())
-    }
-
-    fn add(&self, kind: usize, name: &str, some: &mut [u64]) {
-        let mut buffer = [0; NAME];
-        let name = name.trim();
-        let rules = match buffer.get_mut(..name.len()) {
-            Some(lower) if name.is_ascii() => {
-                lower.copy_from_slice(name.as_bytes());
-                lower.make_ascii_lowercase();
-                self.kinds[kind].get(&*lower)
-            }
-            _ => self.kinds[kind].get(folded(name).as_bytes()),
-        };
-        for &rule in rules.into_iter().flatten() {
-            set(some, rule as usize);
-        }
-    }
-}
-
-/// A hash that takes eight bytes at a time: quick for the short names of users and hosts. Nobody from outside adds keys.
-#[derive(Default)]
-struct Quick(u64);
-
-impl Quick {
-    fn mix(&mut self, word: u64) {
-        const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
-        let product = u128::from(self.0 ^ word) * u128::from(ODD);
-        self.0 = (product as u64) ^ (product >> 64) as u64;
-    }
-}
-
-impl Hasher for Quick {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        let mut words = bytes.chunks_exact(8);
-        for word in words.by_ref() {
-            let mut eight = [0; 8];
-            eight.copy_from_slice(word);
-            self.mix(u64::from_le_bytes(eight));
-        }
-        let mut rest = [0; 8];
-        rest[..words.remainder().len()].copy_from_slice(words.remainder());
-        self.mix(u64::from_le_bytes(rest));
-    }
-
-    fn write_usize(&mut self, number: usize) {
-        self.mix(number as u64 + 1);
     }
 }
 

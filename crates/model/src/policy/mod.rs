@@ -8,6 +8,7 @@ mod check;
 mod diff;
 mod engine;
 mod explain;
+mod names;
 mod rollover;
 mod system;
 
