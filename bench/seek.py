@@ -4,7 +4,8 @@
   seek.py URL USER PASSWORD RECORDING [--seeks 60] [--seed 1] [--json OUT]
 
 Needs chromium and chromium-driver. Clicks on the player's seek bar, waits until the player says that the canvas shows the moment, and
-reports what the player measured: milliseconds from the click to the painted picture, and bytes that came for it.
+reports what the player measured: milliseconds from the click to the painted picture, how many of them went into decoding and painting,
+and bytes that came for it.
 """
 import argparse, json, random
 from browser import player
@@ -32,8 +33,9 @@ def main():
             done = f"const s = window.playhead.seeks.at(-1); return s && s.at_us !== {before} && s.ms !== null && window.playhead.status === 'paused' ? s : null"
             seeks.append(browser.until(f"seek {number}", done))
     ms, sizes = [seek["ms"] for seek in seeks], [seek["bytes"] for seek in seeks]
-    report = {"seeks": len(seeks), "ms": {"median": share(ms, .5), "p95": share(ms, .95), "most": max(ms)},
-              "bytes": {"median": share(sizes, .5), "p95": share(sizes, .95), "most": max(sizes)}}
+    figures = lambda values: {"median": share(values, .5), "p95": share(values, .95), "most": max(values)}
+    report = {"seeks": len(seeks), "ms": figures(ms), "decode_ms": figures([seek["decode_ms"] for seek in seeks]),
+              "paint_ms": figures([seek["paint_ms"] for seek in seeks]), "bytes": figures(sizes)}
     print(json.dumps(report, indent=1))
     if a.json:
         with open(a.json, "w") as out:
