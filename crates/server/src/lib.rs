@@ -58,13 +58,14 @@ pub use journal::JournalError;
 pub use keys::{AddressError, KeyAdmin, KeyReport, RewrapReport, ShredReport, SiteKeyAddress, SiteKeyReport};
 pub use metrics::Monitor;
 pub use policy::{
-    ActiveReport, DiffReport, HistoryReport, ItemReport, NamedPolicy, NamedRule, PolicyAdmin, PolicyDetail, PolicyList,
-    PolicySummary, RevisionReport, RuleReport, Simulation, SimulationFacts, SimulationReport, VersionDetail,
-    VersionReport, VersionsReport,
+    ActiveReport, DiffReport, HistoryReport, ItemReport, NamedPolicy, NamedRule, PolicyAdmin, PolicyDetail,
+    PolicyList, PolicySummary, RevisionReport, RuleReport, Simulation, SimulationFacts, SimulationReport,
+    VersionDetail, VersionReport, VersionsReport,
 };
 pub use server::Server;
 pub use sessions::{
-    RecordingReport, SessionAdmin, SessionList, SessionListed, SessionQuery, SessionReport, SessionSite, StateQuery,
+    RecordingReport, SessionAdmin, SessionList, SessionListed, SessionQuery, SessionReport, SessionSite,
+    StateQuery,
 };
 pub use settings::{Durable, Settings};
 pub use stamps::StampSettings;

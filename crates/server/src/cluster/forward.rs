@@ -85,7 +85,8 @@ pub(crate) async fn pass_to(
         Ok(response) => Some(response),
         Err(error) => {
             tracing::warn!(server = holder.server.name, %error, "cannot ask the server that a session host's agent is connected to");
-            let text = format!("the server that the session host's agent is connected to does not answer: {error}");
+            let text =
+                format!("the server that the session host's agent is connected to does not answer: {error}");
             Some(axum::response::IntoResponse::into_response(crate::api::Problem::unavailable(text)))
         }
     }
