@@ -18,7 +18,10 @@ use axum::{
 use futures_util::StreamExt as _;
 use http::{HeaderValue, header};
 use playhead_db::site::{Filter, Page, RecordingRow, Shredded, Sort};
-use playhead_model::{AppliedMask, Contents, EndReason, Monitor, RecordedSession, RecordingId, RecordingState, Scope, SessionId, SiteId, Statement, WallTime};
+use playhead_model::{
+    AppliedMask, Contents, EndReason, Monitor, RecordedSession, RecordingId, RecordingState, Scope,
+    SessionId, SiteId, Statement, WallTime,
+};
 use serde::{Deserialize, Serialize};
 
 /// Media type of fragments one after another.
@@ -216,8 +219,14 @@ pub(super) async fn list(
     if statement.scope == Scope::Nothing {
         return Ok(Json(List { items: vec![], next: None, total: Total { value: 0, exact: true } }));
     }
-    let filter =
-        Filter { from: query.from, to: query.to, user: query.user, host: query.host, state: query.state, session: query.session };
+    let filter = Filter {
+        from: query.from,
+        to: query.to,
+        user: query.user,
+        host: query.host,
+        state: query.state,
+        session: query.session,
+    };
     let Page { items, more, total, total_is_exact } =
         core.store.recordings(&filter, sort, limit, query.cursor.as_deref()).await?;
     let next = items.last().filter(|_| more).map(|(_, cursor)| cursor.clone());
