@@ -4,6 +4,8 @@
     bench/load.py                                  500, 2000 and 5000 office sessions, then as much as it takes
     bench/load.py --sessions 5000 --seconds 600    one run
     bench/load.py --kill                           the server is killed and started again in the middle of each run
+    scripts/with-postgres scripts/with-s3 bench/load.py --durable s3 --sessions 100
+                                                   on PostgreSQL, and what is acknowledged lies on S3 (or in a folder, or on the disk alone)
 
 Each run has a server of its own with an empty folder on the disk of --work. Sessions and server share the machine: use one that does nothing
 else, and see the load average beside the figures. 5000 sessions of ten minutes need some 40 GB of disk. Prints a table in Markdown.
@@ -19,6 +21,7 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -41,15 +44,32 @@ class Server:
 
 
 def token(binary, data, uses):
+    database = os.environ.get("PLAYHEAD_DATABASE")
     made = subprocess.run(
-        [binary, "token", "--kind", "agent", "--data", data, "--uses", str(uses), "--valid-minutes", "600", "--json"],
+        [binary, "token", "--kind", "agent", "--data", data, "--uses", str(uses), "--valid-minutes", "600", "--json",
+         *(["--database", database] if database else [])],
         check=True, capture_output=True, text=True)
     return json.loads(made.stdout)["token"]
+
+
+def place(args, data):
+    """An empty database and storage for the programs that are started next; does nothing when SQLite and a folder will do."""
+    if not args.durable:
+        return
+    database, bucket = os.environ.get("PLAYHEAD_TEST_POSTGRES"), os.environ.get("PLAYHEAD_TEST_S3")
+    if not database or not bucket:
+        sys.exit("--durable needs a database and a bucket: scripts/with-postgres scripts/with-s3 bench/load.py ...")
+    name = f"load_{uuid.uuid4().hex[:12]}"
+    subprocess.run(["psql", "-q", database, "-c", f"CREATE SCHEMA {name}"], check=True)
+    os.environ["PLAYHEAD_DATABASE"] = f"{database}{'&' if '?' in database else '?'}options[search_path]={name}"
+    os.environ["PLAYHEAD_STORAGE"] = f"{bucket}/{name}" if args.durable == "s3" else os.path.join(data, "shared")
+    os.environ["PLAYHEAD_DURABLE"] = "disk" if args.durable == "disk" else "shared"
 
 
 def run(args, sessions, profile):
     """One run; gives the generator's report."""
     data = tempfile.mkdtemp(prefix="playhead-load-", dir=args.work)
+    place(args, data)
     server = Server(args.binary, data)
     try:
         join = token(args.binary, data, sessions)
@@ -112,6 +132,7 @@ def main():
     parser.add_argument("--profile", default="office")
     parser.add_argument("--seconds", type=int, default=120)
     parser.add_argument("--kill", action="store_true")
+    parser.add_argument("--durable", choices=("disk", "folder", "s3"), help="on PostgreSQL; where what is acknowledged lies")
     args = parser.parse_args()
     if not os.access(args.binary, os.X_OK):
         sys.exit(f"no program at {args.binary}: make build")

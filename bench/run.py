@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parent.parent
 PLAYHEAD = Path(os.environ.get("PLAYHEAD") or ROOT / "target/release/playhead")
 RESULTS = ROOT / "target/bench/results.json"
 DOCUMENT = ROOT / "docs/benchmarks.md"
+# What other programs of this folder measure is written by hand, from here on.
+APART = "## Measured apart\n"
 US = "Playhead"
 REFERENCE = "x264rgb-ultrafast"
 LABELS = {
@@ -349,7 +351,8 @@ def main():
         result = measure(arguments)
         RESULTS.parent.mkdir(parents=True, exist_ok=True)
         RESULTS.write_text(json.dumps(result, indent=1) + "\n")
-    DOCUMENT.write_text(render(result))
+    _, heading, apart = DOCUMENT.read_text().partition(APART) if DOCUMENT.exists() else ("", "", "")
+    DOCUMENT.write_text(render(result) + (f"\n{heading}{apart}" if heading else ""))
     inexact = [
         f"{corpus['name']}/{name}"
         for corpus in result["corpora"]

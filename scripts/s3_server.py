@@ -30,16 +30,25 @@ class Kept:
         self.app, self.folder, self.lock = app, folder, threading.Lock()
 
     def __call__(self, environ, start_response):
-        parts = environ["PATH_INFO"].lstrip("/").split("/", 1)
-        if environ["REQUEST_METHOD"] not in ("PUT", "POST", "DELETE") or len(parts) < 2 or not parts[1]:
+        parts = environ["PATH_INFO"].strip("/").split("/", 1)
+        if environ["REQUEST_METHOD"] not in ("PUT", "POST", "DELETE") or not parts[0]:
             return self.app(environ, start_response)
         with self.lock:
             answer = self.app(environ, start_response)
             body = list(answer)
             if hasattr(answer, "close"):
                 answer.close()
-            self.mirror(*parts)
+            if len(parts) == 2:
+                self.mirror(*parts)
+            elif "delete" in environ.get("QUERY_STRING", ""):
+                # Many at once; which ones, stands in the request's body.
+                for key in self.keys(parts[0]):
+                    self.mirror(parts[0], key)
         return body
+
+    def keys(self, bucket):
+        top = os.path.join(self.folder, bucket)
+        return [os.path.relpath(os.path.join(folder, name), top) for folder, _, names in os.walk(top) for name in names]
 
     def mirror(self, bucket, key):
         found = s3_backends[DEFAULT_ACCOUNT_ID]["aws"].get_object(bucket, key)

@@ -127,6 +127,10 @@ pub(super) struct Session {
     shared: Arc<Shared>,
     number: usize,
     recording: Recording,
+    /// What the server has was compared.
+    checked: bool,
+    /// The last fragment was sent.
+    ending: bool,
 }
 
 impl Recording {
@@ -200,7 +204,7 @@ impl Recording {
 
 impl Session {
     pub(super) fn new(shared: Arc<Shared>, number: usize) -> Result<Self> {
-        Ok(Self { shared, number, recording: Recording::new(number)? })
+        Ok(Self { shared, number, recording: Recording::new(number)?, checked: false, ending: false })
     }
 
     /// Sends until told to end, connecting again when the connection breaks; then asks the server what it has, and ends the recording.
@@ -353,10 +357,14 @@ impl Session {
         let mut link = self.connect().await?;
         let (lost, differ) = (&self.shared.counts.lost, &self.shared.counts.differ);
         if before == (lost.load(Ordering::Relaxed), differ.load(Ordering::Relaxed)) {
-            count(&self.shared.counts.checked, 1);
+            // Once, however often the connection breaks before the end has arrived.
+            count(&self.shared.counts.checked, u64::from(!std::mem::replace(&mut self.checked, true)));
         }
         if !self.recording.ended {
             self.last(&mut link).await?;
+        } else if self.ending {
+            // It had arrived when the connection broke.
+            count(&self.shared.counts.finished, 1);
         }
         self.recording.ended = true;
         Ok(())
@@ -382,6 +390,7 @@ impl Session {
                 ..before
             };
             let made = builder.finish(head, 1)?;
+            self.ending = true;
             self.put(link, made.head, made.bytes.into(), made.hash, 0).await?;
             self.settle(link).await?;
             count(&self.shared.counts.finished, 1);
