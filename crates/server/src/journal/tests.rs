@@ -361,6 +361,36 @@ async fn files_go_when_nothing_in_them_is_needed_and_the_journal_stays_small() {
 }
 
 #[tokio::test]
+async fn a_recording_that_has_left_and_is_still_read_holds_nobody_up() {
+    let desk = Desk::new(20_000);
+    let (mut leaving, mut other) = (Tape::new("leaving"), Tape::new("other"));
+    let (read, session) = desk.live(&leaving);
+    {
+        let (live, others) = desk.live(&other);
+        for _ in 0..12 {
+            desk.append(&read, &session, &leaving.tick(10)).await.unwrap();
+            desk.append(&live, &others, &other.tick(19_000)).await.unwrap();
+            desk.journal.barrier().await.unwrap();
+        }
+        desk.recordings.remove(other.id());
+    }
+    desk.recordings.remove(leaving.id());
+    let before = desk.files().len();
+    desk.journal.tidy();
+    let tidied = tokio::time::timeout(std::time::Duration::from_secs(20), desk.journal.barrier()).await;
+    tidied.expect("the writing thread is stuck").unwrap();
+    // Whoever reads it finds all of it.
+    assert_eq!(desk.files().len(), before);
+    for ((file, entry), made) in read.run_from(0, 20).iter().zip(&leaving.made) {
+        assert!(file.read(entry.offset, entry.length).unwrap() == made.bytes);
+    }
+    drop((read, session));
+    desk.journal.tidy();
+    desk.journal.barrier().await.unwrap();
+    assert!(desk.files().len() <= 1, "{:?}", desk.files());
+}
+
+#[tokio::test]
 async fn an_entry_larger_than_the_buffer_and_a_group_over_a_file_s_end_are_whole() {
     let desk = Desk::new(1_000_000);
     let mut tape = Tape::new("a");
