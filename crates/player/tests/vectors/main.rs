@@ -5,6 +5,7 @@
 //! the expected readings of all. `PLAYHEAD_BLESS=all` makes every file anew.
 #![allow(clippy::unwrap_used, reason = "a test may fail by it")]
 
+mod lossy;
 mod make;
 mod read;
 mod signed;

@@ -1,6 +1,6 @@
 //! Makes the vectors' files.
 
-use crate::{read, signed};
+use crate::{lossy, read, signed};
 use playhead_format::{
     AudioMessage, Channel, CursorMessage, Flags, Fragment, FragmentBuilder, FragmentHead, Hash, MetaMessage,
     SegmentIndex, SegmentReader, SegmentWriter, Signer, genesis, open_fragment,
@@ -499,7 +499,7 @@ fn all() -> (Vec<Vector>, Files) {
     one("empty", "no bytes at all", Vec::new());
     one("magic-only", "nothing but the magic", whole[..8].to_vec());
 
-    for (name, about, bytes) in signed::all() {
+    for (name, about, bytes) in lossy::all(&fragments).into_iter().chain(signed::all()) {
         one(name, about, bytes);
     }
 

@@ -1,7 +1,7 @@
 //! What our readers make of a vector's files.
 
 use playhead_format::{ScannedFragment, StreamState, scan};
-use playhead_player::{Player, SOUND_FIELDS, Sound, Step};
+use playhead_player::{Player, SOUND_FIELDS, Sound, Step, VIDEO_FIELDS};
 use playhead_proof::{ProofState, Trust, prove};
 use serde_json::{Value, json};
 use std::io::Cursor;
@@ -148,11 +148,27 @@ fn play(bytes: &[u8], fragments: &[ScannedFragment]) -> Value {
         }
     }
     let meta: Value = serde_json::from_slice(player.take_meta()).unwrap_or(Value::Null);
-    json!({
+    let mut played = json!({
         "steps": steps,
         "chain_ok": player.chain_ok(),
         "whole_file": player.stream_state() == StreamState::Whole,
         "bytes_left": player.pending() > 0,
         "meta": meta,
-    })
+    });
+    if let Some(video) = video(&mut player) {
+        played["video"] = video;
+    }
+    played
+}
+
+/// What the video's decoder was told to do, if there is any video.
+fn video(player: &mut Player) -> Option<Value> {
+    /// A stream starts. Before that there is nothing to decode.
+    const START: u64 = 3;
+    player.take_video();
+    let (fields, rects, bytes) = player.video_tasks();
+    let numbers: Vec<i64> = fields.iter().map(|&field| field as i64).collect();
+    let tasks: Vec<_> = numbers.chunks(VIDEO_FIELDS).collect();
+    let any = tasks.iter().any(|task| task[0] as u64 == START);
+    any.then(|| json!({ "tasks": tasks, "rects": rects, "crc32": format!("{:08x}", crc32fast::hash(bytes)) }))
 }

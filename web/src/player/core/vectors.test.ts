@@ -20,6 +20,7 @@ interface Expected {
       whole_file: boolean;
       bytes_left: boolean;
       meta: unknown;
+      video?: { tasks: number[][]; rects: number[]; crc32: string };
     };
   }[];
 }
@@ -65,11 +66,25 @@ function play(exports: PlayerExports, bytes: Uint8Array, steps: { until_us: numb
   return {
     pushed,
     steps: done,
+    video: video(exports, player),
     meta: meta === undefined ? null : JSON.parse(meta),
     chain_ok: core.chainOk(),
     whole_file: exports.player_file_state(player) === WHOLE_FILE,
     bytes_left: exports.player_pending(player) > 0,
   };
+}
+
+/** What the video's decoder was told to do; nothing where no stream starts. */
+function video(exports: PlayerExports, player: number) {
+  const count = exports.player_take_video(player);
+  const { buffer } = exports.memory;
+  const fields = [...new Float64Array(buffer, exports.player_video_fields(player), count * 8)];
+  const tasks = Array.from({ length: count }, (_, at) => fields.slice(at * 8, at * 8 + 8));
+  if (!tasks.some(([kind]) => kind === 3)) return undefined;
+  const total = (column: number) => tasks.reduce((sum, task) => sum + Math.max(0, task[column] ?? 0), 0);
+  const rects = new Uint32Array(buffer, exports.player_video_rects(player), total(5) * 4);
+  const bytes = new Uint8Array(buffer, exports.player_video_bytes(player), total(6));
+  return { tasks, rects: [...rects], crc32: crc32(bytes).toString(16).padStart(8, "0") };
 }
 
 /** Reads the sound of every fragment that has some. */
