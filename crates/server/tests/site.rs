@@ -12,9 +12,11 @@ mod site {
     mod intake;
     mod keys;
     mod playback;
+    mod policies;
     mod restart;
     mod s3;
     mod sealing;
+    pub(crate) mod sessions;
     mod stamps;
     mod storage;
     mod tend;

@@ -4,7 +4,7 @@ use super::fragments::{Made, Tape};
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use bytes::{Bytes, BytesMut};
 use playhead_format::Signer;
-use playhead_model::{AgentId, RecordingId};
+use playhead_model::{AgentId, PolicyDocument, RecordingId};
 use playhead_net::{DialError, Endpoint, NodeKey, Upgraded};
 use playhead_protocol::{
     AGENT_CONNECT_PATH, AGENT_ENROL_PATH, AGENT_UPGRADE, VERSION, frame,
@@ -83,8 +83,29 @@ impl Agent {
         self.stream.flush().await.unwrap();
     }
 
-    /// The next message but heartbeats; `None` when the server has closed the connection.
+    /// The next message but heartbeats and policies; `None` when the server has closed the connection.
     pub(crate) async fn hear(&mut self) -> Option<Kind> {
+        loop {
+            match self.hear_all().await {
+                Some(Kind::Policy(_)) => {}
+                other => return other,
+            }
+        }
+    }
+
+    /// The next policy.
+    pub(crate) async fn policy(&mut self) -> PolicyDocument {
+        loop {
+            match self.hear_all().await {
+                Some(Kind::Policy(policy)) => return serde_json::from_str(&policy.document).unwrap(),
+                Some(_) => {}
+                None => panic!("the server has closed the connection"),
+            }
+        }
+    }
+
+    /// The next message but heartbeats.
+    async fn hear_all(&mut self) -> Option<Kind> {
         loop {
             if let Some(frame) = frame::take(&mut self.buffer, frame::MAX_FRAME).unwrap() {
                 match FromServer::read(frame).unwrap().kind {

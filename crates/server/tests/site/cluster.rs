@@ -344,3 +344,46 @@ async fn strangers_are_no_servers_of_the_site() {
     assert_eq!(answer.status(), StatusCode::NOT_FOUND);
     other.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_policy_and_a_command_reach_an_agent_at_the_other_server() {
+    use super::sessions::{obey, post, session, tell, until_session};
+    let share = tempfile::tempdir().unwrap();
+    let Some((one, other)) = two("policies", share.path(), Durable::Disk).await else { return };
+    let enrolled = one.agent().await;
+    let mut agent = at(&enrolled, &other).connect().await;
+    assert_eq!(agent.policy().await.revision, 0);
+    post(&one, "/site/v1/policies/record/activate", serde_json::Value::Null).await;
+    let began = std::time::Instant::now();
+    let told = agent.policy().await;
+    assert_eq!((told.revision, told.id.as_str()), (1, "record"));
+    println!("a change at one server reached an agent at the other after {:?}", began.elapsed());
+
+    let mut ada = session(1, "ada");
+    tell(&mut agent, &ada).await;
+    until_session(&one, ada.id, |session| session["reachable"] == true).await;
+    let path = format!("/site/v1/sessions/{}/start-recording", ada.id);
+    let ((status, shown), _) =
+        tokio::join!(post(&one, &path, serde_json::json!({})), obey(&mut agent, &mut ada));
+    assert_eq!(
+        (status, &shown["recording"]["decided"]["user"]),
+        (StatusCode::OK, &"admin".into()),
+        "{shown}"
+    );
+    // It comes to this one, and then goes altogether.
+    let mut here = enrolled.connect().await;
+    drop(agent);
+    let stop = format!("/site/v1/sessions/{}/stop-recording", ada.id);
+    let stopped = async {
+        let stopping = async || post(&one, &stop, serde_json::json!({})).await;
+        until(async || Some(stopping().await).filter(|(status, _)| *status == StatusCode::OK)).await
+    };
+    let obeying = async {
+        obey(&mut here, &mut ada).await;
+        drop(here);
+    };
+    let ((_, shown), ()) = tokio::join!(stopped, obeying);
+    assert_eq!(shown["recording"]["recording"], serde_json::Value::Null);
+    until_session(&other, ada.id, |session| session["reachable"] == false).await;
+    assert_eq!(post(&other, &path, serde_json::json!({})).await.0, StatusCode::SERVICE_UNAVAILABLE);
+}
