@@ -33,6 +33,8 @@ debian_packages() {
     bench) packages+=(mkvtoolnix python3) ;;
     *) fail "unknown set of packages '$what': choose demo, test or bench" ;;
   esac
+  # A session host, for the tests that sign in to one.
+  [ "$what" != test ] || packages+=(xrdp xorgxrdp freerdp2-x11 xauth passwd)
   local missing=() package
   for package in "${packages[@]}"; do
     [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)" = installed ] || missing+=("$package")

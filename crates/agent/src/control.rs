@@ -1,7 +1,11 @@
 //! What the rest of the agent wants of the thread that records a display.
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use playhead_model::{PictureSettings, RecordingId, RecordingSettings};
+use playhead_format::EventMessage;
+use playhead_model::{
+    Decided, PictureSettings, RecordingId, RecordingSettings,
+    policy::{Action, RuleOptions},
+};
 use std::{
     collections::HashMap,
     io::{self, Read as _, Write as _},
@@ -12,6 +16,9 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
+
+/// The most events that wait to be recorded.
+const MOST_EVENTS: usize = 256;
 
 /// The newest wishes for one display. Wishes are not queued: a later one replaces an earlier one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -26,6 +33,45 @@ pub(crate) struct Wishes {
     pub(crate) picture: Option<PictureSettings>,
     /// Nothing more is taken into the recording's queue.
     pub(crate) renew: Option<Renew>,
+    /// Record nothing as long as this is so.
+    pub(crate) hold: bool,
+    /// How to record from now on, or from the next roll-over on; taken once.
+    pub(crate) plan: Option<(Plan, When)>,
+    /// What happened, for the recording; taken once.
+    pub(crate) events: Vec<EventMessage>,
+}
+
+impl Wishes {
+    /// Adds an event. So many at once mean that nothing is being recorded: they are dropped then.
+    pub(crate) fn add_event(&mut self, event: EventMessage) {
+        if self.events.len() < MOST_EVENTS {
+            self.events.push(event);
+        }
+    }
+}
+
+/// How a session is to be recorded.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Plan {
+    /// Tells one plan for a session from another.
+    pub(crate) number: u64,
+    /// What is done.
+    pub(crate) action: Action,
+    /// How.
+    pub(crate) options: RuleOptions,
+    /// Who decided.
+    pub(crate) decided: Decided,
+}
+
+impl Eq for Plan {}
+
+/// From when on something is to be so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum When {
+    /// At once.
+    Now,
+    /// From the next segment on.
+    RollOver,
 }
 
 /// A recording whose queue is closed.
@@ -37,39 +83,35 @@ pub(crate) struct Renew {
     pub(crate) same: bool,
 }
 
-/// Wishes for one display's thread, and the way to wake it.
-pub(crate) struct Control {
-    wishes: Mutex<Wishes>,
+/// The way to wake a thread that waits for something else as well.
+pub(crate) struct Bell {
     bell: UnixStream,
     ear: UnixStream,
 }
 
-impl Control {
+impl Bell {
     /// # Errors
     /// The system gives no more file descriptors.
     pub(crate) fn new() -> io::Result<Self> {
         let (bell, ear) = UnixStream::pair()?;
         bell.set_nonblocking(true)?;
         ear.set_nonblocking(true)?;
-        Ok(Self { wishes: Mutex::default(), bell, ear })
+        Ok(Self { bell, ear })
     }
 
-    /// Changes the wishes and wakes the thread.
-    pub(crate) fn wish(&self, change: impl FnOnce(&mut Wishes)) {
-        change(&mut self.lock());
+    /// Wakes the thread.
+    pub(crate) fn ring(&self) {
         // A full pipe means that it is being woken already.
         let _ = (&self.bell).write(&[1]);
     }
 
-    /// The wishes now. Settings are given out once.
-    pub(crate) fn take(&self) -> Wishes {
+    /// It is awake.
+    pub(crate) fn hush(&self) {
         let mut sink = [0; 64];
         while (&self.ear).read(&mut sink).is_ok_and(|count| count == sink.len()) {}
-        let mut wishes = self.lock();
-        Wishes { settings: wishes.settings.take(), picture: wishes.picture.take(), ..wishes.clone() }
     }
 
-    /// Waits until there are new wishes, `other` is readable, or the time is up.
+    /// Waits until it rings, `other` is readable, or the time is up.
     ///
     /// # Errors
     /// The system refuses to wait.
@@ -86,6 +128,49 @@ impl Control {
             Ok(_) | Err(nix::errno::Errno::EINTR) => Ok(()),
             Err(error) => Err(error.into()),
         }
+    }
+}
+
+/// Wishes for one display's thread, and the way to wake it.
+pub(crate) struct Control {
+    wishes: Mutex<Wishes>,
+    bell: Bell,
+}
+
+impl Control {
+    /// # Errors
+    /// The system gives no more file descriptors.
+    pub(crate) fn new() -> io::Result<Self> {
+        Ok(Self { wishes: Mutex::default(), bell: Bell::new()? })
+    }
+
+    /// Changes the wishes and wakes the thread.
+    pub(crate) fn wish(&self, change: impl FnOnce(&mut Wishes)) {
+        change(&mut self.lock());
+        self.bell.ring();
+    }
+
+    /// The wishes now. What is to be done once is given out once.
+    pub(crate) fn take(&self) -> Wishes {
+        self.bell.hush();
+        let mut wishes = self.lock();
+        let (settings, picture, plan) = (wishes.settings.take(), wishes.picture.take(), wishes.plan.take());
+        let events = std::mem::take(&mut wishes.events);
+        Wishes { settings, picture, plan, events, ..wishes.clone() }
+    }
+
+    /// The wishes now, without taking any.
+    pub(crate) fn peek(&self) -> Wishes {
+        self.bell.hush();
+        self.lock().clone()
+    }
+
+    /// Waits until there are new wishes, `other` is readable, or the time is up.
+    ///
+    /// # Errors
+    /// The system refuses to wait.
+    pub(crate) fn wait(&self, other: Option<BorrowedFd<'_>>, most: Option<Duration>) -> io::Result<()> {
+        self.bell.wait(other, most)
     }
 
     fn lock(&self) -> MutexGuard<'_, Wishes> {

@@ -1,25 +1,27 @@
 //! The thread that records one display.
 
+mod course;
+mod trouble;
+
 use crate::{
     audio::Sound,
-    capture::{CaptureError, Happened, Screen},
+    capture::{CaptureError, Happened, Manner, Screen},
     clock::{Moment, Now},
-    control::{Control, Registry, Renew},
+    control::{Control, Registry, Renew, When},
     recorder::{RecordError, Sink},
     session::{self, Host, Session, SessionError},
-    settings::{AudioSettings, DisplaySettings, WhenFull},
+    sessions::{Managed, Progress},
+    settings::{AudioSettings, DisplaySettings},
     spool::{Queue, Spool, SpoolError},
     status::{DisplayReport, Status},
 };
+use course::{Course, Style};
 use playhead_format::Fragment;
-use playhead_model::{EndReason, GapCause, Mask, Monitor, PictureSettings};
-use std::{
-    process::{Command, Stdio},
-    sync::Arc,
-    thread,
-    time::Duration,
-};
+use playhead_model::{EndReason, Mask, Monitor, PictureSettings};
+use std::{sync::Arc, time::Duration};
 
+/// A display that is not there is looked for again after this, and ever more rarely.
+const FIRST: Duration = Duration::from_millis(100);
 /// While a display is not there it is looked for at this interval at least.
 const LOOK: Duration = Duration::from_secs(2);
 /// A display that is there but cannot be recorded is tried again after this.
@@ -41,6 +43,10 @@ pub(crate) struct Context {
     pub(crate) registry: Arc<Registry>,
     pub(crate) control: Arc<Control>,
     pub(crate) status: Arc<Status>,
+    /// The session that it is, where it was found and is recorded as the policy says.
+    pub(crate) session: Option<Arc<Managed>>,
+    /// Where it is told how it goes.
+    pub(crate) progress: Arc<Progress>,
 }
 
 /// Why recording a session went no further.
@@ -55,6 +61,8 @@ enum Outcome {
     Lost,
     /// There is no room, and then the session is to be stopped.
     Full,
+    /// Somebody, or the policy, wants it recorded no more, or in a way that makes another recording of it.
+    Dropped,
 }
 
 impl Outcome {
@@ -78,11 +86,16 @@ enum Trouble {
 /// Records the display's sessions, one after another, until told to stop.
 pub(crate) fn run(context: &Context) {
     let name = &context.display.display;
-    let mut wait = Duration::from_millis(100);
+    let mut wait = FIRST;
     let mut told = String::new();
+    let mut course = Course::default();
+    if let Some(session) = &context.session {
+        course.plan = Some(session.plan());
+    }
     let mut tell = |error: &dyn std::fmt::Display| {
         let text = error.to_string();
         context.status.display(name, DisplayReport { error: Some(text.clone()), ..Default::default() });
+        context.progress.set(None, Some(text.clone()));
         if text != told {
             tracing::error!(
                 display = name,
@@ -92,14 +105,36 @@ pub(crate) fn run(context: &Context) {
             told = text;
         }
     };
-    while !context.control.take().stop {
+    loop {
+        let wishes = context.control.take();
+        if wishes.stop {
+            break;
+        }
+        course.hold = wishes.hold;
+        // What was to come with the next segment comes with the next recording.
+        course.plan = wishes.plan.map(|(plan, _)| plan).or(course.coming.take()).or(course.plan);
+        if let Some(plan) = &course.plan {
+            context.progress.follows(plan.number);
+        }
+        course.events.extend(wishes.events);
+        if !course.records() {
+            course.events.clear();
+            context.status.display(name, DisplayReport::default());
+            context.progress.set(None, None);
+            if let Err(error) = context.control.wait(None, None) {
+                tell(&error);
+                return;
+            }
+            continue;
+        }
         let mut pause = RETRY;
-        match Screen::open(name, context.display.xauthority.as_deref(), &context.masks) {
-            Ok(screen) => match context.begin(screen) {
+        let style = context.style(course.plan.as_ref());
+        match context.open(&style) {
+            Ok(screen) => match context.begin(screen, style, &mut course) {
                 Ok(recording) => match recording.run() {
                     Outcome::Stopped => break,
-                    Outcome::Ended => (wait, pause) = (Duration::from_millis(100), Duration::ZERO),
-                    Outcome::Renewed => pause = Duration::ZERO,
+                    Outcome::Ended => (wait, pause) = (FIRST, Duration::ZERO),
+                    Outcome::Renewed | Outcome::Dropped => pause = Duration::ZERO,
                     Outcome::Lost => pause = PAUSE,
                     Outcome::Full => {
                         if !context.wait_for_room() {
@@ -125,21 +160,40 @@ pub(crate) fn run(context: &Context) {
         }
     }
     context.status.display(name, DisplayReport::default());
+    context.progress.set(None, None);
 }
 
 impl Context {
-    fn begin(&self, screen: Screen) -> Result<Recording<'_>, SessionError> {
+    fn open(&self, style: &Style) -> Result<Screen, CaptureError> {
+        let manner = Manner {
+            xauthority: self.display.xauthority.as_deref(),
+            masks: &style.masks,
+            server: self.session.as_ref().map(|session| session.server.pid),
+            quiet: style.events_only,
+        };
+        Screen::connect(&self.display.display, &manner)
+    }
+
+    fn begin<'a>(
+        &'a self,
+        screen: Screen,
+        style: Style,
+        course: &'a mut Course,
+    ) -> Result<Recording<'a>, SessionError> {
+        let about = self.session.as_ref().map(|session| session.about(course.plan.as_ref()));
         let Session { mut recorder, queue } =
-            session::begin(&screen, &self.display, &self.host, &self.spool, &self.registry)?;
-        recorder.set_picture(self.registry.picture().unwrap_or_else(|| self.picture.clone()));
+            session::begin(&screen, &self.display, &self.host, &self.spool, &self.registry, about)?;
+        recorder.set_picture(self.registry.picture().unwrap_or_else(|| style.picture.clone()));
         // Nobody watches what has just begun, and its queue is new.
         self.control.wish(|wishes| (wishes.watched, wishes.renew) = (false, None));
         self.registry.begin(queue.id(), &self.control);
         self.tell(&queue, recorder.picture_settings(), None);
-        let sound = self.listen();
+        let sound = self.listen(&style.audio);
         let everything = Happened { drawn: true, moved: true, reshaped: true, resized: true };
         Ok(Recording {
             context: self,
+            course,
+            style,
             screen: Some(screen),
             sound,
             recorder,
@@ -153,11 +207,8 @@ impl Context {
     }
 
     /// Begins to listen, where sound is to be recorded. That it cannot is no reason not to record the picture.
-    fn listen(&self) -> Option<Sound> {
-        let sound = self
-            .audio
-            .enabled
-            .then(|| Sound::start(&self.display, &self.audio, &self.control, &self.status))?;
+    fn listen(&self, audio: &AudioSettings) -> Option<Sound> {
+        let sound = audio.enabled.then(|| Sound::start(&self.display, audio, &self.control, &self.status))?;
         sound
             .inspect_err(|error| {
                 tracing::error!(display = self.display.display, %error, "cannot record sound");
@@ -168,14 +219,19 @@ impl Context {
     /// Nothing is recorded until there is room again. Returns whether there is; otherwise the agent is told to stop.
     fn wait_for_room(&self) -> bool {
         while !self.spool.has_room() {
-            if self.control.take().stop || self.control.wait(None, Some(PAUSE)).is_err() {
+            let wishes = self.control.peek();
+            if wishes.stop || self.control.wait(None, Some(PAUSE)).is_err() {
                 return false;
+            }
+            if wishes.hold {
+                break;
             }
         }
         true
     }
 
     fn tell(&self, queue: &Queue, picture: &PictureSettings, error: Option<String>) {
+        self.progress.set(Some(queue.id()), error.clone());
         let report = DisplayReport { recording: Some(queue.id()), error, picture: picture.clone() };
         self.status.display(&self.display.display, report);
     }
@@ -195,6 +251,8 @@ impl Sink for ToSpool<'_> {
 /// One session being recorded.
 struct Recording<'a> {
     context: &'a Context,
+    course: &'a mut Course,
+    style: Style,
     /// Gone once the session is.
     screen: Option<Screen>,
     /// Gone where sound is not recorded.
@@ -236,7 +294,7 @@ impl Recording<'_> {
         let reason = match outcome {
             Outcome::Stopped => Some(EndReason::AgentStopped),
             Outcome::Ended => Some(EndReason::SessionEnded),
-            Outcome::Full => Some(EndReason::Stopped),
+            Outcome::Full | Outcome::Dropped => Some(EndReason::Stopped),
             Outcome::Renewed | Outcome::Lost => None,
         };
         let id = self.recorder.id();
@@ -246,11 +304,13 @@ impl Recording<'_> {
             // Otherwise the next one would be taken for this one without its queue.
             session::unmark(screen);
         }
-        if matches!(outcome, Outcome::Stopped) {
+        if matches!(outcome, Outcome::Stopped | Outcome::Dropped) {
             self.take_last();
         }
         self.hear_last();
+        self.note_last();
         self.context.registry.end(id);
+        self.context.progress.set(None, None);
         if let Some(reason) = reason {
             self.finish(reason);
         }
@@ -267,10 +327,29 @@ impl Recording<'_> {
         if wishes.stop {
             return Ok(Some(Outcome::Stopped));
         }
-        if let Some(Renew { recording, same }) = wishes.renew
-            && recording == self.recorder.id()
+        self.course.events.extend(wishes.events);
+        self.course.hold = wishes.hold;
+        let plan = match wishes.plan {
+            Some((plan, When::Now)) => Some(plan),
+            Some((plan, When::RollOver)) => {
+                self.course.coming = Some(plan);
+                None
+            }
+            None => None,
+        };
+        let renewed = wishes.renew.filter(|renew| renew.recording == self.recorder.id());
+        if let Some(outcome) = match (renewed, wishes.hold) {
+            (Some(Renew { same, .. }), _) => Some(Outcome::closed(same)),
+            (None, true) => Some(Outcome::Dropped),
+            (None, false) => None,
+        } {
+            self.course.plan = plan.or(self.course.plan.take());
+            return Ok(Some(outcome));
+        }
+        if let Some(plan) = plan
+            && let Some(outcome) = self.follow(plan)?
         {
-            return Ok(Some(Outcome::closed(same)));
+            return Ok(Some(outcome));
         }
         if let Some(settings) = wishes.settings {
             self.recorder.set_settings(settings);
@@ -305,6 +384,10 @@ impl Recording<'_> {
             self.sound.iter().for_each(|sound| drop(sound.take()));
         } else {
             let now = self.now();
+            if let Some(plan) = self.course.coming.take_if(|_| self.recorder.rolls_over(now)) {
+                return self.follow(plan);
+            }
+            self.note(now)?;
             self.hear(now)?;
             if self.pending.is_something() && now.media_us >= self.next_us {
                 self.next_us = now.media_us + self.interval();
@@ -352,7 +435,10 @@ impl Recording<'_> {
     fn take(&mut self) -> Result<(), Trouble> {
         let at = self.now();
         let Some(screen) = &mut self.screen else { return Ok(()) };
-        let pending = std::mem::take(&mut self.pending);
+        let mut pending = std::mem::take(&mut self.pending);
+        if screen.is_quiet() {
+            (pending.reshaped, pending.moved, self.monitors) = (false, false, None);
+        }
         if pending.reshaped {
             self.recorder.shape(at, &screen.shape()?)?;
         }
@@ -397,6 +483,7 @@ impl Recording<'_> {
         let now = self.now().media_us;
         let until = |at: u64| Duration::from_micros(at.saturating_sub(now));
         let close = self.recorder.deadline().map(until);
+        let roll = self.course.coming.as_ref().and(self.recorder.full_at()).map(until);
         // Within the interval after a picture nothing is looked at, however much happens. What is pending must not wait for
         // the display: it says only once that something was drawn.
         let resting = self.pending.is_something() && !self.paused;
@@ -404,95 +491,8 @@ impl Recording<'_> {
         let rest = resting.then(|| until(self.next_us));
         let reveal = self.screen.as_ref().filter(|_| !self.paused && !resting).and_then(Screen::rest);
         let pause = self.paused.then_some(PAUSE);
-        let most = [close, rest, reveal, pause].into_iter().flatten().min();
+        let most = [close, roll, rest, reveal, pause].into_iter().flatten().min();
         self.context.control.wait(fd, most).map_err(|error| CaptureError::Request(error.to_string()).into())
-    }
-
-    /// The display does not answer. Returns whether its session still goes on.
-    fn reconnect(&mut self, error: &CaptureError) -> bool {
-        let settings = &self.context.display;
-        self.screen = None;
-        for _ in 0..3 {
-            // A session that ends takes its display with it within a moment.
-            let _ = self.context.control.wait(None, Some(Duration::from_millis(150)));
-            let masks = &self.context.masks;
-            let Ok(screen) = Screen::open(&settings.display, settings.xauthority.as_deref(), masks) else {
-                continue;
-            };
-            if !session::is_same(&screen, self.recorder.id()).unwrap_or(false) {
-                return false;
-            }
-            tracing::error!(display = settings.display, %error, "lost touch with the display for a moment");
-            self.screen = Some(screen);
-            self.recorder.lost(GapCause::CaptureFailed);
-            self.begin_again();
-            return true;
-        }
-        false
-    }
-
-    /// Something could not be recorded or kept. Returns how the recording ends, if it does.
-    fn suffer(&mut self, trouble: &Trouble) -> Option<Outcome> {
-        let recording = self.recorder.id();
-        let name = &self.context.display.display;
-        let again = std::mem::replace(&mut self.troubled, true);
-        let picture = self.recorder.picture_settings();
-        self.context.tell(&self.queue, picture, Some(trouble.to_string()));
-        match trouble {
-            Trouble::Spool(error) if error.is_full() => {
-                self.recorder.lost(GapCause::QueueFull);
-                match self.context.spool.when_full() {
-                    // What comes next begins a segment: for that, everything before may go. If that did not help, nothing will.
-                    WhenFull::KeepNewest if !again => {
-                        tracing::error!(%recording, display = name, %error, "something could not be queued");
-                        self.begin_again();
-                    }
-                    WhenFull::Pause | WhenFull::KeepNewest => {
-                        tracing::error!(%recording, display = name, %error, "recording is paused until there is room");
-                        self.paused = true;
-                    }
-                    WhenFull::StopSession => {
-                        tracing::error!(%recording, display = name, %error, "recording ends for lack of room");
-                        return Some(Outcome::Full);
-                    }
-                }
-            }
-            Trouble::Spool(error) => {
-                tracing::error!(%recording, display = name, %error,
-                    "the queue failed: it is set aside, and the recording goes on with a new one");
-                if let Err(error) = self.context.spool.set_aside(recording, &error.to_string(), true) {
-                    tracing::error!(%recording, %error, "cannot set its queue aside");
-                }
-                return Some(Outcome::Lost);
-            }
-            _ => {
-                tracing::error!(%recording, display = name, error = %trouble, "a picture could not be recorded");
-                self.recorder.lost(GapCause::CaptureFailed);
-                self.begin_again();
-            }
-        }
-        None
-    }
-
-    /// Does to a session that cannot be recorded what the settings say.
-    fn stop_session(&self) {
-        let Some(command) = self.context.spool.stop_command() else { return };
-        let info = &self.queue.started().info;
-        let mut shell = Command::new("/bin/sh");
-        shell.args(["-c", command]).stdin(Stdio::null()).stdout(Stdio::null());
-        shell.env("PLAYHEAD_DISPLAY", &info.display).env("PLAYHEAD_USER", &info.user);
-        shell.env("PLAYHEAD_RECORDING", info.id.to_string());
-        let (name, recording) = (info.display.clone(), info.id);
-        // On a thread of its own: it may take as long as it likes, and its end has to be waited for by somebody.
-        let waiting = thread::Builder::new().name("stop command".into()).spawn(move || match shell.status() {
-            Ok(status) => {
-                tracing::warn!(%recording, display = name, %status, "the session was stopped for lack of room");
-            }
-            Err(error) => tracing::error!(%recording, display = name, %error, "cannot run the stop command"),
-        });
-        if let Err(error) = waiting {
-            tracing::error!(%recording, %error, "cannot run the stop command");
-        }
     }
 
     fn go_on(&mut self) {

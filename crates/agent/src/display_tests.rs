@@ -6,9 +6,14 @@ use crate::{
     settings::{SpoolSettings, WhenFull},
 };
 use playhead_format::{Chain, Channel, CursorMessage, FragmentHead, MetaMessage, open_fragment};
-use playhead_model::{RecordingId, RecordingSettings};
+use playhead_model::{GapCause, RecordingId, RecordingSettings};
 use playhead_screen::Decoder;
-use std::{path::Path, thread::JoinHandle, time::Instant};
+use std::{
+    path::Path,
+    process::Command,
+    thread::{self, JoinHandle},
+    time::Instant,
+};
 use tempfile::TempDir;
 
 /// A display's thread and what it needs.
@@ -54,6 +59,8 @@ impl Stage {
             registry: Arc::clone(&registry),
             control: Arc::clone(&control),
             status: Arc::default(),
+            session: None,
+            progress: Arc::default(),
         };
         let thread = Some(thread::spawn(move || run(&context)));
         Self { folder, spool, registry, control, thread, display: display.into() }

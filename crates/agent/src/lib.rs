@@ -9,14 +9,17 @@ mod capture;
 mod clock;
 mod coder;
 mod control;
+mod discover;
 mod display;
 mod folder;
+pub mod helper;
 mod identity;
 mod mask;
 pub mod notice;
 mod order;
 mod recorder;
 mod session;
+mod sessions;
 mod settings;
 mod spool;
 mod standing;
@@ -28,22 +31,25 @@ mod uplink;
 pub use clock::Moment;
 pub use order::{Order, order};
 pub use recorder::{RecordError, Recorder, Sink};
-pub use settings::{AudioSettings, DisplaySettings, ServerSettings, Settings, SpoolSettings, WhenFull};
+pub use settings::{
+    AudioSettings, DisplaySettings, ServerSettings, SessionSettings, Settings, SpoolSettings, TagSettings,
+    WhenFull,
+};
 pub use spool::SpoolError;
 pub use standing::{QueueReport, QueueState, QueuedRecording, RefusedQueue};
 pub use status::{DisplayReport, Report, ServerReport, SoundReport, status};
 
-use control::{Control, Registry};
+use control::Registry;
 use identity::Identity;
 use playhead_format::Signer;
 use playhead_net::{DialError, NetError, NodeKey};
 use playhead_protocol::join::{JoinKind, JoinToken};
 use session::Host;
+use sessions::{Desk, Keeper, Parts};
 use spool::Spool;
 use status::Status;
 use std::{
     io,
-    panic::{AssertUnwindSafe, catch_unwind},
     path::{Path, PathBuf},
     sync::Arc,
     thread,
@@ -168,10 +174,20 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Agen
         agent: key.public(),
         signer: signer.clone(),
     };
-    session::end_orphans(&spool, &host, &settings.displays);
+    let known =
+        if settings.sessions.discover { sessions::alive(&settings.data, &host.boot_id) } else { Vec::new() };
+    session::end_orphans(&spool, &host, &settings.displays, |session| known.contains(&session));
     let (registry, status) = (Arc::new(Registry::default()), Arc::new(Status::default()));
+    let desk = Arc::new(Desk::new()?);
     capture::forget_unused_code();
-    let displays = start_displays(&settings, &host, &spool, &registry, &status)?;
+    let keeping = keep_sessions(Parts {
+        settings: settings.clone(),
+        host: host.clone(),
+        spool: Arc::clone(&spool),
+        registry: Arc::clone(&registry),
+        status: Arc::clone(&status),
+        desk: Arc::clone(&desk),
+    })?;
 
     let (drain, end) = (CancellationToken::new(), CancellationToken::new());
     let keeper = {
@@ -185,7 +201,16 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Agen
         tokio::spawn(async move { order::take(&data, registry, end).await })
     };
     let certificate = settings.data.join(CERTIFICATE);
-    let shared = Shared { spool, registry, status, host: host.name, system: system(), signer, certificate };
+    let shared = Shared {
+        spool,
+        registry,
+        status,
+        desk: Arc::clone(&desk),
+        host: host.name,
+        system: system(),
+        signer,
+        certificate,
+    };
     let uplink = Uplink { shared: Arc::new(shared), key, path, identity, join };
     let mut sending = start_uplink(uplink, drain.clone())?;
 
@@ -194,7 +219,8 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Agen
         ended = &mut sending => Some(ended),
     };
     // First the recordings end, then what is queued of them is sent.
-    let ending = tokio::task::spawn_blocking(move || displays.stop());
+    desk.stop();
+    let ending = tokio::task::spawn_blocking(move || keeping.join());
     let ended = tokio::time::timeout(PATIENCE, ending).await;
     drain.cancel();
     let sent = match early {
@@ -206,7 +232,8 @@ pub async fn run(settings: Settings, stop: CancellationToken) -> Result<(), Agen
     tidying.await?;
     ordering.await?;
     match ended {
-        Ok(ended) => ended?,
+        // The thread catches its panics itself where they matter.
+        Ok(ended) => drop(ended?),
         Err(_) => tracing::error!("a display does not answer: its recording ends at the next start"),
     }
     sent.map_err(|_| AgentError::System(io::Error::other("the uplink failed")))?
@@ -247,61 +274,10 @@ fn start_uplink(
     Ok(ended)
 }
 
-/// The threads that record.
-struct Displays(Vec<(Arc<Control>, thread::JoinHandle<()>)>);
-
-impl Displays {
-    /// Ends all recordings; blocking.
-    fn stop(self) {
-        self.0.iter().for_each(|(control, _)| control.wish(|wishes| wishes.stop = true));
-        for (_, thread) in self.0 {
-            // The thread catches its panics itself.
-            let _ = thread.join();
-        }
-    }
-}
-
-fn start_displays(
-    settings: &Settings,
-    host: &Host,
-    spool: &Arc<Spool>,
-    registry: &Arc<Registry>,
-    status: &Arc<Status>,
-) -> Result<Displays, AgentError> {
-    let mut displays = Displays(Vec::new());
-    for display in &settings.displays {
-        let control = Arc::new(Control::new()?);
-        let context = display::Context {
-            display: display.clone(),
-            masks: settings.masks.clone(),
-            audio: settings.audio.clone(),
-            picture: settings.picture.clone(),
-            host: host.clone(),
-            spool: Arc::clone(spool),
-            registry: Arc::clone(registry),
-            control: Arc::clone(&control),
-            status: Arc::clone(status),
-        };
-        let name = format!("display {}", display.display);
-        let spawned = thread::Builder::new().name(name).spawn(move || record(&context));
-        match spawned {
-            Ok(thread) => displays.0.push((control, thread)),
-            Err(error) => {
-                displays.stop();
-                return Err(error.into());
-            }
-        }
-    }
-    Ok(displays)
-}
-
-/// Records a display, whatever happens: one that fails must not take the others with it.
-fn record(context: &display::Context) {
-    while catch_unwind(AssertUnwindSafe(|| display::run(context))).is_err() {
-        // The panic itself is reported by the process's hook.
-        tracing::error!(display = context.display.display, "recording the display failed: beginning again");
-        let _ = context.control.wait(None, Some(Duration::from_secs(1)));
-    }
+/// Starts to record displays and to look after sessions.
+fn keep_sessions(parts: Parts) -> Result<thread::JoinHandle<()>, AgentError> {
+    let keeper = Keeper::start(parts)?;
+    Ok(thread::Builder::new().name("keeper".into()).spawn(move || keeper.run())?)
 }
 
 fn token(settings: &ServerSettings) -> Result<Option<JoinToken>, AgentError> {

@@ -14,8 +14,8 @@ use crate::{
 };
 use keys::{AnchorUse, SinceKey};
 use playhead_format::{
-    AudioMessage, Chain, Channel, CursorMessage, Flags, FormatError, Fragment, FragmentBuilder, FragmentHead,
-    Hash, MetaMessage, Signer,
+    AudioMessage, Chain, Channel, CursorMessage, EventMessage, Flags, FormatError, Fragment, FragmentBuilder,
+    FragmentHead, Hash, MetaMessage, Signer,
 };
 use playhead_model::{
     AppliedMask, EndReason, Gap, GapCause, Mask, Monitor, PictureSettings, RecordingId, RecordingInfo,
@@ -92,11 +92,12 @@ struct Filling {
     key_packet: usize,
     /// Nothing but sound is in it.
     only_sound: bool,
+    events: u32,
 }
 
 impl Filling {
     fn new(start: Moment) -> Self {
-        Self { start, flags: Flags::default(), activity: 0, key_packet: 0, only_sound: false }
+        Self { start, flags: Flags::default(), activity: 0, key_packet: 0, only_sound: false, events: 0 }
     }
 }
 
@@ -384,6 +385,29 @@ impl Recorder {
         Ok(())
     }
 
+    /// This happened in the session. Not before a segment's first picture.
+    ///
+    /// # Errors
+    /// A fragment that cannot be made.
+    pub fn event(&mut self, at: Moment, event: &EventMessage) -> Result<(), RecordError> {
+        debug_assert!(!self.fresh, "a segment begins with a picture");
+        self.builder.push(Channel::Event, at.media_us, at.wall_us, &event.encode())?;
+        let filling = self.begin(at);
+        filling.events = filling.events.saturating_add(1);
+        Ok(())
+    }
+
+    /// Media time at which the segment is full by its age, at the latest; `None` before anything was kept.
+    pub(crate) fn full_at(&self) -> Option<u64> {
+        let most_us = u64::from(self.settings.rollover_seconds) * 1_000_000;
+        self.newest.is_some().then_some(self.segment_start_us.saturating_add(most_us))
+    }
+
+    /// Whether the next picture begins another segment because this one is full.
+    pub(crate) fn rolls_over(&self, at: Moment) -> bool {
+        self.is_segment_full(at)
+    }
+
     /// Closes the fragment under way if its time is up, and codes what moved and stands still now once more, better.
     ///
     /// # Errors
@@ -565,7 +589,7 @@ impl Recorder {
             end_us: at.media_us.max(start_us),
             anchor_seq,
             activity: u32::try_from(filling.activity).unwrap_or(u32::MAX),
-            events: 0,
+            events: filling.events,
             recording: self.info.id,
             previous: self.chain.head(),
             wall_us: filling.start.wall_us,

@@ -12,7 +12,9 @@ use crate::{
     spool::{Queue, Spool, SpoolError, Started},
 };
 use playhead_format::Signer;
-use playhead_model::{EndReason, GapCause, RecordingId, RecordingInfo, RecordingSettings, WallTime};
+use playhead_model::{
+    EndReason, GapCause, RecordedSession, RecordingId, RecordingInfo, RecordingSettings, SessionId, WallTime,
+};
 use std::{str::FromStr, sync::Arc};
 
 /// The root window's property.
@@ -86,6 +88,13 @@ impl Mark {
     }
 }
 
+/// What is known of the session that a recording is of, as the recording begins.
+pub(crate) struct About {
+    pub(crate) client: Option<String>,
+    pub(crate) client_address: Option<String>,
+    pub(crate) session: RecordedSession,
+}
+
 /// A recording that is under way on a display.
 pub(crate) struct Session {
     pub(crate) recorder: Recorder,
@@ -113,13 +122,18 @@ pub(crate) fn begin(
     host: &Host,
     spool: &Spool,
     registry: &Registry,
+    about: Option<About>,
 ) -> Result<Session, SessionError> {
     let mark = screen.mark(MARK)?.and_then(|text| text.parse::<Mark>().ok());
     let mark = mark.filter(|mark| mark.boot_id == host.boot_id);
     let queue = mark.as_ref().and_then(|mark| spool.get(mark.recording));
-    let is_over = queue
-        .as_ref()
-        .is_some_and(|queue| queue.has_ended() || queue.started().info.display != settings.display);
+    let id_of = |session: &RecordedSession| session.id;
+    let is_over = queue.as_ref().is_some_and(|queue| {
+        let info = &queue.started().info;
+        // The mark is on a display that belongs to the session's user.
+        let is_other = info.session.as_ref().map(id_of) != about.as_ref().map(|about| about.session.id);
+        queue.has_ended() || info.display != settings.display || is_other
+    });
     let found = queue.filter(|_| !is_over);
     end_others(spool, host, &settings.display, found.as_ref().map(|queue| queue.id()));
     let wanted = registry.settings();
@@ -150,18 +164,22 @@ pub(crate) fn begin(
         Some(Mark { recording, start_boot_us, made: Some((at, _)), .. }) => (*recording, *start_boot_us, *at),
         _ => (uuid::Uuid::now_v7().into(), now.boot_us, now.wall),
     };
+    let (client, client_address, session) = match about {
+        Some(About { client, client_address, session }) => (client, client_address, Some(session)),
+        None => (None, None, None),
+    };
     let info = RecordingInfo {
         id,
         host: host.name.clone(),
         user: settings.user.clone().unwrap_or_else(|| capture::session_user(&settings.display)),
         display: settings.display.clone(),
-        client: None,
-        client_address: None,
+        client,
+        client_address,
         application: settings.application.clone().unwrap_or_else(|| "desktop".into()),
         started_at,
         agent_version: crate::VERSION.into(),
         monitors: screen.monitors()?,
-        session: None,
+        session,
     };
     let user = info.user.clone();
     let started = Started { info: info.clone(), boot_id: host.boot_id.clone(), start_boot_us };
@@ -226,12 +244,20 @@ pub(crate) fn end_others(spool: &Spool, host: &Host, display: &str, but: Option<
     }
 }
 
-/// Ends the recordings that no session can belong to any more: of an earlier run of the machine, or of displays that are
-/// not recorded any more.
-pub(crate) fn end_orphans(spool: &Spool, host: &Host, displays: &[DisplaySettings]) {
+/// Ends the recordings that no session can belong to any more: of an earlier run of the machine, of displays that are not recorded any
+/// more, or of sessions that `is_alive` does not know.
+pub(crate) fn end_orphans(
+    spool: &Spool,
+    host: &Host,
+    displays: &[DisplaySettings],
+    is_alive: impl Fn(SessionId) -> bool,
+) {
     for queue in spool.all() {
         let started = queue.started();
-        let known = displays.iter().any(|display| display.display == started.info.display);
+        let known = match &started.info.session {
+            Some(session) => is_alive(session.id),
+            None => displays.iter().any(|display| display.display == started.info.display),
+        };
         if started.boot_id != host.boot_id || !known {
             end_unseen(spool, host, &queue);
         }

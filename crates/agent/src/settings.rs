@@ -1,7 +1,10 @@
 //! What an agent is told: by a file, by flags, or by the program that runs it.
 
 use crate::AgentError;
-use playhead_model::{Mask, PictureSettings};
+use playhead_model::{
+    Mask, PictureSettings, RemoteProtocol,
+    policy::{AddressRange, SessionFacts},
+};
 use serde::{Deserialize, Serialize};
 use std::{
     fs,
@@ -10,6 +13,10 @@ use std::{
 
 /// Least room for the queue: less than one large picture makes no sense.
 const LEAST_QUOTA: u64 = 64 << 20;
+
+/// Bytes of the name of a delivery group or a tag, and how many of either there may be.
+const MOST_NAME: usize = 256;
+const MOST_NAMES: usize = 100;
 
 /// What Opus makes of two channels: below, it sounds like a bad telephone; above, nobody hears a difference.
 const BIT_RATES: std::ops::RangeInclusive<u32> = 16_000..=256_000;
@@ -24,8 +31,10 @@ pub struct Settings {
     pub host: Option<String>,
     /// Where to send recordings.
     pub server: ServerSettings,
-    /// What to record.
+    /// What to record, whoever's it is and whatever the policy says.
     pub displays: Vec<DisplaySettings>,
+    /// The sessions of this machine's users.
+    pub sessions: SessionSettings,
     /// Applications whose windows the recordings do not show.
     pub masks: Vec<Mask>,
     /// The queue on disk.
@@ -49,6 +58,65 @@ pub struct AudioSettings {
 impl Default for AudioSettings {
     fn default() -> Self {
         Self { enabled: false, bit_rate: 48_000 }
+    }
+}
+
+/// Which sessions there are on this machine, and what is known of all of them.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct SessionSettings {
+    /// Whether they are looked for, and recorded as the site's policy says.
+    pub discover: bool,
+    /// What is done with sessions as long as no policy was ever heard: recorded, and their users told, or not recorded.
+    pub record_on_error: bool,
+    /// The delivery groups that this machine belongs to.
+    pub delivery_groups: Vec<String>,
+    /// Tags that sessions get, by how they were reached.
+    pub tags: Vec<TagSettings>,
+    /// Names of the directory's domain, such as `CORP` and `corp.example`: its users have them as part of further names.
+    pub domains: Vec<String>,
+    /// Accounts whose displays are nobody's session, such as that of a sign-in screen.
+    pub ignore_users: Vec<String>,
+}
+
+impl Default for SessionSettings {
+    fn default() -> Self {
+        Self {
+            discover: false,
+            record_on_error: true,
+            delivery_groups: Vec::new(),
+            tags: Vec::new(),
+            domains: Vec::new(),
+            ignore_users: ["gdm", "lightdm", "sddm", "gnome-initial-setup"].map(Into::into).into(),
+        }
+    }
+}
+
+/// A tag, and the sessions that get it: all of them, or those that fit everything that is given.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TagSettings {
+    /// Its name.
+    pub tag: String,
+    /// Only where the user's own machine has one of these addresses.
+    #[serde(default)]
+    pub addresses: Vec<AddressRange>,
+    /// Only where the user is connected in this way.
+    #[serde(default)]
+    pub protocol: Option<RemoteProtocol>,
+}
+
+impl SessionSettings {
+    /// What a session that was reached like this has on this machine besides its user.
+    pub(crate) fn complete(&self, facts: &mut SessionFacts, protocol: RemoteProtocol) {
+        facts.delivery_groups.clone_from(&self.delivery_groups);
+        let fits = |tag: &&TagSettings| {
+            let address = facts.address;
+            let is_from = |range: &AddressRange| address.is_some_and(|address| range.contains(address));
+            (tag.addresses.is_empty() || tag.addresses.iter().any(is_from))
+                && tag.protocol.is_none_or(|wanted| wanted == protocol)
+        };
+        facts.tags = self.tags.iter().filter(fits).map(|tag| tag.tag.clone()).collect();
     }
 }
 
@@ -197,6 +265,7 @@ impl Default for Settings {
             host: None,
             server: ServerSettings::default(),
             displays: Vec::new(),
+            sessions: SessionSettings::default(),
             masks: Vec::new(),
             spool: SpoolSettings::default(),
             audio: AudioSettings::default(),
@@ -223,10 +292,24 @@ impl Settings {
     /// The first setting that cannot be.
     pub fn check(&self) -> Result<(), AgentError> {
         let wrong = |reason: String| Err(AgentError::Setting(reason));
-        if self.displays.is_empty() {
+        if self.displays.is_empty() && !self.sessions.discover {
             return wrong(
-                "there is no display to record: give --display :N, or displays in the settings".into(),
+                "there is no display to record: give --display :N, or displays in the settings; or --sessions, to record the \
+                 sessions of this machine's users as the site's policy says"
+                    .into(),
             );
+        }
+        let SessionSettings { delivery_groups, tags, domains, .. } = &self.sessions;
+        let names = delivery_groups.iter().chain(tags.iter().map(|tag| &tag.tag)).chain(domains);
+        for name in names {
+            if !(1..=MOST_NAME).contains(&name.trim().len()) {
+                return wrong(format!(
+                    "expected 1 to {MOST_NAME} bytes for a delivery group, a tag or a domain, got '{name}'"
+                ));
+            }
+        }
+        if delivery_groups.len() > MOST_NAMES || tags.len() > MOST_NAMES || domains.len() > MOST_NAMES {
+            return wrong(format!("expected at most {MOST_NAMES} delivery groups, tags and domains each"));
         }
         for (at, display) in self.displays.iter().enumerate() {
             let name = &display.display;
@@ -290,6 +373,12 @@ mod tests {
         assert_eq!(example.spool, SpoolSettings::default());
         assert_eq!(example.audio, AudioSettings::default());
         assert_eq!(example.picture, PictureSettings::default());
+        let delivery_groups = vec!["Office desktops".into()];
+        assert_eq!(
+            SessionSettings { tags: Vec::new(), domains: Vec::new(), ..example.sessions.clone() },
+            SessionSettings { delivery_groups, ..SessionSettings::default() }
+        );
+        assert_eq!((example.sessions.tags.len(), example.sessions.domains.len()), (2, 2));
         for policy in [WhenFull::Pause, WhenFull::KeepNewest, WhenFull::StopSession] {
             assert_eq!(policy.as_str().parse(), Ok(policy));
             assert_eq!(serde_json::to_value(policy).unwrap(), policy.as_str());
@@ -315,6 +404,28 @@ mod tests {
         {
             assert!(toml::from_str::<Settings>(wrong).is_err(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn sessions_get_the_hosts_groups_and_the_tags_that_fit() {
+        let settings: Settings = toml::from_str(
+            "[sessions]\ndiscover = true\ndelivery_groups = [\"Office\"]\n\
+             tags = [{ tag = \"all\" }, { tag = \"outside\", addresses = [\"203.0.113.0/24\"], protocol = \"rdp\" }]\n",
+        )
+        .unwrap();
+        settings.check().unwrap();
+        let tags = |address: &str, protocol| {
+            let mut facts = SessionFacts { address: address.parse().ok(), ..SessionFacts::default() };
+            settings.sessions.complete(&mut facts, protocol);
+            assert_eq!(facts.delivery_groups, ["Office"]);
+            facts.tags
+        };
+        assert_eq!(tags("203.0.113.9", RemoteProtocol::Rdp), ["all", "outside"]);
+        assert_eq!(tags("203.0.113.9", RemoteProtocol::Vnc), ["all"]);
+        assert_eq!(tags("", RemoteProtocol::Rdp), ["all"]);
+        let mut wrong = settings.clone();
+        wrong.sessions.domains.push(" ".into());
+        assert!(wrong.check().unwrap_err().to_string().contains("a delivery group"));
     }
 
     #[test]

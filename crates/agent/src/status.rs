@@ -5,7 +5,7 @@ use crate::{
     spool::{Spool, SpoolError},
     standing::QueueReport,
 };
-use playhead_model::{PictureSettings, RecordingId, WallTime};
+use playhead_model::{PictureSettings, RecordingId, SessionInfo, WallTime};
 use serde::{Deserialize, Serialize};
 use std::{
     collections::BTreeMap,
@@ -34,6 +34,9 @@ pub struct Report {
     pub server: ServerReport,
     /// Each display by its name.
     pub displays: BTreeMap<String, DisplayReport>,
+    /// The sessions of this machine's users.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sessions: Vec<SessionInfo>,
     /// What is heard on each display; nothing where sound is not recorded.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sound: BTreeMap<String, SoundReport>,
@@ -94,6 +97,7 @@ impl Default for Status {
             version: crate::VERSION.into(),
             server: ServerReport::default(),
             displays: BTreeMap::new(),
+            sessions: Vec::new(),
             sound: BTreeMap::new(),
             queue: QueueReport::default(),
             at: crate::clock::Now::read().wall,
@@ -113,6 +117,18 @@ impl Status {
     /// How it stands with a display.
     pub(crate) fn display(&self, name: &str, now: DisplayReport) {
         self.change(|report| _ = report.displays.insert(name.to_owned(), now));
+    }
+
+    /// What sessions there are. Displays without one are forgotten, unless they are recorded.
+    pub(crate) fn sessions(&self, now: Vec<SessionInfo>) {
+        self.change(|report| {
+            let before = std::mem::replace(&mut report.sessions, now);
+            let gone = |name: &String| {
+                let is_it = |session: &SessionInfo| session.display == *name;
+                before.iter().any(is_it) && !report.sessions.iter().any(is_it)
+            };
+            report.displays.retain(|name, display| display.recording.is_some() || !gone(name));
+        });
     }
 
     /// How it stands with a display's sound; `None` when it is not recorded any more.

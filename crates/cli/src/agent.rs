@@ -7,10 +7,13 @@ use anyhow::Context as _;
 use playhead_agent::{
     DisplaySettings, Order, QueueReport, QueueState, QueuedRecording, Report, Settings, WhenFull,
 };
-use playhead_model::{Mask, PictureMode, PictureSettings, Quality, WallTime};
+use playhead_model::{
+    Decided, Mask, PictureMode, PictureSettings, Quality, SessionInfo, WallTime, policy::Action,
+};
 use std::{
     io::{self, Write},
     path::{Path, PathBuf},
+    process::ExitCode,
 };
 
 /// Record displays of this machine and send the recordings to the site
@@ -24,6 +27,9 @@ pub(crate) struct Args {
     /// Display to record, such as :10; may be repeated
     #[arg(long = "display", value_name = "DISPLAY")]
     displays: Vec<String>,
+    /// Record the sessions of this machine's users (xrdp, Xvnc, local ones) as the site's policy says; run as root
+    #[arg(long)]
+    sessions: bool,
     /// Application whose windows are covered, such as class=keepassxc,colour=black: patterns for class, process and title, and black,
     /// grey or white; may be repeated
     #[arg(long = "mask", value_name = "MASK")]
@@ -85,6 +91,16 @@ enum What {
     Picture(PictureArgs),
     #[command(hide = true)]
     Notice(notice::Args),
+    #[command(hide = true)]
+    Helper(HelperArgs),
+}
+
+/// Be the agent's helper in a user's session; the agent starts it, with a socket as standard input
+#[derive(Debug, clap::Args)]
+struct HelperArgs {
+    /// Number of the user's account
+    #[arg(long)]
+    user: u32,
 }
 
 #[derive(Debug, clap::Args)]
@@ -130,6 +146,14 @@ impl Place {
 }
 
 impl Args {
+    /// The user whose helper this is to be.
+    pub(crate) fn helper(&self) -> Option<u32> {
+        match self.what {
+            Some(What::Helper(HelperArgs { user })) => Some(user),
+            _ => None,
+        }
+    }
+
     fn settings(self) -> anyhow::Result<Settings> {
         let mut settings = self.place.settings()?;
         if !self.displays.is_empty() {
@@ -146,6 +170,7 @@ impl Args {
             settings.server.join_file = None;
         }
         settings.masks.extend(self.masks);
+        settings.sessions.discover |= self.sessions;
         settings.host = self.host.or(settings.host);
         let picture = &mut settings.picture;
         picture.mode = self.picture.unwrap_or(picture.mode);
@@ -173,6 +198,15 @@ impl Args {
         spool.stop_command = self.stop_command.or(spool.stop_command.take());
         Ok(settings)
     }
+}
+
+/// Helps in a user's session until the agent wants it no more. While there is but one thread: what is given up is given up for all.
+///
+/// # Errors
+/// It cannot become the user.
+pub(crate) fn help(user: u32) -> anyhow::Result<ExitCode> {
+    playhead_agent::helper::run(user)?;
+    Ok(ExitCode::SUCCESS)
 }
 
 /// Records until told to stop; then ends the recordings and sends what it can.
@@ -233,7 +267,7 @@ fn describe(picture: &PictureSettings) -> String {
 }
 
 fn say(report: &Report, data: &Path, out: &mut impl Write) -> io::Result<()> {
-    let Report { server, running, displays, sound, queue, queue_bytes, at, .. } = report;
+    let Report { server, running, displays, sessions, sound, queue, queue_bytes, at, .. } = report;
     let state = match (running, server.connected) {
         (true, true) => "connected",
         (true, false) => "running, not connected",
@@ -254,6 +288,7 @@ fn say(report: &Report, data: &Path, out: &mut impl Write) -> io::Result<()> {
             writeln!(out, "           {error}")?;
         }
     }
+    say_sessions(sessions, out)?;
     for (name, heard) in sound {
         match (&heard.sink, &heard.error) {
             (Some(sink), None) => writeln!(out, "Sound      {name} of {sink}")?,
@@ -284,6 +319,38 @@ fn say(report: &Report, data: &Path, out: &mut impl Write) -> io::Result<()> {
             out,
             "           {refused_deleted} older ones of {refused_deleted_bytes} bytes were deleted for lack of room"
         )?;
+    }
+    Ok(())
+}
+
+/// Who is there, and whether that is recorded.
+fn say_sessions(sessions: &[SessionInfo], out: &mut impl Write) -> io::Result<()> {
+    for SessionInfo { id, user, display, protocol, state, recording, client, facts, .. } in sessions {
+        let from = match (client, facts.address) {
+            (Some(client), Some(address)) => format!(" from {client} ({address})"),
+            (None, Some(address)) => format!(" from {address}"),
+            (Some(client), None) => format!(" from {client}"),
+            (None, None) => String::new(),
+        };
+        writeln!(out, "Session    {user} on {display}, {protocol}, {state}{from}")?;
+        let done = match recording.action {
+            Action::Disable => "not recorded",
+            Action::Record | Action::RecordWithNotice => "recorded",
+            Action::Events | Action::EventsWithNotice => "events alone are recorded",
+        };
+        let why = match &recording.decided {
+            Decided::Policy { policy, rule: Some(rule), .. } => {
+                format!("rule '{rule}' of policy '{policy}'")
+            }
+            Decided::Policy { policy, rule: None, .. } => format!("policy '{policy}'"),
+            Decided::Request { user } => format!("{user} wanted it so"),
+            Decided::NoPolicy => "no policy was heard yet".into(),
+            Decided::Settings => "the settings name the display".into(),
+        };
+        writeln!(out, "           {done}: {why}; {id}")?;
+        if let Some(trouble) = &recording.trouble {
+            writeln!(out, "           {trouble}")?;
+        }
     }
     Ok(())
 }
@@ -370,6 +437,9 @@ mod tests {
         assert_eq!(masked.unwrap().masks.len(), 2);
         let heard = settings(&["--display", ":1", "--audio", "--audio-kbit", "32"]).unwrap();
         assert!(heard.audio.enabled && !plain.audio.enabled);
+        let sessions = settings(&["--sessions"]).unwrap();
+        assert!(sessions.sessions.discover && !plain.sessions.discover);
+        sessions.check().unwrap();
         assert_eq!(heard.audio.bit_rate, 32_000);
         let stop = [
             "--settings",

@@ -1,7 +1,10 @@
 //! Getting in touch with a display.
 
-use super::{CaptureError, authority};
-use nix::unistd::{Uid, User};
+use super::{CaptureError, Connection, authority, patient::Patient};
+use nix::{
+    sys::socket::{getsockopt, sockopt::PeerCredentials},
+    unistd::{Uid, User},
+};
 use std::{
     io,
     os::unix::fs::MetadataExt as _,
@@ -12,25 +15,38 @@ use x11rb::{
     errors::ConnectError,
     protocol::xproto::{ImageOrder, Screen},
     reexports::x11rb_protocol::parse_display::{ConnectAddress, ParsedDisplay, parse_display},
-    rust_connection::{DefaultStream, RustConnection},
+    rust_connection::DefaultStream,
 };
 
 /// A connection and the screen that it is about.
 pub(super) struct Connected {
-    pub(super) connection: RustConnection,
+    pub(super) connection: Connection,
     pub(super) screen: Screen,
     /// The screen's number.
     pub(super) number: usize,
 }
 
-/// Connects to a display with the cookie from `xauthority` or from where it usually lies.
-pub(super) fn connect(display: &str, xauthority: Option<&Path>) -> Result<Connected, CaptureError> {
+/// Connects to a display with the cookie from `xauthority` or from where it usually lies. Nobody else than the process `server` may
+/// listen there, where it is given.
+pub(super) fn connect(
+    display: &str,
+    xauthority: Option<&Path>,
+    server: Option<u32>,
+) -> Result<Connected, CaptureError> {
     let no_display = |source| CaptureError::NoDisplay { display: display.to_owned(), source };
     let parsed = parse_display(Some(display)).map_err(|error| no_display(error.into()))?;
     let number: usize = parsed.screen.into();
     let (stream, cookie, tried) = dial(display, &parsed, xauthority)?;
+    if let Some(server) = server {
+        let is_it = getsockopt(&stream, PeerCredentials)
+            .is_ok_and(|credentials| u32::try_from(credentials.pid()) == Ok(server));
+        if !is_it {
+            return Err(CaptureError::Another { display: display.to_owned() });
+        }
+    }
+    let stream = Patient::new(stream);
     let (name, data) = cookie.map_or_else(Default::default, |cookie| (authority::COOKIE.to_vec(), cookie));
-    let connection = RustConnection::connect_to_stream_with_auth_info(stream, number, name, data);
+    let connection = Connection::connect_to_stream_with_auth_info(stream, number, name, data);
     let not_allowed = |reason: &[u8]| CaptureError::NotAllowed {
         display: display.to_owned(),
         reason: String::from_utf8_lossy(reason).trim_end_matches(['\0', '\n', ' ']).to_owned(),
@@ -101,7 +117,7 @@ fn session_account(display: &str) -> Option<User> {
 /// Checks that a pixel is four bytes: blue, green, red, and one that is not used.
 pub(super) fn check_pixels(
     display: &str,
-    connection: &RustConnection,
+    connection: &Connection,
     screen: &Screen,
 ) -> Result<(), CaptureError> {
     let setup = connection.setup();

@@ -1,6 +1,6 @@
 //! The agent's copy of a display's picture.
 
-use super::{CaptureError, memory::SharedMemory};
+use super::{CaptureError, Connection, memory::SharedMemory};
 use crate::mask::{Area, Cover};
 use playhead_model::MaskColour;
 use playhead_screen::{Picture, Rect};
@@ -10,7 +10,6 @@ use x11rb::{
         shm::{self, ConnectionExt as _},
         xproto::{ConnectionExt as _, ImageFormat, Rectangle},
     },
-    rust_connection::RustConnection,
 };
 
 const PIXEL: usize = 4;
@@ -19,6 +18,8 @@ const MOST_RECTS: usize = 48;
 /// Bytes of shared memory, or one row where that is more. Whatever fits is fetched in one moment; a change of more than a
 /// eighth of a large screen may be fetched in several, and what is drawn in between comes again with the next picture.
 const AREA: usize = 1 << 20;
+/// Width and height of the picture where none is captured.
+const BLANK: (u16, u16) = (16, 16);
 /// Without shared memory a reply has at most about this many bytes.
 const STRIP: usize = 1 << 20;
 
@@ -42,7 +43,7 @@ struct Segment {
 
 impl Frame {
     pub(super) fn new(
-        connection: &RustConnection,
+        connection: &Connection,
         root: u32,
         depth: u8,
         size: (u16, u16),
@@ -51,6 +52,13 @@ impl Frame {
             Self { root, width: 0, height: 0, pixels: Vec::new(), stale: true, shared: None, depth };
         frame.resize(connection, size)?;
         Ok(frame)
+    }
+
+    /// A small black picture, in place of one that is not to be captured.
+    pub(super) fn blank(root: u32, depth: u8) -> Self {
+        let (width, height) = BLANK;
+        let pixels = vec![0; usize::from(width) * usize::from(height) * PIXEL];
+        Self { root, width, height, pixels, stale: false, shared: None, depth }
     }
 
     pub(super) fn size(&self) -> (u16, u16) {
@@ -69,7 +77,7 @@ impl Frame {
     /// Takes another size.
     pub(super) fn resize(
         &mut self,
-        connection: &RustConnection,
+        connection: &Connection,
         (width, height): (u16, u16),
     ) -> Result<(), CaptureError> {
         (self.width, self.height, self.stale) = (width, height, true);
@@ -98,7 +106,7 @@ impl Frame {
     /// Fetches what `damage` covers and what is `open`, or everything where nothing is valid, and returns what was fetched.
     pub(super) fn fetch(
         &mut self,
-        connection: &RustConnection,
+        connection: &Connection,
         damage: &[Rectangle],
         open: &[Rect],
     ) -> Result<Vec<Rect>, CaptureError> {
@@ -144,7 +152,7 @@ impl Frame {
     }
 
     /// As many rectangles as there is room for side by side in the shared memory, then into their places, and so on.
-    fn fetch_shared(&mut self, connection: &RustConnection, rects: &[Rect]) -> Result<(), CaptureError> {
+    fn fetch_shared(&mut self, connection: &Connection, rects: &[Rect]) -> Result<(), CaptureError> {
         let Some(Segment { memory, id }) = &self.shared else { return Ok(()) };
         for batch in batches(rects, AREA.max(usize::from(self.width) * PIXEL)) {
             let mut waiting = Vec::with_capacity(batch.len());
@@ -179,7 +187,7 @@ impl Frame {
     }
 
     /// Through the socket, in strips.
-    fn fetch_plain(&mut self, connection: &RustConnection, rects: &[Rect]) -> Result<(), CaptureError> {
+    fn fetch_plain(&mut self, connection: &Connection, rects: &[Rect]) -> Result<(), CaptureError> {
         let stride = usize::from(self.width) * PIXEL;
         for rect in rects {
             let row = rect.width as usize * PIXEL;
@@ -232,7 +240,7 @@ fn batches(rects: &[Rect], room: usize) -> Vec<Vec<(Rect, usize)>> {
 }
 
 /// Shares memory for `bytes` with the display; `None` where it cannot.
-fn attach(connection: &RustConnection, bytes: usize) -> Result<Option<Segment>, CaptureError> {
+fn attach(connection: &Connection, bytes: usize) -> Result<Option<Segment>, CaptureError> {
     if connection.extension_information(shm::X11_EXTENSION_NAME)?.is_none() {
         return Ok(None);
     }

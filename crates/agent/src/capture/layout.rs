@@ -1,20 +1,17 @@
 //! Size and monitors.
 
-use super::CaptureError;
+use super::{CaptureError, Connection};
 use playhead_model::Monitor;
-use x11rb::{
-    protocol::{randr::ConnectionExt as _, xproto::ConnectionExt as _},
-    rust_connection::RustConnection,
-};
+use x11rb::protocol::{randr::ConnectionExt as _, xproto::ConnectionExt as _};
 
 /// Width and height of the root window.
-pub(super) fn size(connection: &RustConnection, root: u32) -> Result<(u16, u16), CaptureError> {
+pub(super) fn size(connection: &Connection, root: u32) -> Result<(u16, u16), CaptureError> {
     let geometry = connection.get_geometry(root)?.reply()?;
     Ok((geometry.width, geometry.height))
 }
 
 /// The active monitors; the whole root window where the display cannot tell.
-pub(super) fn monitors(connection: &RustConnection, root: u32) -> Result<Vec<Monitor>, CaptureError> {
+pub(super) fn monitors(connection: &Connection, root: u32) -> Result<Vec<Monitor>, CaptureError> {
     let reply = match connection.randr_get_monitors(root, true)?.reply() {
         Ok(reply) => reply.monitors,
         Err(x11rb::errors::ReplyError::X11Error(_)) => Vec::new(),

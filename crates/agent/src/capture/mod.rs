@@ -9,6 +9,7 @@ mod connect;
 mod frame;
 mod layout;
 mod memory;
+mod patient;
 mod pointer;
 #[cfg(test)]
 pub(crate) mod testing;
@@ -16,6 +17,8 @@ pub(crate) mod testing;
 mod tests;
 
 pub(crate) use connect::session_user;
+pub(crate) type Connection = x11rb::rust_connection::RustConnection<patient::Patient>;
+
 pub(crate) use memory::{forget_unused_code, return_large_buffers};
 
 use crate::mask::Masks;
@@ -41,7 +44,6 @@ use x11rb::{
         xinput::{self, ConnectionExt as _},
         xproto::{ChangeWindowAttributesAux, ConnectionExt as _, EventMask},
     },
-    rust_connection::RustConnection,
 };
 
 /// Why a display cannot be captured.
@@ -75,6 +77,12 @@ pub(crate) enum CaptureError {
         path: PathBuf,
         /// Why.
         source: std::io::Error,
+    },
+    /// Another program listens there than the session's X server.
+    #[error("another program listens at display {display} than the X server of its session")]
+    Another {
+        /// The display.
+        display: String,
     },
     /// The display lacks something without which it cannot be captured.
     #[error(
@@ -132,7 +140,7 @@ impl From<ReplyOrIdError> for CaptureError {
 impl CaptureError {
     /// Whether the display went away, or was not there.
     pub(crate) fn is_gone(&self) -> bool {
-        matches!(self, Self::Gone(_) | Self::NoDisplay { .. })
+        matches!(self, Self::Gone(_) | Self::NoDisplay { .. } | Self::Another { .. })
     }
 }
 
@@ -166,7 +174,7 @@ impl Happened {
 
 /// A display that is being captured.
 pub(crate) struct Screen {
-    connection: RustConnection,
+    connection: Connection,
     root: u32,
     frame: Frame,
     damage: damage::Damage,
@@ -176,6 +184,21 @@ pub(crate) struct Screen {
     pub(crate) masks: Option<Box<Masks>>,
     /// What happened while a picture was taken.
     meanwhile: Happened,
+    /// Nothing is captured: the display is only kept in touch with.
+    quiet: bool,
+}
+
+/// How a display is to be captured.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Manner<'a> {
+    /// The file with the display's cookie.
+    pub(crate) xauthority: Option<&'a std::path::Path>,
+    /// Windows that fit one of these are covered in every picture.
+    pub(crate) masks: &'a [Mask],
+    /// The process that must be the X server.
+    pub(crate) server: Option<u32>,
+    /// Capture nothing: the picture is a small black one that never changes.
+    pub(crate) quiet: bool,
 }
 
 impl Screen {
@@ -184,13 +207,38 @@ impl Screen {
     ///
     /// # Errors
     /// No such display, no permission, or a display that cannot be captured.
+    #[cfg(test)]
     pub(crate) fn open(
         name: &str,
         xauthority: Option<&std::path::Path>,
         masks: &[Mask],
     ) -> Result<Self, CaptureError> {
-        let Connected { connection, screen, number } = connect::connect(name, xauthority)?;
+        Self::connect(name, &Manner { xauthority, masks, ..Manner::default() })
+    }
+
+    /// Connects to the display `name` and begins to watch it.
+    ///
+    /// # Errors
+    /// No such display, no permission, or a display that cannot be captured.
+    pub(crate) fn connect(name: &str, manner: &Manner<'_>) -> Result<Self, CaptureError> {
+        let Manner { xauthority, masks, server, quiet } = *manner;
+        let Connected { connection, screen, number } = connect::connect(name, xauthority, server)?;
         let (root, depth) = (screen.root, screen.root_depth);
+        if quiet {
+            let (damage, region, frame) = (x11rb::NONE, x11rb::NONE, Frame::blank(root, depth));
+            let meanwhile = Happened::default();
+            return Ok(Self {
+                connection,
+                root,
+                frame,
+                damage,
+                region,
+                has_motion: true,
+                masks: None,
+                meanwhile,
+                quiet,
+            });
+        }
         connect::check_pixels(name, &connection, &screen)?;
         let missing =
             |extension, least| CaptureError::NoExtension { display: name.to_owned(), extension, least };
@@ -233,7 +281,7 @@ impl Screen {
             masks => Some(Box::new(Masks::new(&connection, number, root, masks)?)),
         };
         let meanwhile = Happened::default();
-        Ok(Self { connection, root, frame, damage, region, has_motion, masks, meanwhile })
+        Ok(Self { connection, root, frame, damage, region, has_motion, masks, meanwhile, quiet })
     }
 
     /// The connection's socket, to wait for.
@@ -246,6 +294,7 @@ impl Screen {
     /// # Errors
     /// The display is gone.
     pub(crate) fn events(&mut self) -> Result<Happened, CaptureError> {
+        self.connection.stream().begin();
         let mut happened = std::mem::take(&mut self.meanwhile);
         while let Some(event) = self.connection.poll_for_event()? {
             match self.masks.as_mut().and_then(|masks| masks.take(&event)) {
@@ -259,6 +308,11 @@ impl Screen {
         // Where there is no word of motion, look whenever there is a reason to look at all.
         happened.moved |= !self.has_motion && happened.drawn;
         Ok(happened)
+    }
+
+    /// Whether nothing is captured.
+    pub(crate) fn is_quiet(&self) -> bool {
+        self.quiet
     }
 
     /// How long it takes until the picture may be another although nothing happens.
@@ -277,6 +331,9 @@ impl Screen {
     /// # Errors
     /// The display is gone.
     pub(crate) fn resize(&mut self) -> Result<bool, CaptureError> {
+        if self.quiet {
+            return Ok(false);
+        }
         let size = layout::size(&self.connection, self.root)?;
         if size == self.frame.size() {
             return Ok(false);
@@ -290,6 +347,9 @@ impl Screen {
     /// # Errors
     /// The display is gone, or does not give its picture.
     pub(crate) fn update(&mut self) -> Result<Vec<Rect>, CaptureError> {
+        if self.quiet {
+            return Ok(Vec::new());
+        }
         let mut refusals = 0;
         loop {
             let open = self.begin_cover()?;
@@ -417,7 +477,7 @@ fn meaning(event: &Event) -> Happened {
 }
 
 /// Asks for every movement of any pointing device. Returns whether the display will tell.
-fn select_motion(connection: &RustConnection, root: u32) -> bool {
+fn select_motion(connection: &Connection, root: u32) -> bool {
     const ALL_MASTER_DEVICES: u16 = 1;
     let select = || -> Result<(), ReplyError> {
         connection.xinput_xi_query_version(2, 2)?.reply()?;

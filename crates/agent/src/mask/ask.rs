@@ -5,6 +5,7 @@ use super::{
     region::Area,
     tree::{Body, Shape},
 };
+use crate::capture::Connection;
 use std::path::Path;
 use x11rb::{
     connection::RequestConnection as _,
@@ -19,7 +20,6 @@ use x11rb::{
             MapState, Rectangle, Window, WindowClass,
         },
     },
-    rust_connection::RustConnection,
 };
 
 /// Most of a text property that is read, in units of four bytes.
@@ -41,7 +41,7 @@ pub(super) struct Atoms {
 }
 
 impl Atoms {
-    pub(super) fn new(connection: &RustConnection, screen: usize) -> Result<Self, ReplyOrIdError> {
+    pub(super) fn new(connection: &Connection, screen: usize) -> Result<Self, ReplyOrIdError> {
         let has = |name| connection.extension_information(name).map(|found| found.is_some());
         let atom = |name: &str| -> Result<Atom, ReplyError> {
             Ok(connection.intern_atom(false, name.as_bytes())?.reply()?.atom)
@@ -67,7 +67,7 @@ impl Atoms {
 }
 
 /// Listens to the root window, and to who composites.
-pub(super) fn watch(connection: &RustConnection, root: Window, atoms: &Atoms) -> Result<(), ReplyOrIdError> {
+pub(super) fn watch(connection: &Connection, root: Window, atoms: &Atoms) -> Result<(), ReplyOrIdError> {
     // The size of the root is for the capture to hear, by the same connection.
     connection.change_window_attributes(root, &listen(EventMask::STRUCTURE_NOTIFY))?.check()?;
     let mask = xfixes::SelectionEventMask::SET_SELECTION_OWNER
@@ -83,13 +83,13 @@ fn listen(more: EventMask) -> ChangeWindowAttributesAux {
 }
 
 /// Whether a compositing manager is at work.
-pub(super) fn is_composited(connection: &RustConnection, atoms: &Atoms) -> Result<bool, ReplyOrIdError> {
+pub(super) fn is_composited(connection: &Connection, atoms: &Atoms) -> Result<bool, ReplyOrIdError> {
     Ok(connection.get_selection_owner(atoms.compositor)?.reply()?.owner != x11rb::NONE)
 }
 
 /// A window of the window manager.
 pub(super) fn manager(
-    connection: &RustConnection,
+    connection: &Connection,
     root: Window,
     atoms: &Atoms,
 ) -> Result<Option<Window>, ReplyOrIdError> {
@@ -133,7 +133,7 @@ impl Asked {
 
 /// Asks about windows, and from then on hears of them. Those that are gone are left out; the others stay in order.
 pub(super) fn ask(
-    connection: &RustConnection,
+    connection: &Connection,
     atoms: &Atoms,
     ids: &[Window],
 ) -> Result<Vec<Asked>, ReplyOrIdError> {
@@ -207,7 +207,7 @@ pub(super) fn ask(
 }
 
 /// The rectangles that a shaped window consists of; none when they are too many.
-fn parts(connection: &RustConnection, id: Window) -> Result<Vec<Area>, ReplyOrIdError> {
+fn parts(connection: &Connection, id: Window) -> Result<Vec<Area>, ReplyOrIdError> {
     let reply = answer(connection.shape_get_rectangles(id, shape::SK::BOUNDING)?)?;
     let rectangles = reply.map(|reply| reply.rectangles).filter(|all| all.len() <= MOST_PARTS);
     let area =
@@ -217,7 +217,7 @@ fn parts(connection: &RustConnection, id: Window) -> Result<Vec<Area>, ReplyOrId
 
 /// An answer, or `None` if the window is gone.
 fn answer<R: x11rb::x11_utils::TryParse>(
-    cookie: Cookie<'_, RustConnection, R>,
+    cookie: Cookie<'_, Connection, R>,
 ) -> Result<Option<R>, ConnectionError> {
     match cookie.reply() {
         Ok(reply) => Ok(Some(reply)),
@@ -246,7 +246,7 @@ fn texts(bytes: &[u8]) -> Vec<String> {
 }
 
 /// The process that made a window.
-pub(super) fn process(connection: &RustConnection, window: Window) -> Result<Process, ReplyOrIdError> {
+pub(super) fn process(connection: &Connection, window: Window) -> Result<Process, ReplyOrIdError> {
     if connection.extension_information(res::X11_EXTENSION_NAME)?.is_none() {
         return Ok(Process::Foreign);
     }

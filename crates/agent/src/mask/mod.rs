@@ -21,6 +21,7 @@ mod tree;
 
 pub(crate) use region::{Area, Cover};
 
+use crate::capture::Connection;
 use ask::{Asked, Atoms};
 use judge::{Judge, Process, Verdict, Verdicts};
 use playhead_model::Mask;
@@ -39,7 +40,6 @@ use x11rb::{
         damage::{self, ConnectionExt as _},
         xproto::ConnectionExt as _,
     },
-    rust_connection::RustConnection,
 };
 
 /// More windows than this are not followed any more: everything is covered then.
@@ -58,7 +58,7 @@ pub(crate) struct Masks {
     drawings: damage::Damage,
     judge: Judge,
     /// Finds out about the process that made a window.
-    process_of: fn(&RustConnection, u32) -> Result<Process, ReplyOrIdError>,
+    process_of: fn(&Connection, u32) -> Result<Process, ReplyOrIdError>,
     verdicts: Verdicts,
     tree: Tree,
     trail: Trail,
@@ -94,7 +94,7 @@ impl Masks {
     /// # Errors
     /// The display is gone, or lacks what is needed.
     pub(crate) fn new(
-        connection: &RustConnection,
+        connection: &Connection,
         screen: usize,
         root: u32,
         masks: &[Mask],
@@ -166,7 +166,7 @@ impl Masks {
     /// The display is gone.
     pub(crate) fn begin(
         &mut self,
-        connection: &RustConnection,
+        connection: &Connection,
         size: (u16, u16),
         other: &mut dyn FnMut(&Event),
         now: Instant,
@@ -192,7 +192,7 @@ impl Masks {
     /// The display is gone.
     pub(crate) fn end(
         &mut self,
-        connection: &RustConnection,
+        connection: &Connection,
         read: &[Rect],
         other: &mut dyn FnMut(&Event),
         now: Instant,
@@ -242,7 +242,7 @@ impl Masks {
     /// Receives what has happened, asks about new windows, and goes through all of it.
     fn go_through(
         &mut self,
-        connection: &RustConnection,
+        connection: &Connection,
         other: &mut dyn FnMut(&Event),
         now: Instant,
     ) -> Result<(), ReplyOrIdError> {
@@ -279,7 +279,7 @@ impl Masks {
 
     fn receive(
         &mut self,
-        connection: &RustConnection,
+        connection: &Connection,
         other: &mut dyn FnMut(&Event),
     ) -> Result<(), ReplyOrIdError> {
         while let Some(event) = connection.poll_for_event()? {
@@ -302,7 +302,7 @@ impl Masks {
     /// With the display held still: asks about windows until there is none that was not asked about, and brings everything up to date.
     fn ask_everything(
         &mut self,
-        connection: &RustConnection,
+        connection: &Connection,
         other: &mut dyn FnMut(&Event),
         now: Instant,
     ) -> Result<(), ReplyOrIdError> {
@@ -400,7 +400,7 @@ impl Masks {
     }
 
     /// Forgets everything and asks about all windows.
-    fn ask_all(&mut self, connection: &RustConnection, now: Instant) -> Result<(), ReplyOrIdError> {
+    fn ask_all(&mut self, connection: &Connection, now: Instant) -> Result<(), ReplyOrIdError> {
         self.waiting.retain(|event| matches!(event, Event::DamageNotify(_)));
         self.unasked.clear();
         self.judge.clear();
@@ -437,13 +437,13 @@ impl Masks {
         Ok(())
     }
 
-    fn ask_root(&mut self, connection: &RustConnection) -> Result<(), ReplyOrIdError> {
+    fn ask_root(&mut self, connection: &Connection) -> Result<(), ReplyOrIdError> {
         self.judge.set_manager(ask::manager(connection, self.root, &self.atoms)?);
         self.composited = ask::is_composited(connection, &self.atoms)?;
         Ok(())
     }
 
-    fn ask_processes(&mut self, connection: &RustConnection) -> Result<(), ReplyOrIdError> {
+    fn ask_processes(&mut self, connection: &Connection) -> Result<(), ReplyOrIdError> {
         for (client, window) in self.judge.unknown_processes() {
             let process = (self.process_of)(connection, window)?;
             self.judge.set_process(client, process);

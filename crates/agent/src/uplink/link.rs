@@ -6,15 +6,15 @@ use super::{
 };
 use crate::{spool::Queue, standing::QueueReport};
 use bytes::{Bytes, BytesMut};
-use playhead_model::{RecordingId, RecordingSettings};
+use playhead_model::{RecordingId, RecordingSettings, SessionId, SessionInfo};
 use playhead_net::Upgraded;
 use playhead_protocol::{
     VERSION,
     frame::{self, FrameError, MAX_FRAME},
     intake::recording_id,
     message::{
-        Durable, Fragment, FromAgent, FromServer, Heartbeat, Hello, MessageError, Open, Opened, Refusal,
-        Refused, Welcome, from_server::Kind,
+        Command, Durable, Fragment, FromAgent, FromServer, Heartbeat, Hello, MessageError, Open, Opened,
+        Policy, Refusal, Refused, Session, Sessions, Welcome, from_server::Kind,
     },
 };
 use std::{
@@ -97,6 +97,7 @@ pub(super) async fn talk(
         said_at: now,
         told: None,
         untold: false,
+        sessions: None,
     };
     let mut writer = Writer(tokio::spawn(write(writer, writing)));
     let ended = link.run(drain, &mut writer.0).await;
@@ -160,6 +161,8 @@ struct Link<'a> {
     told: Option<(QueueReport, Instant)>,
     /// Something was queued since.
     untold: bool,
+    /// What the server was told of sessions; `None` before it was told which there are.
+    sessions: Option<BTreeMap<SessionId, SessionInfo>>,
 }
 
 impl Link<'_> {
@@ -172,6 +175,7 @@ impl Link<'_> {
         self.shared.connected();
         self.refresh().await?;
         self.tell_queue().await?;
+        self.tell_sessions();
         let mut end: Option<Instant> = None;
         loop {
             self.prepare().await?;
@@ -205,6 +209,7 @@ impl Link<'_> {
                     self.refresh().await?;
                     self.tell_queue().await?;
                 }
+                () = self.shared.desk.changed() => self.tell_sessions(),
                 () = sleep_until(tell) => self.tell_queue().await?,
                 () = sleep_until(said_at + HEARTBEAT) => {
                     self.said_at = Instant::now();
@@ -308,6 +313,30 @@ impl Link<'_> {
         Ok(())
     }
 
+    /// Tells the server which sessions there are, what has changed of them, and what came of its commands.
+    fn tell_sessions(&mut self) {
+        let tellings = self.shared.desk.tellings();
+        let Some(now) = tellings.sessions else {
+            self.out.extend(tellings.answers);
+            return;
+        };
+        let told = self.sessions.get_or_insert_with(|| {
+            let sessions = now.keys().map(|id| Bytes::copy_from_slice(id.as_bytes())).collect();
+            self.out.push_back(Sessions { sessions }.into());
+            BTreeMap::new()
+        });
+        let news = now.values().filter(|info| told.get(&info.id) != Some(*info));
+        for info in news.chain(&tellings.ended) {
+            // Particulars without a way to become JSON do not exist: plain texts and numbers.
+            if let Ok(info) = serde_json::to_string(info) {
+                self.out.push_back(Session { info }.into());
+            }
+        }
+        *told = now;
+        // In this order: what a command has changed is known before it is called done.
+        self.out.extend(tellings.answers);
+    }
+
     /// Asks the server to open what is not open.
     fn open_closed(&mut self) {
         let now = Instant::now();
@@ -377,7 +406,15 @@ impl Link<'_> {
                 Ok(())
             }
             Some(Kind::Elsewhere(_)) => Err(LinkError::Elsewhere),
-            Some(Kind::Welcome(_) | Kind::Heartbeat(_) | Kind::Policy(_) | Kind::Command(_)) | None => Ok(()),
+            Some(Kind::Policy(Policy { document })) => {
+                self.shared.desk.policy(document);
+                Ok(())
+            }
+            Some(Kind::Command(Command { id, command })) => {
+                self.shared.desk.command(id, &command);
+                Ok(())
+            }
+            Some(Kind::Welcome(_) | Kind::Heartbeat(_)) | None => Ok(()),
         }
     }
 

@@ -10,6 +10,7 @@ use crate::{
     AgentError,
     control::Registry,
     identity::{self, Identity},
+    sessions::Desk,
     spool::Spool,
     status::Status,
 };
@@ -34,6 +35,8 @@ pub(crate) struct Shared {
     pub(crate) spool: Arc<Spool>,
     pub(crate) registry: Arc<Registry>,
     pub(crate) status: Arc<Status>,
+    /// What the server is to hear of sessions, and what it says of them.
+    pub(crate) desk: Arc<Desk>,
     /// Name of this machine.
     pub(crate) host: String,
     /// Its operating system, for people.

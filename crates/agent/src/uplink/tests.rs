@@ -250,6 +250,7 @@ impl Stage {
         let shared = Shared {
             spool: Arc::clone(&self.spool),
             registry: Arc::clone(&self.registry),
+            desk: Arc::new(Desk::new().unwrap()),
             status: Arc::default(),
             host: "pc1".into(),
             system: "Linux".into(),

@@ -1,0 +1,158 @@
+//! Names of client machines: they stand nowhere but in xrdp's log.
+//!
+//! The log says that a connection came, with its address, and later, without it, what the client calls itself. Of two that come at the
+//! same moment nobody can tell which is which; then neither gets a name.
+
+use std::{
+    collections::VecDeque,
+    fs::File,
+    io::{Read as _, Seek as _, SeekFrom},
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
+
+/// At most so much of the log is read at once; of an older one only its end.
+const MOST_BYTES: u64 = 256 << 10;
+/// So many connections are remembered.
+const MOST_CLIENTS: usize = 512;
+/// Longest name of a client, in characters. The protocol allows 15; some programs send more.
+const MOST_NAME: usize = 64;
+
+/// A connection, and what its client calls itself, once known.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Client {
+    address: SocketAddr,
+    name: Option<String>,
+    /// Its name has not come yet.
+    waits: bool,
+}
+
+/// What xrdp's log has said so far.
+#[derive(Debug)]
+pub(super) struct Log {
+    path: PathBuf,
+    read: u64,
+    /// The beginning of a line whose end is not there yet.
+    rest: String,
+    clients: VecDeque<Client>,
+}
+
+impl Log {
+    pub(super) fn new(path: impl Into<PathBuf>) -> Self {
+        Self { path: path.into(), read: 0, rest: String::new(), clients: VecDeque::new() }
+    }
+
+    /// Reads what came since. A log that cannot be read costs the names alone.
+    pub(super) fn read(&mut self) {
+        let mut read = || -> std::io::Result<String> {
+            let mut file = File::open(&self.path)?;
+            let length = file.metadata()?.len();
+            if length < self.read {
+                // It was begun anew.
+                (self.read, self.rest) = (0, String::new());
+            }
+            if length - self.read > MOST_BYTES {
+                (self.read, self.rest) = (length - MOST_BYTES, String::new());
+            }
+            file.seek(SeekFrom::Start(self.read))?;
+            let mut bytes = Vec::new();
+            self.read += file.take(MOST_BYTES).read_to_end(&mut bytes)? as u64;
+            Ok(String::from_utf8_lossy(&bytes).into_owned())
+        };
+        match read() {
+            Ok(text) => self.take(&text),
+            Err(error) => tracing::debug!(path = %self.path.display(), %error, "no names of client machines"),
+        }
+    }
+
+    /// What the client with this address calls itself.
+    pub(super) fn name(&self, address: SocketAddr) -> Option<&str> {
+        let client = self.clients.iter().rev().find(|client| client.address == address)?;
+        client.name.as_deref()
+    }
+
+    fn take(&mut self, text: &str) {
+        self.rest.push_str(text);
+        let text = std::mem::take(&mut self.rest);
+        let (whole, rest) = text.rsplit_once('\n').unwrap_or(("", &text));
+        whole.lines().for_each(|line| self.line(line));
+        if (rest.len() as u64) < MOST_BYTES {
+            rest.clone_into(&mut self.rest);
+        }
+    }
+
+    fn line(&mut self, line: &str) {
+        if let Some((_, at)) = line.split_once("connection received from ") {
+            if let Some(address) = address(at) {
+                self.clients.push_back(Client { address, name: None, waits: true });
+                if self.clients.len() > MOST_CLIENTS {
+                    self.clients.pop_front();
+                }
+            }
+            return;
+        }
+        let name = ["Connected client computer name: ", "connected client computer name: "]
+            .iter()
+            .find_map(|words| line.split_once(words));
+        let Some((_, name)) = name else { return };
+        let mut waiting = self.clients.iter_mut().filter(|client| client.waits);
+        let (first, second) = (waiting.next(), waiting.next());
+        match (first, second) {
+            (Some(client), None) => {
+                let name: String =
+                    name.chars().filter(|letter| !letter.is_control()).take(MOST_NAME).collect();
+                client.name = Some(name.trim().to_owned()).filter(|name| !name.is_empty());
+                client.waits = false;
+            }
+            _ => self.clients.iter_mut().for_each(|client| client.waits = false),
+        }
+    }
+}
+
+/// `::ffff:192.0.2.7 port 52140`
+fn address(text: &str) -> Option<SocketAddr> {
+    let mut words = text.split_ascii_whitespace();
+    let address: IpAddr = words.next()?.parse().ok()?;
+    let port = words.nth(1)?.parse().ok()?;
+    Some(SocketAddr::new(address.to_canonical(), port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::Write as _;
+
+    const CAME: &str =
+        "[20261122-13:55:54] [INFO ] Socket 12: AF_INET6 connection received from ::ffff:192.0.2.1 port 5\n";
+
+    #[test]
+    fn a_name_goes_to_the_one_connection_that_has_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("xrdp.log");
+        let mut file = File::create(&path).unwrap();
+        let mut log = Log::new(&path);
+        let (one, two) = ("192.0.2.1:5".parse().unwrap(), "192.0.2.1:6".parse().unwrap());
+        write!(file, "{CAME}[INFO ] Connected client comp").unwrap();
+        log.read();
+        assert_eq!(log.name(one), None);
+        file.write_all(b"uter name: PC\x071\n").unwrap();
+        log.read();
+        assert_eq!(log.name(one), Some("PC1"));
+
+        // Two at the same moment.
+        let other = CAME.replace("port 5", "port 6");
+        write!(
+            file,
+            "{CAME}{other}x Connected client computer name: A\nx Connected client computer name: B\n"
+        )
+        .unwrap();
+        log.read();
+        assert_eq!((log.name(one), log.name(two)), (None, None));
+
+        // Begun anew.
+        std::fs::write(&path, format!("{other}connected client computer name: C\n")).unwrap();
+        log.read();
+        assert_eq!(log.name(two), Some("C"));
+        assert_eq!(Log::new("/none").name(two), None);
+    }
+}

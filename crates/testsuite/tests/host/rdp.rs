@@ -1,0 +1,190 @@
+//! A session host with xrdp, and people who come to it by FreeRDP.
+
+use anyhow::{Context as _, Result, bail, ensure};
+use nix::unistd::Uid;
+use playhead_testsuite::{Program, wait_for};
+use std::{
+    net::TcpStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+use x11rb::{
+    connection::Connection as _,
+    protocol::{
+        xproto::{ConnectionExt as _, KEY_PRESS_EVENT, KEY_RELEASE_EVENT},
+        xtest::ConnectionExt as _,
+    },
+    rust_connection::RustConnection,
+    wrapper::ConnectionExt as _,
+};
+
+/// Programs without which there is no such host.
+const PROGRAMS: [&str; 6] = [
+    "/usr/sbin/xrdp",
+    "/usr/sbin/xrdp-sesman",
+    "/usr/bin/xfreerdp",
+    "/usr/bin/openbox",
+    "/usr/bin/xterm",
+    "/usr/sbin/useradd",
+];
+const PASSWORD: &str = "Play-head-7";
+
+/// xrdp, and accounts on this machine. All of it is gone with this value.
+pub struct Host {
+    folder: PathBuf,
+    daemons: Vec<Child>,
+    people: Vec<String>,
+    /// Where the clients' windows are.
+    screen: Program,
+    screen_name: String,
+}
+
+impl Host {
+    /// Starts one; `None` where that is not possible, which is told.
+    pub async fn start(folder: &Path, people: &[&str]) -> Result<Option<Self>> {
+        let missing = PROGRAMS.iter().find(|program| !Path::new(program).exists());
+        if let Some(missing) = missing {
+            println!("not run: there is no {missing} (scripts/deps.sh test)");
+            return Ok(None);
+        }
+        if !Uid::effective().is_root() {
+            println!("not run: a session host needs root");
+            return Ok(None);
+        }
+        let mut command = Command::new("Xvfb");
+        command.args(["-displayfd", "1", "-screen", "0", "1600x1200x24", "-nolisten", "tcp"]);
+        let mut screen = Program::start(&mut command, &folder.join("clients.log"))?;
+        let screen_name = format!(":{}", screen.line()?);
+        let mut host =
+            Self { folder: folder.to_owned(), daemons: Vec::new(), people: Vec::new(), screen, screen_name };
+        for person in people {
+            host.add(person)?;
+        }
+        if TcpStream::connect("127.0.0.1:3389").is_err() {
+            std::fs::create_dir_all("/run/xrdp")?;
+            for daemon in ["xrdp-sesman", "xrdp"] {
+                let log = std::fs::File::create(folder.join(format!("{daemon}.log")))?;
+                let mut command = Command::new(format!("/usr/sbin/{daemon}"));
+                command.arg("--nodaemon").stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+                host.daemons.push(command.spawn()?);
+            }
+            wait_for("xrdp", Duration::from_secs(20), async || {
+                Ok(TcpStream::connect("127.0.0.1:3389").is_ok().then_some(()))
+            })
+            .await?;
+        }
+        Ok(Some(host))
+    }
+
+    fn add(&mut self, person: &str) -> Result<()> {
+        run("userdel", &["--force", "--remove", person]).ok();
+        run("useradd", &["--create-home", "--shell", "/bin/bash", person])?;
+        self.people.push(person.to_owned());
+        let mut passwords = Command::new("chpasswd").stdin(Stdio::piped()).spawn()?;
+        let mut stdin = passwords.stdin.take().context("no input")?;
+        std::io::Write::write_all(&mut stdin, format!("{person}:{PASSWORD}\n").as_bytes())?;
+        drop(stdin);
+        ensure!(passwords.wait()?.success(), "no password for {person}");
+        let home = PathBuf::from("/home").join(person);
+        let script = home.join(".xsession");
+        std::fs::write(&script, "openbox &\nxterm &\nexec sleep 100000\n")?;
+        run("chmod", &["+x", &script.to_string_lossy()])?;
+        run("chown", &["-R", &format!("{person}:"), &home.to_string_lossy()])
+    }
+
+    /// Signs somebody in from a client of this name, with a desktop of this size.
+    pub fn sign_in(&self, person: &str, client: &str, size: &str) -> Result<Client> {
+        let log = std::fs::File::create(self.folder.join(format!("{person}-{client}.log")))?;
+        let mut command = Command::new("xfreerdp");
+        command.args(["/v:127.0.0.1", "/cert:ignore", &format!("/u:{person}"), &format!("/p:{PASSWORD}")]);
+        command.args([format!("/size:{size}"), format!("/client-hostname:{client}")]);
+        command.env("DISPLAY", &self.screen_name).env("HOME", &self.folder);
+        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        Ok(Client(command.spawn()?))
+    }
+}
+
+impl Drop for Host {
+    fn drop(&mut self) {
+        for person in &self.people {
+            // Sessions belong to the accounts and end with them.
+            let _ = Command::new("pkill").args(["-KILL", "-u", person]).status();
+        }
+        for daemon in self.daemons.iter_mut().rev() {
+            let _ = daemon.kill();
+            let _ = daemon.wait();
+        }
+        for person in &self.people {
+            let _ = run("userdel", &["--force", "--remove", person]);
+        }
+        let _ = self.screen.stop(Duration::from_secs(5));
+    }
+}
+
+fn run(program: &str, arguments: &[&str]) -> Result<()> {
+    let done =
+        Command::new(program).args(arguments).output().with_context(|| format!("cannot run {program}"))?;
+    if !done.status.success() {
+        bail!("{program} {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+    }
+    Ok(())
+}
+
+/// A client that is connected. Dropped, it is cut off; the session goes on.
+pub struct Client(Child);
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Somebody at the keyboard of a session.
+pub struct Hands {
+    connection: RustConnection,
+    root: u32,
+}
+
+impl Hands {
+    /// At the display of a person's session.
+    pub fn at(display: &str, person: &str) -> Result<Self> {
+        // Tests that run beside this one must not be sent to another display's cookies.
+        let cookies = format!("/home/{person}/.Xauthority");
+        let told = Command::new("xauth").args(["-f", &cookies, "list", display]).output()?;
+        let text = String::from_utf8_lossy(&told.stdout).into_owned();
+        let cookie = text.split_whitespace().nth(2).context("no cookie")?;
+        let bytes: Vec<u8> = (0..cookie.len() / 2)
+            .map(|at| u8::from_str_radix(&cookie[at * 2..at * 2 + 2], 16))
+            .collect::<Result<_, _>>()?;
+        let number = display.trim_start_matches(':');
+        let path = format!("/tmp/.X11-unix/X{number}");
+        let stream = std::os::unix::net::UnixStream::connect(path)?;
+        let (stream, _) = x11rb::rust_connection::DefaultStream::from_unix_stream(stream)?;
+        let name = b"MIT-MAGIC-COOKIE-1".to_vec();
+        let connection = RustConnection::connect_to_stream_with_auth_info(stream, 0, name, bytes)?;
+        let root = connection.setup().roots[0].root;
+        Ok(Self { connection, root })
+    }
+
+    /// Presses the key with this X keysym.
+    pub fn press(&self, keysym: u32) -> Result<()> {
+        let setup = self.connection.setup();
+        let (first, last) = (setup.min_keycode, setup.max_keycode);
+        let keys = self.connection.get_keyboard_mapping(first, last - first + 1)?.reply()?;
+        let each = usize::from(keys.keysyms_per_keycode);
+        let at = keys.keysyms.iter().position(|&other| other == keysym).context("no such key")?;
+        let code = first + u8::try_from(at / each)?;
+        for kind in [KEY_PRESS_EVENT, KEY_RELEASE_EVENT] {
+            self.connection.xtest_fake_input(kind, code, 0, self.root, 0, 0, 0)?;
+        }
+        Ok(self.connection.sync()?)
+    }
+
+    /// Width and height of the session's screen.
+    pub fn size(&self) -> Result<(u16, u16)> {
+        let root = self.connection.get_geometry(self.root)?.reply()?;
+        Ok((root.width, root.height))
+    }
+}
