@@ -11,6 +11,9 @@ use crate::wire::{Writer, mode, op, put_varint, stream};
 
 /// Empty rows that part two boxes of a tile.
 const GAP: usize = 6;
+/// Smaller boxes are not freed from flat edges, and thinner edges stay.
+const TRIMMED: usize = 1024;
+const THIN: usize = 3;
 /// Fewer pixels than this are not asked whether they are a film's.
 const FILM: usize = 256;
 /// Pixels that are asked first, and how many of them have to fit a matrix.
@@ -102,7 +105,11 @@ impl Blocks {
             let old = old.filter(|_| !pending.drawn[tile]);
             let mut from = 0;
             while let Some((part, next)) = next_box(mask, from, area.h) {
-                self.draw_box(tile, area, part, photos[tile], old, new, writer);
+                let inner = within_flat_edges(new, area, part);
+                for edge in edges(part, inner) {
+                    self.draw_box(tile, area, edge, false, old, new, writer);
+                }
+                self.draw_box(tile, area, inner, photos[tile], old, new, writer);
                 from = next;
             }
         }
@@ -397,6 +404,45 @@ fn split_planes(pixels: impl Iterator<Item = [u8; 4]>, planes: &mut [[u8; TILE_P
     }
 }
 
+/// What of a box is left when rows and then columns of one colour each are taken from its edges: a window's frame and ground beside a
+/// photograph would spoil what is expected of the photograph. All of the box where that leaves nothing.
+fn within_flat_edges(new: View<'_>, area: Area, part: Area) -> Area {
+    if part.w * part.h < TRIMMED {
+        return part;
+    }
+    let pixel = |x: usize, y: usize| new.row(area.x + part.x + x, area.y + part.y + y, 1);
+    let flat_row = |y: usize| {
+        let row = new.row(area.x + part.x, area.y + part.y + y, part.w);
+        row[4..] == row[..row.len() - 4]
+    };
+    let thick = |edge: usize| if edge < THIN { 0 } else { edge };
+    let top = thick((0..part.h).take_while(|&y| flat_row(y)).count());
+    let bottom = thick((top..part.h).rev().take_while(|&y| flat_row(y)).count());
+    let rows = top..part.h - bottom;
+    let flat_column = |x: usize| rows.clone().all(|y| pixel(x, y) == pixel(x, rows.start));
+    let left = thick((0..part.w).take_while(|&x| flat_column(x)).count());
+    let right = thick((left..part.w).rev().take_while(|&x| flat_column(x)).count());
+    if rows.is_empty() || left + right >= part.w {
+        return part;
+    }
+    Area { x: part.x + left, y: part.y + top, w: part.w - left - right, h: rows.len() }
+}
+
+/// What of a box is around another one in it: above, below, to the left, to the right.
+fn edges(part: Area, inner: Area) -> impl Iterator<Item = Area> {
+    let (right, bottom) = (inner.x + inner.w, inner.y + inner.h);
+    let beside = |x: usize, w: usize| Area { x, w, ..inner };
+    let over = |y: usize, h: usize| Area { y, h, ..part };
+    [
+        over(part.y, inner.y - part.y),
+        over(bottom, part.y + part.h - bottom),
+        beside(part.x, inner.x - part.x),
+        beside(right, part.x + part.w - right),
+    ]
+    .into_iter()
+    .filter(|edge| edge.w > 0 && edge.h > 0)
+}
+
 /// The next box of pending pixels from row `from` on, and the row after it.
 fn next_box(mask: &TileMask, from: usize, height: usize) -> Option<(Area, usize)> {
     let first = (from..height).find(|&y| mask[y] != 0)?;
@@ -408,4 +454,39 @@ fn next_box(mask: &TileMask, from: usize, height: usize) -> Option<(Area, usize)
         y += 1;
     }
     bits::bounds(mask, first, last + 1).map(|area| (area, last + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_photograph_beside_a_frame_is_coded_alone() {
+        let (w, h) = (64, 64);
+        let mut pixels = vec![0u8; w * h * 4];
+        // Grain, three flat rows above, a flat row below that is too thin, five flat columns to the right.
+        for (at, pixel) in pixels.as_chunks_mut::<4>().0.iter_mut().enumerate() {
+            let (x, y) = (at % w, at / w);
+            let grain = (at as u32).wrapping_mul(0x9e37_79b1) >> 8;
+            let value = match (x, y) {
+                (_, 0..3) => 7 + y as u32,
+                (_, 63) => 3,
+                (59.., _) => x as u32,
+                _ => grain,
+            };
+            *pixel = value.to_le_bytes();
+        }
+        let new = View { data: &pixels, stride: w * 4 };
+        let part = Area { x: 0, y: 0, w, h };
+        let inner = within_flat_edges(new, part, part);
+        assert_eq!((inner.x, inner.y, inner.w, inner.h), (0, 3, 64, 61));
+        let lower = Area { x: 0, y: 3, w, h: 60 };
+        let inner = within_flat_edges(new, part, lower);
+        assert_eq!((inner.x, inner.y, inner.w, inner.h), (0, 3, 59, 60));
+        let around: usize = edges(lower, inner).map(|edge| edge.w * edge.h).sum();
+        assert_eq!(around + inner.w * inner.h, lower.w * lower.h);
+        let flat = Area { x: 0, y: 0, w, h: 3 };
+        let inner = within_flat_edges(new, part, flat);
+        assert_eq!((inner.w, inner.h), (w, 3), "nothing would be left");
+    }
 }
