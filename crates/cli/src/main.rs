@@ -7,6 +7,7 @@ mod console;
 mod data;
 mod demo;
 mod download;
+mod directory;
 mod front;
 mod inspect;
 mod key;
@@ -67,6 +68,7 @@ enum Command {
     Key(key::Args),
     Shred(shred::Args),
     Download(download::Args),
+    Directory(directory::Args),
     Bench(bench::Args),
     Plan(plan::Args),
     Openapi(openapi::Args),
@@ -96,6 +98,7 @@ fn main() -> ExitCode {
         Command::Key(args) => on_runtime(key::run(args)),
         Command::Shred(args) => on_runtime(shred::run(args)),
         Command::Download(args) => on_runtime(download::run(args)),
+        Command::Directory(args) => on_runtime(directory::run(args)),
         Command::Bench(args) => on_runtime(bench::run(args)),
         Command::Plan(args) => plan::run(&args),
         Command::Openapi(args) => openapi::run(&args),

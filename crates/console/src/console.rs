@@ -5,6 +5,7 @@ use crate::{
     api::{self, Downloads},
     clock::Clock,
     core::{Core, Homes, Shared},
+    directories::{Directories, SecretError, keep_checking},
     sites::{InProcess, Sites},
     streams::Streams,
     token,
@@ -123,6 +124,12 @@ pub enum ConsoleError {
     /// The first password could not be made.
     #[error("cannot make the administrator's password: {0}")]
     Password(String),
+    /// The key of the directories' secrets.
+    #[error("{0}")]
+    Secrets(String),
+    /// A directory cannot be worked on.
+    #[error("{0}")]
+    Directory(String),
     /// A join token could not be made.
     #[error("cannot make a join token: {0}")]
     Token(String),
@@ -131,6 +138,12 @@ pub enum ConsoleError {
 impl From<PasswordError> for ConsoleError {
     fn from(error: PasswordError) -> Self {
         Self::Password(error.to_string())
+    }
+}
+
+impl From<SecretError> for ConsoleError {
+    fn from(error: SecretError) -> Self {
+        Self::Secrets(error.to_string())
     }
 }
 
@@ -176,6 +189,7 @@ impl Console {
         let folder = |source| ConsoleError::Folder { path: data.clone(), source };
         fs::DirBuilder::new().recursive(true).mode(0o700).create(&data).map_err(folder)?;
         let key = NodeKey::load_or_create(&data.join("console.key"))?;
+        let directories = Directories::open(&data)?;
         let store = Store::open(&database.unwrap_or_else(|| in_folder(&data))).await?;
         let passwords = tokio::task::spawn_blocking(Passwords::new)
             .await
@@ -190,6 +204,7 @@ impl Console {
             cookie: Cookie { secure },
             passwords,
             limiter: Limiter::new(),
+            directories,
             streams: Streams::new(),
             challenges: Challenges::new()?,
             web: Web::default(),
@@ -206,6 +221,7 @@ impl Console {
         let preparing = Arc::clone(&core);
         core.tasks.spawn_blocking(move || preparing.web.prepare());
         core.tasks.spawn(clean(Arc::clone(&core)));
+        core.tasks.spawn(keep_checking(Arc::clone(&core)));
         Ok(Self { core, first_sign_in, attached: Mutex::default() })
     }
 
@@ -311,7 +327,7 @@ impl Console {
 }
 
 /// The database's address when nothing else is set.
-fn in_folder(data: &Path) -> String {
+pub(crate) fn in_folder(data: &Path) -> String {
     format!("sqlite:{}", data.join("console.db").display())
 }
 

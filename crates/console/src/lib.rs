@@ -10,6 +10,7 @@ mod clock;
 mod console;
 mod core;
 mod problem;
+mod directories;
 mod sites;
 mod streams;
 #[cfg(test)]
@@ -19,3 +20,4 @@ mod web;
 
 pub use api::openapi;
 pub use console::{Console, ConsoleError, FirstSignIn, LocalSite, Monitor, Password, Settings};
+pub use directories::{DirectoryAdmin, DirectoryReport, StepReport, TestReport};

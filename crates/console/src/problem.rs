@@ -60,6 +60,10 @@ kinds! {
     other_origin = FORBIDDEN, "other-origin", "The request comes from another site";
     /// 403: nothing but changing the password goes before it is changed.
     password_change_required = FORBIDDEN, "password-change-required", "The password must be changed";
+    /// 403: known to a directory, but without a role here.
+    no_role = FORBIDDEN, "no-role", "No role here";
+    /// 403: the directory does not let the account sign in.
+    barred = FORBIDDEN, "barred", "The directory does not let this account in";
     /// 404: no such thing.
     not_found = NOT_FOUND, "not-found", "Not found";
     /// 405: the address exists, but not for this method.
@@ -76,6 +80,8 @@ kinds! {
     site_failed = BAD_GATEWAY, "site-failed", "The site failed";
     /// 503: no server of the site is connected.
     site_not_connected = SERVICE_UNAVAILABLE, "site-not-connected", "The site is not connected";
+    /// 503: a directory does not answer as it should.
+    directory_failed = SERVICE_UNAVAILABLE, "directory-failed", "The directory does not answer";
     /// 503: too much at once.
     busy = SERVICE_UNAVAILABLE, "busy", "Too busy";
     /// 504: a site took too long.

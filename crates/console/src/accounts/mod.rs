@@ -53,16 +53,7 @@ pub(crate) async fn check(
     password: &str,
     address: IpAddr,
 ) -> Result<Account, Problem> {
-    if let Err(wait) = core.limiter.attempt(user, address, core.clock.now()) {
-        tracing::warn!(user = shortened(user), %address, wait, "sign-in refused: too many failures");
-        return Err(Problem::too_many(
-            format!(
-                "Too many failed sign-ins with this name from this address. Try again in {}.",
-                in_words(wait)
-            ),
-            wait,
-        ));
-    }
+    admit(core, user, address)?;
     let known = if user.len() > MOST_NAME_BYTES { None } else { core.store.account(user).await? };
     let kept = known.as_ref().map(|account| account.password.as_str());
     // A password longer than any is refused in the same time, but not hashed whole.
@@ -90,6 +81,20 @@ pub(crate) async fn change_password(
     current: &str,
     new: &str,
     address: IpAddr,
+/// Counts an attempt to sign in.
+///
+/// # Errors
+/// [`Problem::too_many`] after several failures.
+pub(crate) fn admit(core: &Core, user: &str, address: IpAddr) -> Result<(), Problem> {
+    let Err(wait) = core.limiter.attempt(user, address, core.clock.now()) else { return Ok(()) };
+    tracing::warn!(user = shortened(user), %address, wait, "sign-in refused: too many failures");
+    let text = format!(
+        "Too many failed sign-ins with this name from this address. Try again in {}.",
+        in_words(wait)
+    );
+    Err(Problem::too_many(text, wait))
+}
+
 ) -> Result<(), Problem> {
     check(core, &caller.user, current, address).await.map_err(|problem| {
         if problem.status() == 401 {
@@ -101,6 +106,9 @@ pub(crate) async fn change_password(
     })?;
     if let Some(weakness) = weakness(&caller.user, new) {
         return Err(Problem::weak_password(weakness));
+    if core.store.directory_account(&caller.account).await?.is_some() {
+        return Err(Problem::conflict("Your password is kept by your directory: change it there."));
+    }
     }
     if new == current {
         return Err(Problem::weak_password("The new password must differ from the current one."));
@@ -120,7 +128,7 @@ fn refused(error: &PasswordError) -> Problem {
 }
 
 /// A name as it may stand in the log: it may be anything, a password typed into the wrong field included.
-fn shortened(user: &str) -> String {
+pub(crate) fn shortened(user: &str) -> String {
     user.chars().take(40).collect()
 }
 

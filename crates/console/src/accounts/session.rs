@@ -33,34 +33,52 @@ impl Cookie {
         if self.secure { "__Host-playhead" } else { "playhead" }
     }
 
+    /// Another cookie for those on their way to a provider and back. They come back from another site, so it cannot be strict.
+    const fn attempt_name(self) -> &'static str {
+        if self.secure { "__Host-playhead-openid" } else { "playhead-openid" }
+    }
+
     /// The token in a request.
     pub(crate) fn token(self, headers: &HeaderMap) -> Option<String> {
-        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let mut pairs =
-            cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        let (_, token) = pairs.find(|&(name, _)| name == self.name())?;
-        (token.len() == TOKEN_CHARACTERS).then(|| token.to_owned())
+        value_of(headers, self.name()).filter(|token| token.len() == TOKEN_CHARACTERS)
+    }
+
+    /// The attempt in a request, as text.
+    pub(crate) fn attempt(self, headers: &HeaderMap) -> Option<String> {
+        value_of(headers, self.attempt_name())
     }
 
     /// The header that sets it.
     pub(crate) fn set(self, token: &str) -> HeaderValue {
-        self.header(token, LIFE / 1_000_000)
+        self.header(self.name(), token, LIFE / 1_000_000, "Strict")
     }
 
     /// The header that removes it.
     pub(crate) fn clear(self) -> HeaderValue {
-        self.header("", 0)
+        self.header(self.name(), "", 0, "Strict")
     }
 
-    fn header(self, token: &str, seconds: i64) -> HeaderValue {
+    /// The header that keeps an attempt for some seconds, or removes it.
+    pub(crate) fn set_attempt(self, text: &str, seconds: i64) -> HeaderValue {
+        self.header(self.attempt_name(), text, seconds, "Lax")
+    }
+
+    fn header(self, name: &str, value: &str, seconds: i64, same_site: &str) -> HeaderValue {
         let secure = if self.secure { "; Secure" } else { "" };
         let text =
-            format!("{}={token}; Path=/; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}", self.name());
-        // A token is of the base64 alphabet, so the text always makes a header.
+            format!("{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite={same_site}{secure}");
+        // The value is of the base64 alphabet, so the text always makes a header.
         let mut value = HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""));
         value.set_sensitive(true);
         value
     }
+}
+
+/// A cookie's value in a request.
+fn value_of(headers: &HeaderMap, name: &str) -> Option<String> {
+    let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = cookies.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|&(found, _)| found == name).map(|(_, value)| value.to_owned())
 }
 
 /// Opens a session and gives its token, which is kept nowhere else.

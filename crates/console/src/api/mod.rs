@@ -2,6 +2,7 @@
 
 #![allow(unused_qualifications, reason = "the macros that describe endpoints qualify names")]
 
+mod directories;
 mod download;
 mod extract;
 mod hosts;
@@ -10,6 +11,7 @@ pub(crate) mod merge;
 mod openapi;
 mod policies;
 mod policy_shapes;
+mod openid;
 mod recordings;
 mod servers;
 mod session;
@@ -64,6 +66,9 @@ pub(crate) const ENDPOINTS: &[(&str, &str, Access)] = &[
     ("POST", "/api/v1/sign-in", Access::Public),
     ("POST", "/api/v1/sign-out", Access::SignedIn),
     ("GET", "/api/v1/me", Access::SignedIn),
+    ("GET", "/api/v1/sign-in/methods", Access::Public),
+    ("GET", "/api/v1/sign-in/openid/{id}", Access::Public),
+    ("GET", "/api/v1/sign-in/openid/callback", Access::Public),
     ("POST", "/api/v1/me/password", Access::SignedIn),
     ("GET", "/api/v1/me/sessions", Access::SignedIn),
     ("DELETE", "/api/v1/me/sessions", Access::SignedIn),
@@ -113,6 +118,17 @@ pub(crate) const ENDPOINTS: &[(&str, &str, Access)] = &[
     ("DELETE", "/api/v1/join-tokens/{id}", Access::Needs(Permission::ManageSites)),
 ];
 
+    ("GET", "/api/v1/directories", Access::Needs(Permission::ManageDirectories)),
+    ("POST", "/api/v1/directories", Access::Needs(Permission::ManageDirectories)),
+    ("GET", "/api/v1/directories/{id}", Access::Needs(Permission::ManageDirectories)),
+    ("PATCH", "/api/v1/directories/{id}", Access::Needs(Permission::ManageDirectories)),
+    ("DELETE", "/api/v1/directories/{id}", Access::Needs(Permission::ManageDirectories)),
+    ("POST", "/api/v1/directories/test", Access::Needs(Permission::ManageDirectories)),
+    ("GET", "/api/v1/directories/search", Access::Needs(Permission::SearchDirectories)),
+    ("GET", "/api/v1/directories/groups", Access::Needs(Permission::SearchDirectories)),
+    ("GET", "/api/v1/directories/{id}/roles", Access::Needs(Permission::ManageDirectories)),
+    ("POST", "/api/v1/directories/{id}/roles", Access::Needs(Permission::ManageDirectories)),
+    ("DELETE", "/api/v1/directory-roles/{id}", Access::Needs(Permission::ManageDirectories)),
 /// The access that the table grants; `None` for what does not stand in it.
 fn access(method: &Method, path: &str) -> Option<Access> {
     let method = if *method == Method::HEAD { "GET" } else { method.as_str() };
@@ -134,6 +150,9 @@ fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(recordings::recording))
         .routes(routes!(recordings::timeline))
         .routes(routes!(recordings::fragments))
+        .routes(routes!(openid::sign_in_methods))
+        .routes(routes!(openid::go_to_provider))
+        .routes(routes!(openid::come_back))
         .routes(routes!(recordings::segments))
         .routes(routes!(recordings::download_segment))
         .routes(routes!(download::download_recording))
@@ -172,6 +191,13 @@ fn described() -> OpenApiRouter<Shared> {
 pub(crate) fn router(core: Shared) -> Router {
     let (api, _) = described().split_for_parts();
     let api = api
+        .routes(routes!(directories::list_directories, directories::create_directory))
+        .routes(routes!(directories::directory, directories::change_directory, directories::delete_directory))
+        .routes(routes!(directories::test_directory))
+        .routes(routes!(directories::search_directories))
+        .routes(routes!(directories::directory_groups))
+        .routes(routes!(directories::list_directory_roles, directories::give_directory_role))
+        .routes(routes!(directories::take_directory_role))
         .route_layer(from_fn_with_state(Arc::clone(&core), guard))
         .merge(crate::sites::tunnel_routes())
         .route_layer(from_fn(time_limit))

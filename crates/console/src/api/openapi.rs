@@ -37,6 +37,7 @@ const SCHEME: &str = "session";
         (name = "policies", description = "Which sessions are recorded, and what users are told"),
         (name = "sessions", description = "Sessions of users, recorded or not"),
         (name = "sites", description = "Sites, recording servers and session hosts"),
+        (name = "directories", description = "Where users and groups are looked up, and by which people sign in"),
         (name = "console", description = "The console itself")
     )
 )]

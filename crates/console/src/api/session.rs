@@ -4,6 +4,7 @@ use super::extract::{Body, Peer, Place};
 use crate::{
     accounts::{self, Caller},
     core::Shared,
+    directories,
     problem::Problem,
 };
 use axum::{
@@ -26,6 +27,10 @@ pub(crate) struct Credentials {
     /// The password.
     #[schema(format = Password)]
     password: String,
+    /// The LDAP directory that knows them, by its id; without it a local account is meant, or the directory whose name stands before a
+    /// backslash in the user's name.
+    #[serde(default)]
+    directory: Option<String>,
 }
 
 /// Who is signed in, and what they may do.
@@ -41,6 +46,15 @@ pub(crate) struct Me {
     permissions: Vec<&'static str>,
     /// Whether the password must be changed before anything else.
     must_change_password: bool,
+    /// Whether it is a local account, whose password is kept here.
+    local: bool,
+}
+
+/// What is left to do after signing out.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct SignedOut {
+    /// Where the browser should go, so that the provider by which the person came in forgets them as well.
+    next: String,
 }
 
 /// A change of the password.
@@ -84,9 +98,9 @@ pub(crate) struct OpenSessions {
 }
 
 impl Me {
-    fn new(user: String, role: Role, must_change_password: bool) -> Self {
+    fn new(user: String, role: Role, must_change_password: bool, local: bool) -> Self {
         let permissions = role.permissions().into_iter().map(playhead_model::Permission::as_str).collect();
-        Self { user, role: role.as_str(), permissions, must_change_password }
+        Self { user, role: role.as_str(), permissions, must_change_password, local }
     }
 }
 
@@ -95,14 +109,23 @@ impl Me {
 /// The answer sets the session's cookie. After five failures with the same name from the same address every further one has to wait
 /// twice as long.
 #[utoipa::path(post, path = "/api/v1/sign-in", tag = "session", request_body = Credentials,
-    responses((status = 200, body = Me), (status = 429, description = "Too many failures; see `Retry-After`")))]
+    responses((status = 200, body = Me), (status = 429, description = "Too many failures; see `Retry-After`"),
+        (status = 503, description = "The directory does not answer")))]
 pub(crate) async fn sign_in(
     State(core): State<Shared>,
     Peer(address): Peer,
     headers: HeaderMap,
     Body(credentials): Body<Credentials>,
 ) -> Result<Response, Problem> {
-    let account = accounts::check(&core, &credentials.user, &credentials.password, address).await?;
+    let Credentials { user, password, directory } = credentials;
+    let by = directories::directory_of(&core, directory.as_deref(), &user).await?;
+    let local = by.is_none();
+    let account = match by {
+        Some((directory, login)) => {
+            directories::by_password(&core, &directory, &login, &password, address).await?
+        }
+        None => accounts::check(&core, &user, &password, address).await?,
+    };
     // The session that the browser had is replaced.
     if let Some(before) = accounts::caller(&core, &headers).await? {
         end(&core, &before).await?;
@@ -111,19 +134,24 @@ pub(crate) async fn sign_in(
     tracing::info!(user = account.name, %address, "signed in");
     let Account { name, role, must_change_password, .. } = account;
     let cookie = [(header::SET_COOKIE, core.cookie.set(&token))];
-    Ok((cookie, Json(Me::new(name, role, must_change_password))).into_response())
+    Ok((cookie, Json(Me::new(name, role, must_change_password, local))).into_response())
 }
 
 /// Sign out
 ///
 /// Ends the session and whatever streams it has under way.
-#[utoipa::path(post, path = "/api/v1/sign-out", tag = "session", responses((status = 204, description = "Signed out")))]
+#[utoipa::path(post, path = "/api/v1/sign-out", tag = "session",
+    responses((status = 204, description = "Signed out"), (status = 200, description = "Signed out here; the browser should go on", body = SignedOut)))]
 pub(crate) async fn sign_out(
     State(core): State<Shared>,
     Extension(caller): Extension<Caller>,
 ) -> Result<Response, Problem> {
     end(&core, &caller).await?;
     tracing::info!(user = caller.user, "signed out");
+    if let Some(next) = directories::way_out(&core, &caller.account).await {
+        let cookie = [(header::SET_COOKIE, core.cookie.clear())];
+        return Ok((cookie, Json(SignedOut { next })).into_response());
+    }
     Ok((StatusCode::NO_CONTENT, [(header::SET_COOKIE, core.cookie.clear())]).into_response())
 }
 
@@ -135,8 +163,12 @@ async fn end(core: &Shared, caller: &Caller) -> Result<(), Problem> {
 
 /// Who is signed in
 #[utoipa::path(get, path = "/api/v1/me", tag = "session", responses((status = 200, body = Me)))]
-pub(crate) async fn me(Extension(caller): Extension<Caller>) -> Json<Me> {
-    Json(Me::new(caller.user, caller.role, caller.must_change_password))
+pub(crate) async fn me(
+    State(core): State<Shared>,
+    Extension(caller): Extension<Caller>,
+) -> Result<Json<Me>, Problem> {
+    let local = core.store.directory_account(&caller.account).await?.is_none();
+    Ok(Json(Me::new(caller.user, caller.role, caller.must_change_password, local)))
 }
 
 /// Change one's own password

@@ -1,0 +1,119 @@
+//! Signing in by a real OpenID Connect server, in a real browser, and out again.
+
+use anyhow::{Context as _, Result, ensure};
+use fantoccini::Locator;
+use playhead_testsuite::{Browser, Layout, Program, Stack, free_port, wait_for};
+use reqwest::Method;
+use serde_json::json;
+use std::{path::Path, process::Command, time::Duration};
+
+const PATIENCE: Duration = Duration::from_secs(20);
+
+#[tokio::test(flavor = "multi_thread")]
+async fn people_come_in_by_their_provider_when_they_hold_a_role_and_leave_it_as_well() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let stack = Stack::start(folder.path(), Layout::Together).await?;
+    let port = free_port()?;
+    let mut provider = provider(&stack, port, folder.path())?;
+    ensure!(provider.line()? == "ready");
+
+    let new = json!({
+        "name": "Login",
+        "openid": { "issuer": format!("http://127.0.0.1:{port}"), "client_id": "playhead" },
+        "secret": "the client's secret & more",
+    });
+    let trial = json!({ "openid": new["openid"], "secret": new["secret"] });
+    let (_, tried) = stack.api.call(Method::POST, "/api/v1/directories/test", Some(trial)).await?;
+    ensure!(tried["works"] == true, "{tried}");
+    let (status, made) = stack.api.call(Method::POST, "/api/v1/directories", Some(new)).await?;
+    ensure!(status == 201, "{status} {made}");
+    let id = made["id"].as_str().context("no id")?;
+    let role = json!({ "kind": "group", "subject": "admins", "label": "admins", "role": "read-only" });
+    let (status, given) =
+        stack.api.call(Method::POST, &format!("/api/v1/directories/{id}/roles"), Some(role)).await?;
+    ensure!(status == 201, "{status} {given}");
+
+    let browser = Browser::start(folder.path(), &stack).await?;
+    browser.tab.delete_all_cookies().await?;
+    sign_in(&browser, "anna").await?;
+    // A page that needs the role.
+    wait(&browser, "nav a[href='/sites']").await?;
+    let (status, me) = own(&browser).await?;
+    ensure!(status == 200 && me["user"] == "Login\\anna" && me["role"] == "read-only", "{status} {me}");
+
+    // Out at the console and at the provider: the next one is asked for a name again.
+    browser.tab.find(Locator::Css(".nav-bottom .nav-item")).await?.click().await?;
+    let menu = browser.tab.wait().at_most(PATIENCE).for_element(Locator::XPath("//button[.='Sign out']"));
+    menu.await?.click().await?;
+    // The provider asks whether to leave it, too.
+    wait(&browser, "button[name=logout]").await?.click().await?;
+    wait(&browser, "input[autocomplete=username]").await?;
+    ensure!(own(&browser).await?.0 == 401);
+
+    sign_in(&browser, "bert").await?;
+    let told = wait(&browser, "[role=alert]").await?.text().await?;
+    ensure!(
+        told.contains("neither you nor your groups were given a role") && told.contains("id-bert"),
+        "{told}"
+    );
+    ensure!(own(&browser).await?.0 == 401);
+    browser.close().await?;
+
+    // With the provider away it is said, and local accounts are the way in.
+    provider.kill_hard();
+    drop(provider);
+    ensure!(stack.api.get("/api/v1/me").await?["user"] == "admin");
+    Ok(())
+}
+
+fn provider(stack: &Stack, port: u16, folder: &Path) -> Result<Program> {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let module = here.join("../../web/node_modules/oidc-provider/lib/index.js");
+    ensure!(module.exists(), "oidc-provider is not installed: run `npm ci` in web");
+    let mut command = Command::new("node");
+    command.arg(here.join("tests/openid/provider.mjs")).arg(port.to_string());
+    command.arg(format!("{}/api/v1/sign-in/openid/callback", stack.url));
+    command.arg(format!("{}/sign-in", stack.url)).arg(module);
+    Program::start(&mut command, &folder.join("provider.log"))
+}
+
+/// Goes to the provider by the button of the page, and gives a name there.
+async fn sign_in(browser: &Browser, name: &str) -> Result<()> {
+    browser.open("/sign-in").await?;
+    wait(browser, "a[href^='/api/v1/sign-in/openid/']").await?.click().await?;
+    wait(browser, "input[name=login]").await?.send_keys(name).await?;
+    browser.tab.find(Locator::Css("input[name=password]")).await?.send_keys("any").await?;
+    browser.tab.find(Locator::Css("button[type=submit]")).await?.click().await?;
+    // The provider asks whether the console may know who it is.
+    wait_for("the provider's second page, or the console's", PATIENCE, async || {
+        let submit = browser.tab.find_all(Locator::Css("form[action*='/interaction/'] button")).await?;
+        let login = browser.tab.find_all(Locator::Css("input[name=login]")).await?;
+        if let (Some(submit), true) = (submit.first(), login.is_empty()) {
+            submit.click().await?;
+        }
+        let here = browser.tab.current_url().await?;
+        Ok((!here.as_str().contains("/interaction/") && !here.as_str().contains("/auth")).then_some(()))
+    })
+    .await
+}
+
+async fn wait(browser: &Browser, css: &str) -> Result<fantoccini::elements::Element> {
+    let found = browser.tab.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
+    match found {
+        Ok(found) => Ok(found),
+        Err(error) => {
+            let text = browser.tab.source().await.unwrap_or_default();
+            let url = browser.tab.current_url().await?;
+            Err(error)
+                .with_context(|| format!("{css} at {url}: {}", text.chars().take(3000).collect::<String>()))
+        }
+    }
+}
+
+/// Who the browser is at the console.
+async fn own(browser: &Browser) -> Result<(u64, serde_json::Value)> {
+    let script = "const done = arguments[0];
+        fetch('/api/v1/me').then(async (answer) => done([answer.status, await answer.json()]))";
+    let answer = browser.tab.execute_async(script, vec![]).await?;
+    Ok((answer[0].as_u64().context("no status")?, answer[1].clone()))
+}
