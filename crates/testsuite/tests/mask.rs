@@ -1,0 +1,169 @@
+//! A masked application never leaves the host: not live, not in what is stored, and the viewer is told.
+
+use anyhow::{Context as _, Result, ensure};
+use playhead_format::{Channel, SegmentReader, open_fragment};
+use playhead_screen::Decoder;
+use playhead_testsuite::{Browser, Display, Layout, Player, Shot, Stack, wait_for};
+use serde_json::Value;
+use std::{fs::File, path::PathBuf, time::Duration};
+use x11rb::{
+    connection::Connection as _,
+    protocol::xproto::{AtomEnum, ConnectionExt as _, CreateWindowAux, PropMode, Window, WindowClass},
+    rust_connection::RustConnection,
+    wrapper::ConnectionExt as _,
+};
+
+/// Where the secret window is: left, top, columns, rows. Not at edges of the codec's tiles.
+const PLACE: (u16, u16, u16, u16) = (213, 127, 330, 210);
+/// What it is filled with, and what nothing else on the display looks like.
+const SECRET: u32 = 0x00fe_0187;
+/// What covers it.
+const GREY: [u8; 3] = [0x80; 3];
+
+/// A window of an application that is to be masked.
+struct Secret {
+    connection: RustConnection,
+    window: Window,
+}
+
+impl Secret {
+    fn show(display: &str) -> Result<Self> {
+        let (connection, screen) = x11rb::connect(Some(display))?;
+        let root = connection.setup().roots[screen].clone();
+        let window = connection.generate_id()?;
+        let values = CreateWindowAux::new().background_pixel(SECRET);
+        let ((x, y, width, height), class) = (PLACE, WindowClass::INPUT_OUTPUT);
+        let (left, top) = (i16::try_from(x)?, i16::try_from(y)?);
+        connection.create_window(
+            root.root_depth,
+            window,
+            root.root,
+            left,
+            top,
+            width,
+            height,
+            0,
+            class,
+            root.root_visual,
+            &values,
+        )?;
+        let name = b"vault\0Vault\0";
+        connection.change_property8(PropMode::REPLACE, window, AtomEnum::WM_CLASS, AtomEnum::STRING, name)?;
+        connection.map_window(window)?;
+        connection.sync()?;
+        Ok(Self { connection, window })
+    }
+
+    fn close(self) -> Result<()> {
+        self.connection.destroy_window(self.window)?;
+        Ok(self.connection.sync()?)
+    }
+}
+
+/// The display as the recording may show it: grey where the window is.
+fn covered(shot: &Shot) -> Shot {
+    let (left, top, columns, rows) = PLACE;
+    let mut rgba = shot.rgba.clone();
+    for y in top..top + rows {
+        for x in left..left + columns {
+            let at = (usize::from(y) * shot.width as usize + usize::from(x)) * 4;
+            rgba[at..at + 3].copy_from_slice(&GREY);
+        }
+    }
+    Shot { rgba, ..*shot }
+}
+
+fn secret_pixels(shot: &Shot) -> usize {
+    let [blue, green, red, _] = SECRET.to_le_bytes();
+    shot.rgba.chunks_exact(4).filter(|pixel| pixel[..3] == [red, green, blue]).count()
+}
+
+/// Pictures in stored files, of which none may show a pixel of the secret.
+fn stored_pictures(files: &[PathBuf]) -> Result<usize> {
+    let mut pictures = 0;
+    for file in files {
+        let mut reader = SegmentReader::open(File::open(file)?)?;
+        let mut decoder = Decoder::new();
+        for position in 0..reader.index().entries.len() {
+            let fragment = open_fragment(&reader.fragment(position)?)?;
+            for message in fragment.messages() {
+                let message = message?;
+                if message.channel != Channel::Screen.id() {
+                    continue;
+                }
+                decoder.decode(message.data)?;
+                pictures += 1;
+                let leaked = decoder.pixels().iter().filter(|pixel| **pixel & 0x00ff_ffff == SECRET).count();
+                ensure!(leaked == 0, "{leaked} pixels of the window at {} us", message.log_time_us);
+            }
+        }
+    }
+    Ok(pictures)
+}
+
+/// What the note above the picture says; `None` when there is none.
+async fn note(player: &Player<'_>) -> Result<Option<String>> {
+    let script = "return document.querySelector('[data-testid=masks] ul')?.textContent ?? null";
+    Ok(player.run(script, vec![]).await?.as_str().map(str::to_owned))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_masked_window_is_never_seen_and_the_viewer_is_told() -> Result<()> {
+    let folder = tempfile::tempdir()?;
+    let mut display = Display::start(folder.path(), 800, 600, 4)?;
+    display.flash(0xf0_f0f0)?;
+    for line in 0..12 {
+        display.write(20 + line * 11 % 60, 15 + line * 45)?;
+    }
+    let stack = Stack::start(folder.path(), Layout::Together).await?;
+    let mask = ["--mask", "class=vault,colour=grey"];
+    let mut agent = stack.agent_with("agent", &[display.name()], &mask, &[]).await?;
+    let live = stack.recording("live", |_| true).await?;
+    let id = live["id"].as_str().context("no id")?;
+    let before = stack.until(id, "a first picture", |recording| recording["duration_us"] != 0).await?;
+    ensure!(before["masks"] == serde_json::json!([]), "{before}");
+    let browser = Browser::start(folder.path(), &stack).await?;
+    let player = browser.player(id, None).await?;
+    let bare = display.shot()?;
+    player.shows(&bare, Duration::from_secs(10)).await.context("nothing is masked yet")?;
+    ensure!(note(&player).await?.is_none(), "a note before there was a mask");
+
+    let secret = Secret::show(display.name())?;
+    let shot = display.shot()?;
+    ensure!(secret_pixels(&shot) > 10_000, "the window is not to be seen on the display itself");
+    player.shows(&covered(&shot), Duration::from_secs(10)).await.context("the window is grey")?;
+    // What is drawn beside it still comes, exactly.
+    display.write(580, 400)?;
+    player.shows(&covered(&display.shot()?), Duration::from_secs(10)).await.context("beside the window")?;
+    let masked =
+        stack.until(id, "a mask", |recording| recording["masks"].as_array().is_some_and(|m| !m.is_empty()));
+    let applied = masked.await?["masks"][0].clone();
+    ensure!(
+        (applied["class"].as_str(), applied["colour"].as_str()) == (Some("vault"), Some("grey")),
+        "{applied}"
+    );
+
+    secret.close()?;
+    let after = display.shot()?;
+    ensure!(secret_pixels(&after) == 0, "the window is still there");
+    player.shows(&after, Duration::from_secs(10)).await.context("the window is gone")?;
+
+    agent.stop(Duration::from_secs(20))?;
+    stack.until(id, "finished", |recording| recording["state"] == "finished").await?;
+    stack.verify(id).await?;
+    let pictures = stored_pictures(&stack.sealed(id).await?)?;
+    ensure!(pictures >= 3, "only {pictures} pictures were recorded");
+    let found = stack.look(id).await?;
+    ensure!(found["masks"] == Value::Array(vec![applied.clone()]), "{found}");
+
+    // From storage: told from the moment on at which something may be missing, not before.
+    let first = applied["first_us"].as_u64().context("no time")? as f64 / 1e6;
+    let page = browser.player(id, Some(first + 0.2)).await?;
+    let told = wait_for("the note", Duration::from_secs(10), async || note(&page).await).await?;
+    ensure!(told == "vault is hidden by policy.", "{told}");
+    ensure!(secret_pixels(&page.pixels().await?) == 0, "the player shows the window");
+    let early = browser.player(id, Some(0.0)).await?;
+    early.shows(&bare, Duration::from_secs(10)).await.context("the first picture")?;
+    ensure!(note(&early).await?.is_none(), "a note before the mask covers anything");
+    browser.close().await
+}
