@@ -51,6 +51,10 @@ export const en = {
     "shred-recordings": "Make encrypted recordings unreadable",
     "view-sites": "See sites, servers and session hosts",
     "manage-sites": "Manage sites, servers and join tokens",
+    "view-policies": "See recording policies and try them",
+    "manage-policies": "Change and activate recording policies",
+    "view-sessions": "See the sessions of users",
+    "manage-sessions": "Start and stop recording sessions",
   },
   help: {
     title: "Keyboard",
