@@ -40,7 +40,7 @@ pub(super) struct Taking {
 impl Taking {
     /// One that goes on after what is there, and must have `needed` fragments at the end.
     pub(super) fn new(live: Arc<Live>, incoming: Option<Incoming>, needed: u64) -> Self {
-        let session = Session::new(live.id(), Arc::default());
+        let session = Session::unheard(live.id());
         let next = live.chain().next_seq();
         Self { live, incoming, session, next, needed, count: 0, hole: false, passed: HashSet::new() }
     }

@@ -204,7 +204,7 @@ async fn take(core: &Shared, id: RecordingId, from: &ServerRow) -> Result<Arc<Li
     let segments = cluster.store.segments(id).await?;
     let incoming = core.recordings.begin_incoming(Live::new(&row, &segments)).ok_or(TakeError::UnderWay)?;
     let live = Arc::clone(&incoming.live);
-    let session = Session::new(id, Arc::default());
+    let session = Session::unheard(id);
     let mut next = live.chain().next_seq();
     let mut buffer = BytesMut::new();
     let mut body = body.into_data_stream();

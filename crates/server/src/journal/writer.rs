@@ -110,6 +110,9 @@ impl Written {
         let Self { live, session, head, received, permit, .. } = self;
         session.durable(head.seq + 1);
         drop(permit);
+        if !session.is_heard {
+            return;
+        }
         let took = received.elapsed();
         metrics.acknowledged.observe(took.as_secs_f64());
         let (recording, seq) = (live.id(), head.seq);

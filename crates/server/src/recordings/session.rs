@@ -85,11 +85,19 @@ pub(crate) struct Session {
     recording: RecordingId,
     pub(crate) outgoing: Arc<Outgoing>,
     open: AtomicBool,
+    /// Whether an agent is at the other end.
+    pub(crate) is_heard: bool,
 }
 
 impl Session {
     pub(crate) fn new(recording: RecordingId, outgoing: Arc<Outgoing>) -> Arc<Self> {
-        Arc::new(Self { recording, outgoing, open: AtomicBool::new(true) })
+        Arc::new(Self { recording, outgoing, open: AtomicBool::new(true), is_heard: true })
+    }
+
+    /// One of this server's own, for fragments that agents were told of long ago.
+    pub(crate) fn unheard(recording: RecordingId) -> Arc<Self> {
+        let outgoing = Arc::default();
+        Arc::new(Self { recording, outgoing, open: AtomicBool::new(true), is_heard: false })
     }
 
     /// Whether fragments sent under it still count.

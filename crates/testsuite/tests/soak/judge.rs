@@ -48,6 +48,11 @@ pub(crate) async fn judge(site: &mut Site, excuses: &Excuses) -> Result<Verdict>
     }
     verdict.files = mcap_files(&site.stored()).len();
     check_rot(site, &excuses.rotten, &mut verdict)?;
+    if let Some(bucket) = &mut site.bucket {
+        // It has read the files as they were before they were put right.
+        bucket.kill();
+        bucket.up().await?;
+    }
 
     let none = Acknowledged::default();
     let mut restarts = 0;
