@@ -22,6 +22,9 @@ build: web ## Build the release binary with the web app in it: target/release/pl
 demo: deps build ## Record a virtual desktop and watch it in the browser (DEMO_ARGS="--listen 127.0.0.1:8080")
 	@exec $(BINARY) demo $(DEMO_ARGS)
 
+package: deps build ## Build the Debian package: target/package/playhead_VERSION_ARCH.deb
+	@scripts/package.sh
+
 test: ## Run every check: format, lints, unit tests, both databases, web, end to end
 	@scripts/deps.sh test
 	@scripts/test.sh
@@ -40,4 +43,4 @@ soak: ## Record while SOAK_FAULTS (200) random faults happen, and prove that not
 clean: ## Remove what was built
 	rm -rf target fuzz/target web/dist web/node_modules corpus
 
-.PHONY: help deps web build demo test bench fuzz soak clean
+.PHONY: help deps web build package demo test bench fuzz soak clean

@@ -25,7 +25,7 @@ quietly() {
 }
 
 debian_packages() {
-  local packages=(build-essential cmake nasm pkg-config ca-certificates
+  local packages=(build-essential dpkg-dev cmake nasm pkg-config ca-certificates
     xvfb openbox xterm mousepad chromium ffmpeg procps fonts-dejavu-core xfonts-base)
   case $what in
     demo) ;;

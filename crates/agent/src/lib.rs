@@ -11,6 +11,7 @@ mod coder;
 mod control;
 mod discover;
 mod display;
+pub mod doctor;
 mod folder;
 pub mod helper;
 mod identity;

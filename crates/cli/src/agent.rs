@@ -1,5 +1,6 @@
 //! `playhead agent`: records the displays of this machine.
 
+mod doctor;
 mod notice;
 
 use crate::{data::default_folder, stop};
@@ -89,6 +90,7 @@ enum What {
     Status(StatusArgs),
     /// Tell the agent that runs to record pictures differently, until it ends
     Picture(PictureArgs),
+    Doctor(doctor::Args),
     #[command(hide = true)]
     Notice(notice::Args),
     #[command(hide = true)]
@@ -207,6 +209,17 @@ impl Args {
 pub(crate) fn help(user: u32) -> anyhow::Result<ExitCode> {
     playhead_agent::helper::run(user)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Looks at the host, where that is what is wanted; its exit code tells what was found.
+///
+/// # Errors
+/// The settings file that is given cannot be used.
+pub(crate) fn examine(args: &mut Args) -> Option<anyhow::Result<ExitCode>> {
+    match args.what.take_if(|what| matches!(what, What::Doctor(_))) {
+        Some(What::Doctor(wanted)) => Some(doctor::run(wanted)),
+        _ => None,
+    }
 }
 
 /// Records until told to stop; then ends the recordings and sends what it can.

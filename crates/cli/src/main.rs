@@ -82,9 +82,10 @@ fn main() -> ExitCode {
         Command::Up(args) => on_runtime(up::run(args)),
         Command::Console(args) => on_runtime(console::run(args)),
         Command::Server(args) => on_runtime(server::run(args)),
-        Command::Agent(args) => match args.helper() {
-            Some(user) => agent::help(user),
-            None => on_runtime(agent::run(args)),
+        Command::Agent(mut args) => match (args.helper(), agent::examine(&mut args)) {
+            (Some(user), _) => agent::help(user),
+            (None, Some(examined)) => examined,
+            (None, None) => on_runtime(agent::run(args)),
         },
         Command::Inspect(args) => inspect::run(args),
         Command::Verify(args) => verify::run(args),

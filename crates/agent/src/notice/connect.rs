@@ -11,13 +11,13 @@ use x11rb::{
 };
 
 /// A connection and the screen that it is about.
-pub(super) struct Connected {
-    pub(super) connection: RustConnection,
-    pub(super) screen: Screen,
+pub(crate) struct Connected {
+    pub(crate) connection: RustConnection,
+    pub(crate) screen: Screen,
 }
 
 /// Connects with the cookie from `xauthority`, or from where the user's programs find it.
-pub(super) fn connect(display: &str, xauthority: Option<&Path>) -> Result<Connected, NoticeError> {
+pub(crate) fn connect(display: &str, xauthority: Option<&Path>) -> Result<Connected, NoticeError> {
     let failed = |reason: String| NoticeError::Display { display: display.to_owned(), reason };
     let parsed = parse_display(Some(display)).map_err(|error| failed(error.to_string()))?;
     let number: usize = parsed.screen.into();

@@ -17,6 +17,9 @@ mod tests;
 mod text;
 mod window;
 
+pub(crate) use connect::connect;
+pub(crate) use text::has_fonts;
+
 use card::Choice;
 use serde::{Deserialize, Serialize};
 use std::{os::fd::BorrowedFd, path::PathBuf};
@@ -217,12 +220,12 @@ pub fn show(
     tell: &mut dyn FnMut(&Told),
 ) -> Result<Told, NoticeError> {
     let request = request.checked()?;
-    let connected = connect::connect(&request.display, request.xauthority.as_deref())?;
+    let connected = connect(&request.display, request.xauthority.as_deref())?;
     match run::run(&connected, &request, stop, tell) {
         Ok(told) => Ok(told),
         Err(Stopped::Failed(error)) => Err(error),
         // Our connection is cut: either by force, or the whole display is gone.
-        Err(Stopped::Gone) => match connect::connect(&request.display, request.xauthority.as_deref()) {
+        Err(Stopped::Gone) => match connect(&request.display, request.xauthority.as_deref()) {
             Ok(_) => Ok(Told::ClosedByForce { how: Force::Killed }),
             Err(_) => Ok(Told::DisplayGone),
         },

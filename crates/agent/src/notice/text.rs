@@ -64,8 +64,7 @@ enum Set {
 }
 
 /// Whether the host has fonts that text can be set with.
-#[cfg(test)]
-pub(super) fn has_fonts(root: &Path) -> bool {
+pub(crate) fn has_fonts(root: &Path) -> bool {
     load(root).len() > 0
 }
 

@@ -1,0 +1,230 @@
+//! What the host's files tell.
+
+use super::{Ability, Finding, records_sessions};
+use crate::{Settings, notice};
+use std::{
+    fs,
+    io::{self, Read as _},
+    path::{Path, PathBuf},
+};
+
+/// Capabilities by their number: see capabilities(7).
+const DAC_READ_SEARCH: u32 = 2;
+const SETUID: u32 = 7;
+const NET_ADMIN: u32 = 12;
+const SYS_PTRACE: u32 = 19;
+const SYS_ADMIN: u32 = 21;
+
+/// No file that is read here is longer.
+const MOST_BYTES: u64 = 1 << 20;
+
+/// What a file says.
+enum Text {
+    Says(String),
+    Absent,
+    NotAllowed,
+}
+
+fn at(root: &Path, path: &str) -> PathBuf {
+    root.join(path.trim_start_matches('/'))
+}
+
+fn read(root: &Path, path: &str) -> Text {
+    let mut text = Vec::new();
+    let done = fs::File::open(at(root, path)).and_then(|file| file.take(MOST_BYTES).read_to_end(&mut text));
+    match done {
+        Ok(_) => Text::Says(String::from_utf8_lossy(&text).into_owned()),
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Text::NotAllowed,
+        Err(_) => Text::Absent,
+    }
+}
+
+fn any_of(root: &Path, paths: &[&str]) -> bool {
+    paths.iter().any(|path| at(root, path).exists())
+}
+
+/// The capabilities of this process; `None` where they cannot be read.
+fn capabilities(root: &Path) -> Option<u64> {
+    let Text::Says(status) = read(root, "/proc/self/status") else { return None };
+    let line = status.lines().find_map(|line| line.strip_prefix("CapEff:"))?;
+    u64::from_str_radix(line.trim(), 16).ok()
+}
+
+fn may(root: &Path, capability: u32) -> bool {
+    capabilities(root).is_some_and(|all| all >> capability & 1 == 1)
+}
+
+pub(super) fn permissions(settings: &Settings, root: &Path, findings: &mut Vec<Finding>) {
+    let (what, asked) = (Ability::Permissions, records_sessions(settings));
+    let needed = [
+        (DAC_READ_SEARCH, "read users' cookies"),
+        (SETUID, "act as a session's user"),
+        (SYS_PTRACE, "see to whom processes belong"),
+    ];
+    let lacking: Vec<_> =
+        needed.iter().filter(|(number, _)| !may(root, *number)).map(|(_, purpose)| *purpose).collect();
+    findings.push(if lacking.is_empty() {
+        Finding::ok(what, asked, "other users' sessions can be recorded")
+    } else {
+        let found = format!("this process cannot {}", lacking.join(", nor "));
+        Finding::missing(what, asked, found, "run the agent as root: systemctl start playhead-agent")
+    });
+}
+
+pub(super) fn sessions(settings: &Settings, root: &Path, findings: &mut Vec<Finding>) {
+    let asked = records_sessions(settings);
+    let has_xrdp = any_of(root, &["/usr/sbin/xrdp", "/usr/local/sbin/xrdp"]);
+    let driver =
+        ["/usr/lib/xorg/modules/drivers/xrdpdev_drv.so", "/usr/lib64/xorg/modules/drivers/xrdpdev_drv.so"];
+    findings.push(match (has_xrdp, any_of(root, &driver)) {
+        (false, _) => Finding::missing(
+            Ability::Xrdp,
+            false,
+            "xrdp is not installed: there are no sessions by RDP",
+            "apt-get install xrdp xorgxrdp",
+        ),
+        (true, false) => Finding::missing(
+            Ability::Xrdp,
+            asked,
+            "xrdp has no Xorg driver: its sessions run on Xvnc, or not at all",
+            "apt-get install xorgxrdp",
+        ),
+        (true, true) => match read(root, "/var/log/xrdp.log") {
+            Text::Says(_) => Finding::ok(Ability::Xrdp, asked, "xrdp with xorgxrdp, and its log"),
+            Text::Absent => Finding::missing(
+                Ability::Xrdp,
+                false,
+                "xrdp writes no /var/log/xrdp.log: the names of clients stay unknown",
+                "set LogFile=/var/log/xrdp.log in the section [Logging] of /etc/xrdp/xrdp.ini, then: systemctl restart xrdp",
+            ),
+            Text::NotAllowed => Finding::unknown(Ability::Xrdp, asked, "/var/log/xrdp.log is not for this user to read"),
+        },
+    });
+    if has_xrdp {
+        findings.push(match read(root, "/etc/pam.d/xrdp-sesman") {
+            Text::Says(text) if sets_login_uid(&text) => {
+                Finding::ok(Ability::LoginUid, false, "processes know to which sign-in they belong")
+            }
+            Text::NotAllowed => Finding::unknown(
+                Ability::LoginUid,
+                false,
+                "/etc/pam.d/xrdp-sesman is not for this user to read",
+            ),
+            Text::Says(_) | Text::Absent => Finding::missing(
+                Ability::LoginUid,
+                false,
+                "processes of xrdp's sessions do not know to which sign-in they belong",
+                "add this line to /etc/pam.d/xrdp-sesman: session required pam_loginuid.so",
+            ),
+        });
+    }
+    let vnc = ["/usr/bin/Xvnc", "/usr/bin/Xtigervnc", "/usr/local/bin/Xvnc"];
+    findings.push(if any_of(root, &vnc) {
+        Finding::ok(Ability::Xvnc, asked, "Xvnc is installed")
+    } else {
+        let found = "Xvnc is not installed: there are no sessions by VNC";
+        Finding::missing(Ability::Xvnc, false, found, "apt-get install tigervnc-standalone-server")
+    });
+}
+
+/// Whether a line that is not a comment has PAM set the login uid, itself or by what it includes.
+fn sets_login_uid(text: &str) -> bool {
+    text.lines().map(str::trim).any(|line| !line.starts_with('#') && line.contains("pam_loginuid.so"))
+}
+
+pub(super) fn sound(settings: &Settings, root: &Path, findings: &mut Vec<Finding>) {
+    let (what, asked) = (Ability::Sound, settings.audio.enabled);
+    let servers = ["/usr/bin/pipewire-pulse", "/usr/bin/pulseaudio", "/usr/local/bin/pulseaudio"];
+    findings.push(if any_of(root, &servers) {
+        Finding::ok(what, asked, "a sound server is installed")
+    } else {
+        let found = "there is no PulseAudio and no PipeWire: sessions have no sound to record";
+        Finding::missing(what, asked, found, "apt-get install pipewire-pulse wireplumber")
+    });
+}
+
+pub(super) fn notices(settings: &Settings, root: &Path, findings: &mut Vec<Finding>) {
+    let (what, asked) = (Ability::Notices, records_sessions(settings));
+    findings.push(if notice::has_fonts(root) {
+        let found = "there are fonts for notices; which scripts they have depends on the packages fonts-noto-core and fonts-noto-cjk";
+        Finding::ok(what, asked, found)
+    } else {
+        let found = "there are no fonts: notices are shown in the X server's own, Latin letters only";
+        Finding::missing(what, asked, found, "apt-get install fonts-noto-core fonts-noto-cjk")
+    });
+}
+
+/// Process events, file events.
+pub(super) fn watching(settings: &Settings, root: &Path, findings: &mut Vec<Finding>) {
+    let Text::Says(connector) = read(root, "/proc/net/connector") else {
+        findings.push(Finding::missing(
+            Ability::Processes,
+            false,
+            "the kernel tells nothing of processes: sessions are found a little later",
+            "use a kernel with CONFIG_PROC_EVENTS=y, as Debian's have; in a container, run the agent on its host",
+        ));
+        return files(root, findings);
+    };
+    let (what, asked) = (Ability::Processes, records_sessions(settings));
+    findings.push(match (connector.contains("cn_proc"), may(root, NET_ADMIN)) {
+        (true, true) => Finding::ok(what, asked, "the kernel tells when processes start and end"),
+        (true, false) => {
+            Finding::unknown(what, asked, "the kernel tells of processes only to those with CAP_NET_ADMIN")
+        }
+        (false, _) => Finding::missing(
+            what,
+            false,
+            "the kernel tells nothing of processes: sessions are found a little later",
+            "use a kernel with CONFIG_PROC_EVENTS=y, as Debian's have",
+        ),
+    });
+    files(root, findings);
+}
+
+fn files(root: &Path, findings: &mut Vec<Finding>) {
+    let what = Ability::Files;
+    let has_fanotify = at(root, "/proc/sys/fs/fanotify").exists();
+    findings.push(match (has_fanotify, may(root, SYS_ADMIN)) {
+        (true, true) => Finding::ok(what, false, "the kernel tells when files change"),
+        (true, false) => {
+            Finding::unknown(what, false, "the kernel tells of files only to those with CAP_SYS_ADMIN")
+        }
+        (false, _) => Finding::missing(
+            what,
+            false,
+            "the kernel has no fanotify",
+            "use a kernel with CONFIG_FANOTIFY=y of version 5.13 or later, as Debian's are",
+        ),
+    });
+}
+
+pub(super) fn printing(root: &Path, findings: &mut Vec<Finding>) {
+    let what = Ability::Printing;
+    findings.push(if any_of(root, &["/usr/sbin/cupsd"]) {
+        Finding::ok(what, false, "CUPS is installed")
+    } else {
+        let found = "CUPS is not installed: nothing is printed here, or it cannot be seen";
+        Finding::missing(what, false, found, "apt-get install cups")
+    });
+}
+
+pub(super) fn clock(root: &Path, findings: &mut Vec<Finding>) {
+    let what = Ability::Clock;
+    let signs = [
+        "/run/systemd/timesync/synchronized",
+        "/run/chrony/chronyd.pid",
+        "/run/ntpd.pid",
+        "/run/openntpd.sock",
+    ];
+    findings.push(if any_of(root, &signs) {
+        Finding::ok(what, false, "the clock is kept right")
+    } else {
+        let found = "nothing is seen that keeps the clock right: recordings may tell wrong times";
+        Finding::missing(
+            what,
+            false,
+            found,
+            "apt-get install systemd-timesyncd, unless the machine's host keeps its clock",
+        )
+    });
+}
