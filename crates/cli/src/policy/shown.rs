@@ -61,7 +61,7 @@ pub(super) fn one(policy: &PolicyDetail) -> String {
 fn rule(rule: &Rule) -> String {
     let mut text = format!("{}: {}", rule.name, told(rule.action));
     let options = &rule.options;
-    let picture = options.picture.map(|picture| format!("{} pictures", picture.mode.as_str()));
+    let picture = options.picture.as_ref().map(|picture| format!("{} pictures", picture.mode.as_str()));
     let masks = Some(options.masks.len()).filter(|count| *count > 0).map(|count| format!("{count} masks"));
     let more = [
         options.consent.then(|| "asks for consent".to_owned()),
