@@ -263,3 +263,99 @@ fn checked(policy: &str) -> Result<&str, Problem> {
     }
     Err(Problem::not_found("There is no such policy: their ids have 1 to 40 of a-z, 0-9 and '-'."))
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{LocalSite, Password, testing::House};
+    use axum::{Json, Router, http::Method, http::Uri};
+    use http::StatusCode;
+    use playhead_model::{Role, SiteId};
+    use serde_json::{Value, json};
+    use uuid::Uuid;
+
+    /// Says what it was asked.
+    async fn echo(method: Method, uri: Uri, body: axum::body::Bytes) -> (StatusCode, Json<Value>) {
+        let body: Value = serde_json::from_slice(&body).unwrap_or_default();
+        (
+            StatusCode::OK,
+            Json(
+                json!({ "asked": format!("{method} {uri}"), "length": body.to_string().len(), "body": body }),
+            ),
+        )
+    }
+
+    #[tokio::test]
+    async fn what_is_asked_reaches_the_site_and_its_answer_comes_back() {
+        let house = House::new(Password::Kept).await;
+        let cookie = house.signed_in_as(Role::Full).await;
+        let id = SiteId::from(Uuid::from_u128(7));
+        let (name, version) = ("Berlin".to_owned(), "1".to_owned());
+        let router = Router::new().fallback(echo);
+        house.console.attach(LocalSite { id, server: "s".into(), name, version, router }).await.unwrap();
+        let sites = house.get("/api/v1/sites", &cookie).await.json();
+        let base = format!("/api/v1/sites/{}", sites["items"][0]["id"].as_str().unwrap());
+        let policy = json!({ "name": "Ours", "rules": [] });
+        let change = json!({ "version": 3, "policy": policy });
+        for (method, path, body, status, asked) in [
+            ("GET", "policies", None, 200, "GET http://site/site/v1/policies"),
+            ("POST", "policies", Some(policy.clone()), 201, "POST http://site/site/v1/policies"),
+            ("GET", "policies/record", None, 200, "GET http://site/site/v1/policies/record"),
+            ("PUT", "policies/p-1", Some(change.clone()), 200, "PUT http://site/site/v1/policies/p-1"),
+            (
+                "POST",
+                "policies/p-1/duplicate",
+                Some(json!({})),
+                201,
+                "POST http://site/site/v1/policies/p-1/duplicate",
+            ),
+            ("POST", "policies/p-1/activate", None, 200, "POST http://site/site/v1/policies/p-1/activate"),
+            ("GET", "policies/p-1/versions", None, 200, "GET http://site/site/v1/policies/p-1/versions"),
+            ("GET", "policies/p-1/versions/2", None, 200, "GET http://site/site/v1/policies/p-1/versions/2"),
+            (
+                "GET",
+                "policies/p-1/diff?from=1&to=2",
+                None,
+                200,
+                "GET http://site/site/v1/policies/p-1/diff?from=1&to=2",
+            ),
+            ("GET", "policy-history", None, 200, "GET http://site/site/v1/policy-history"),
+            (
+                "POST",
+                "policy-simulation",
+                Some(json!({ "facts": {} })),
+                200,
+                "POST http://site/site/v1/policy-simulation",
+            ),
+            ("GET", "notices", None, 200, "GET http://site/site/v1/notices"),
+            ("PUT", "notices", Some(json!({ "items": [] })), 200, "PUT http://site/site/v1/notices"),
+        ] {
+            let answer = house.send(method, &format!("{base}/{path}"), &cookie, body.clone()).await;
+            assert_eq!(
+                (answer.status, answer.json()["asked"].clone()),
+                (status, asked.into()),
+                "{method} {path}"
+            );
+            if let Some(body) = body {
+                assert_eq!(answer.json()["body"], body, "{method} {path}");
+            }
+        }
+        let deleted = house.send("DELETE", &format!("{base}/policies/p-1"), &cookie, None).await;
+        assert_eq!((deleted.status, deleted.body.len()), (204, 0));
+        for wrong in ["P", "a%2F..%2Fx", "%3F", &"a".repeat(41)] {
+            let answer = house.get(&format!("{base}/policies/{wrong}"), &cookie).await;
+            assert_eq!(answer.status, 404, "{wrong}");
+        }
+        // A policy may be long, and not too long.
+        let long = |bytes: usize| Some(json!({ "name": "x".repeat(bytes) }));
+        let answer = house.send("POST", &format!("{base}/policies"), &cookie, long(3 << 20)).await;
+        assert_eq!(answer.status, 201);
+        assert!(answer.json()["length"].as_u64().unwrap() > 3 << 20);
+        let answer = house.send("POST", &format!("{base}/policies"), &cookie, long(5 << 20)).await;
+        assert_eq!((answer.status, answer.problem().as_str()), (413, "too-large"));
+        assert_eq!(house.send("POST", &format!("{base}/policies"), &cookie, None).await.status, 400);
+        let answer =
+            house.send("PUT", &format!("{base}/policies/p"), &cookie, Some(json!({ "policy": {} }))).await;
+        assert_eq!(answer.status, 400);
+        assert!(answer.json()["detail"].as_str().unwrap().contains("version"), "{answer:?}");
+    }
+}

@@ -381,3 +381,119 @@ async fn find(core: &Core, caller: &Caller, id: SessionId) -> Result<(SiteName, 
         None => Err(Problem::not_found(format!("There is no session {id} at any site."))),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{LocalSite, Password, testing::House};
+    use axum::{
+        Json, Router,
+        extract::{Path, Query},
+        response::{IntoResponse as _, Response},
+        routing::{get, post},
+    };
+    use http::StatusCode;
+    use playhead_model::{Role, SiteId, WallTime};
+    use serde_json::{Value, json};
+    use std::collections::HashMap;
+    use uuid::Uuid;
+
+    const START: i64 = 1_790_000_000_000_000;
+
+    fn session(number: u128, site: u128) -> Value {
+        let at = WallTime::from_micros(START + i64::try_from(number / 2).unwrap());
+        json!({ "id": Uuid::from_u128(number), "site": { "id": Uuid::from_u128(site), "name": "own" }, "user": "ada",
+            "users": ["ada"], "groups": [], "host": "pc1", "application": "desktop", "delivery_groups": [], "tags": [],
+            "address": "10.1.1.1", "client": null, "client_version": null, "display": ":10", "protocol": "rdp",
+            "state": "connected", "reachable": true, "agent": Uuid::from_u128(1), "started_at": at, "changed_at": at,
+            "ended_at": null, "heard_at": at, "recording": { "action": "record", "recording": null,
+                "decided": { "by": "policy", "revision": 1, "policy": "Ours", "rule": null }, "trouble": null },
+            "cursor": format!("{}.{}", Uuid::from_u128(number), START + i64::try_from(number / 2).unwrap()) })
+    }
+
+    /// A site with every third session.
+    fn router(site: u128, numbers: Vec<u128>) -> Router {
+        let all = numbers.clone();
+        let list = async move |Query(query): Query<HashMap<String, String>>| {
+            let limit: usize = query["limit"].parse().unwrap();
+            let mut items: Vec<Value> = all.iter().rev().map(|number| session(*number, site)).collect();
+            if let Some(cursor) = query.get("cursor") {
+                let (id, at) = cursor.split_once('.').unwrap();
+                let behind = (at.to_owned(), id.to_owned());
+                items.retain(|item| {
+                    let (id, at) = item["cursor"].as_str().unwrap().split_once('.').unwrap();
+                    (at.to_owned(), id.to_owned()) < behind
+                });
+            }
+            let next = (items.len() > limit).then(|| items[limit - 1]["cursor"].clone());
+            items.truncate(limit);
+            Json(json!({ "items": items, "next": next }))
+        };
+        let one = async move |Path(id): Path<Uuid>| -> Response {
+            match numbers.contains(&id.as_u128()) {
+                true => Json(session(id.as_u128(), site)).into_response(),
+                false => crate::problem::Problem::not_found("no such session").into_response(),
+            }
+        };
+        let start = async |Path((id, what)): Path<(Uuid, String)>, Json(body): Json<Value>| -> Response {
+            if what == "stop-recording" {
+                return crate::problem::Problem::conflict("it has ended").into_response();
+            }
+            let mut session = session(id.as_u128(), 1);
+            session["recording"]["decided"] = json!({ "by": "request", "user": body.to_string() });
+            (StatusCode::OK, Json(session)).into_response()
+        };
+        Router::new()
+            .route("/site/v1/sessions", get(list))
+            .route("/site/v1/sessions/{id}", get(one))
+            .route("/site/v1/sessions/{id}/{what}", post(start))
+    }
+
+    #[tokio::test]
+    async fn sessions_of_all_sites_are_one_list() {
+        let house = House::new(Password::Kept).await;
+        let cookie = house.signed_in_as(Role::ReadOnly).await;
+        for site in 0..3u128 {
+            let numbers = (0..20).filter(|number| number % 3 == site).collect();
+            let local = LocalSite {
+                id: SiteId::from(Uuid::from_u128(site + 1)),
+                server: "s".into(),
+                name: format!("Site {site}"),
+                version: "1".into(),
+                router: router(site + 1, numbers),
+            };
+            house.console.attach(local).await.unwrap();
+        }
+        let (mut seen, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = house.get(&format!("/api/v1/sessions?limit=4{cursor}"), &cookie).await.json();
+            for item in page["items"].as_array().unwrap() {
+                let number: Uuid = item["id"].as_str().unwrap().parse().unwrap();
+                assert_eq!(item["site"]["name"], format!("Site {}", number.as_u128() % 3));
+                seen.push(number.as_u128());
+            }
+            let Some(next) = page["next"].as_str() else { break };
+            cursor = format!("&cursor={next}");
+        }
+        assert_eq!(seen, (0..20).rev().collect::<Vec<_>>());
+        for wrong in ["limit=0", "limit=501", "state=gone", "sort=user", "recorded=x"] {
+            assert_eq!(house.get(&format!("/api/v1/sessions?{wrong}"), &cookie).await.status, 400, "{wrong}");
+        }
+
+        let found = house.get(&format!("/api/v1/sessions/{}", Uuid::from_u128(7)), &cookie).await.json();
+        assert_eq!(found["site"]["name"], "Site 1");
+        let gone = house.get(&format!("/api/v1/sessions/{}", Uuid::from_u128(70)), &cookie).await;
+        assert_eq!((gone.status, gone.problem().as_str()), (404, "not-found"));
+
+        let cookie = house.signed_in_as(Role::Full).await;
+        let path = format!("/api/v1/sessions/{}", Uuid::from_u128(7));
+        let body = Some(json!({ "notify": true }));
+        let started = house.send("POST", &format!("{path}/start-recording"), &cookie, body).await;
+        assert_eq!(started.status, 200, "{started:?}");
+        assert_eq!(started.json()["recording"]["decided"]["user"], r#"{"notify":true}"#);
+        assert_eq!(started.json()["site"]["name"], "Site 1");
+        let stopped = house.send("POST", &format!("{path}/stop-recording"), &cookie, Some(json!({}))).await;
+        assert_eq!((stopped.status, stopped.json()["detail"].clone()), (409, "it has ended".into()));
+        let wrong = Some(json!({ "notfy": true }));
+        assert_eq!(house.send("POST", &format!("{path}/start-recording"), &cookie, wrong).await.status, 400);
+    }
+}
