@@ -1,13 +1,14 @@
 //! The `playhead` program: one file per subcommand, wiring only.
 
 mod agent;
+mod api_client;
 mod bench;
 mod certificate;
 mod console;
 mod data;
 mod demo;
-mod download;
 mod directory;
+mod download;
 mod front;
 mod inspect;
 mod key;
@@ -62,13 +63,14 @@ enum Command {
     Servers(servers::Args),
     Policy(policy::Args),
     Session(session::Args),
+    ApiClient(api_client::Args),
     Storage(storage::Args),
     Repack(repack::Args),
     Certificate(certificate::Args),
     Key(key::Args),
+    Directory(directory::Args),
     Shred(shred::Args),
     Download(download::Args),
-    Directory(directory::Args),
     Bench(bench::Args),
     Plan(plan::Args),
     Openapi(openapi::Args),
@@ -93,13 +95,14 @@ fn main() -> ExitCode {
         Command::Servers(args) => on_runtime(servers::run(args)),
         Command::Policy(args) => on_runtime(policy::run(args)),
         Command::Session(args) => on_runtime(session::run(args)),
+        Command::ApiClient(args) => on_runtime(api_client::run(args)),
         Command::Storage(args) => on_runtime(storage::run(args)),
         Command::Repack(args) => repack::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Certificate(args) => on_runtime(certificate::run(args)),
+        Command::Directory(args) => on_runtime(directory::run(args)),
         Command::Key(args) => on_runtime(key::run(args)),
         Command::Shred(args) => on_runtime(shred::run(args)),
         Command::Download(args) => on_runtime(download::run(args)),
-        Command::Directory(args) => on_runtime(directory::run(args)),
         Command::Bench(args) => on_runtime(bench::run(args)),
         Command::Plan(args) => plan::run(&args),
         Command::Openapi(args) => openapi::run(&args),

@@ -400,5 +400,8 @@ async fn clean(core: Shared) {
             Ok(removed) => tracing::debug!(removed, "removed expired sessions and join tokens"),
             Err(error) => tracing::warn!(%error, "cannot remove expired sessions and join tokens"),
         }
+        if let Err(error) = core.store.remove_expired_api_tokens(now).await {
+            tracing::warn!(%error, "cannot remove expired tokens of API clients");
+        }
     }
 }

@@ -6,11 +6,12 @@
 
 mod accounts;
 mod api;
+mod clients;
 mod clock;
 mod console;
 mod core;
-mod problem;
 mod directories;
+mod problem;
 mod sites;
 mod streams;
 #[cfg(test)]
@@ -19,5 +20,6 @@ mod token;
 mod web;
 
 pub use api::openapi;
+pub use clients::{ApiClientAdmin, ApiClientError, ClientSite, KeptApiClient, NewApiClient};
 pub use console::{Console, ConsoleError, FirstSignIn, LocalSite, Monitor, Password, Settings};
 pub use directories::{DirectoryAdmin, DirectoryReport, StepReport, TestReport};

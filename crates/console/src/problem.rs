@@ -153,6 +153,21 @@ impl Problem {
         &self.title
     }
 
+    /// Names the kind for programs.
+    pub(crate) fn kind(&self) -> &str {
+        self.kind.rsplit('/').next().unwrap_or(&self.kind)
+    }
+
+    /// Names this one occurrence.
+    pub(crate) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Seconds to wait before trying again, where it is about that.
+    pub(crate) const fn retry_after(&self) -> Option<u64> {
+        self.retry_after
+    }
+
     /// The HTTP status.
     pub(crate) const fn status(&self) -> u16 {
         self.status

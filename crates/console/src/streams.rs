@@ -94,6 +94,7 @@ mod tests {
             must_change_password: false,
             session_ends: playhead_model::WallTime::from_micros(0),
             session: session.into(),
+            permissions: None,
         }
     }
 

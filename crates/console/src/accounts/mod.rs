@@ -11,7 +11,7 @@ pub(crate) use session::{Cookie, IDLE, LIFE, list as sessions, open as open_sess
 use crate::{core::Core, problem::Problem};
 use http::HeaderMap;
 use playhead_db::console::Account;
-use playhead_model::{Role, WallTime};
+use playhead_model::{Permission, Role, WallTime};
 use std::net::IpAddr;
 
 /// Longest user name that is looked up.
@@ -32,6 +32,16 @@ pub(crate) struct Caller {
     pub(crate) session_ends: WallTime,
     /// Hash of the session's token.
     pub(crate) session: String,
+    /// Of what the role allows only this, for programs.
+    pub(crate) permissions: Option<Vec<Permission>>,
+}
+
+impl Caller {
+    /// Whether they may do this.
+    pub(crate) fn allows(&self, permission: Permission) -> bool {
+        let is_named = self.permissions.as_ref().is_none_or(|named| named.contains(&permission));
+        self.role.allows(permission) && is_named
+    }
 }
 
 /// Who sent a request with these headers; `None` for nobody.
@@ -71,16 +81,6 @@ pub(crate) async fn check(
     }
 }
 
-/// Changes the caller's password. All sessions of the account end.
-///
-/// # Errors
-/// The current password is wrong, or the new one will not do.
-pub(crate) async fn change_password(
-    core: &Core,
-    caller: &Caller,
-    current: &str,
-    new: &str,
-    address: IpAddr,
 /// Counts an attempt to sign in.
 ///
 /// # Errors
@@ -95,7 +95,20 @@ pub(crate) fn admit(core: &Core, user: &str, address: IpAddr) -> Result<(), Prob
     Err(Problem::too_many(text, wait))
 }
 
+/// Changes the caller's password. All sessions of the account end.
+///
+/// # Errors
+/// The current password is wrong, or the new one will not do.
+pub(crate) async fn change_password(
+    core: &Core,
+    caller: &Caller,
+    current: &str,
+    new: &str,
+    address: IpAddr,
 ) -> Result<(), Problem> {
+    if core.store.directory_account(&caller.account).await?.is_some() {
+        return Err(Problem::conflict("Your password is kept by your directory: change it there."));
+    }
     check(core, &caller.user, current, address).await.map_err(|problem| {
         if problem.status() == 401 {
             // 401 would tell the web app that the session has ended.
@@ -106,9 +119,6 @@ pub(crate) fn admit(core: &Core, user: &str, address: IpAddr) -> Result<(), Prob
     })?;
     if let Some(weakness) = weakness(&caller.user, new) {
         return Err(Problem::weak_password(weakness));
-    if core.store.directory_account(&caller.account).await?.is_some() {
-        return Err(Problem::conflict("Your password is kept by your directory: change it there."));
-    }
     }
     if new == current {
         return Err(Problem::weak_password("The new password must differ from the current one."));

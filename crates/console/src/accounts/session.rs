@@ -143,6 +143,7 @@ pub(super) async fn caller(core: &Core, token: &str) -> Result<Option<Caller>, P
         must_change_password: account.must_change_password,
         session_ends: session.created_at.plus_micros(LIFE),
         session: hash,
+        permissions: None,
     }))
 }
 

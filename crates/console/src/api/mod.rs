@@ -2,6 +2,8 @@
 
 #![allow(unused_qualifications, reason = "the macros that describe endpoints qualify names")]
 
+mod clients;
+mod compat;
 mod directories;
 mod download;
 mod extract;
@@ -9,9 +11,9 @@ mod hosts;
 mod keys;
 pub(crate) mod merge;
 mod openapi;
+mod openid;
 mod policies;
 mod policy_shapes;
-mod openid;
 mod recordings;
 mod servers;
 mod session;
@@ -28,7 +30,7 @@ pub(crate) use extract::{Body, Peer};
 pub use openapi::document as openapi;
 
 use crate::{
-    accounts,
+    accounts::{self, Caller},
     core::{Core, Shared},
     problem::Problem,
 };
@@ -64,11 +66,11 @@ pub(crate) const ENDPOINTS: &[(&str, &str, Access)] = &[
     ("GET", "/health", Access::Public),
     ("GET", "/api/openapi.json", Access::Public),
     ("POST", "/api/v1/sign-in", Access::Public),
-    ("POST", "/api/v1/sign-out", Access::SignedIn),
-    ("GET", "/api/v1/me", Access::SignedIn),
     ("GET", "/api/v1/sign-in/methods", Access::Public),
     ("GET", "/api/v1/sign-in/openid/{id}", Access::Public),
     ("GET", "/api/v1/sign-in/openid/callback", Access::Public),
+    ("POST", "/api/v1/sign-out", Access::SignedIn),
+    ("GET", "/api/v1/me", Access::SignedIn),
     ("POST", "/api/v1/me/password", Access::SignedIn),
     ("GET", "/api/v1/me/sessions", Access::SignedIn),
     ("DELETE", "/api/v1/me/sessions", Access::SignedIn),
@@ -102,7 +104,11 @@ pub(crate) const ENDPOINTS: &[(&str, &str, Access)] = &[
     ("POST", "/api/v1/sites/{id}/policies/{policy}/duplicate", Access::Needs(Permission::ManagePolicies)),
     ("POST", "/api/v1/sites/{id}/policies/{policy}/activate", Access::Needs(Permission::ManagePolicies)),
     ("GET", "/api/v1/sites/{id}/policies/{policy}/versions", Access::Needs(Permission::ViewPolicies)),
-    ("GET", "/api/v1/sites/{id}/policies/{policy}/versions/{number}", Access::Needs(Permission::ViewPolicies)),
+    (
+        "GET",
+        "/api/v1/sites/{id}/policies/{policy}/versions/{number}",
+        Access::Needs(Permission::ViewPolicies),
+    ),
     ("GET", "/api/v1/sites/{id}/policies/{policy}/diff", Access::Needs(Permission::ViewPolicies)),
     ("GET", "/api/v1/sites/{id}/policy-history", Access::Needs(Permission::ViewPolicies)),
     ("POST", "/api/v1/sites/{id}/policy-simulation", Access::Needs(Permission::ViewPolicies)),
@@ -112,12 +118,6 @@ pub(crate) const ENDPOINTS: &[(&str, &str, Access)] = &[
     ("GET", "/api/v1/sessions/{id}", Access::Needs(Permission::ViewSessions)),
     ("POST", "/api/v1/sessions/{id}/start-recording", Access::Needs(Permission::ManageSessions)),
     ("POST", "/api/v1/sessions/{id}/stop-recording", Access::Needs(Permission::ManageSessions)),
-    ("GET", "/api/v1/session-hosts", Access::Needs(Permission::ViewSites)),
-    ("GET", "/api/v1/join-tokens", Access::Needs(Permission::ManageSites)),
-    ("POST", "/api/v1/join-tokens", Access::Needs(Permission::ManageSites)),
-    ("DELETE", "/api/v1/join-tokens/{id}", Access::Needs(Permission::ManageSites)),
-];
-
     ("GET", "/api/v1/directories", Access::Needs(Permission::ManageDirectories)),
     ("POST", "/api/v1/directories", Access::Needs(Permission::ManageDirectories)),
     ("GET", "/api/v1/directories/{id}", Access::Needs(Permission::ManageDirectories)),
@@ -129,6 +129,15 @@ pub(crate) const ENDPOINTS: &[(&str, &str, Access)] = &[
     ("GET", "/api/v1/directories/{id}/roles", Access::Needs(Permission::ManageDirectories)),
     ("POST", "/api/v1/directories/{id}/roles", Access::Needs(Permission::ManageDirectories)),
     ("DELETE", "/api/v1/directory-roles/{id}", Access::Needs(Permission::ManageDirectories)),
+    ("GET", "/api/v1/api-clients", Access::Needs(Permission::ManageApiClients)),
+    ("POST", "/api/v1/api-clients", Access::Needs(Permission::ManageApiClients)),
+    ("DELETE", "/api/v1/api-clients/{id}", Access::Needs(Permission::ManageApiClients)),
+    ("GET", "/api/v1/session-hosts", Access::Needs(Permission::ViewSites)),
+    ("GET", "/api/v1/join-tokens", Access::Needs(Permission::ManageSites)),
+    ("POST", "/api/v1/join-tokens", Access::Needs(Permission::ManageSites)),
+    ("DELETE", "/api/v1/join-tokens/{id}", Access::Needs(Permission::ManageSites)),
+];
+
 /// The access that the table grants; `None` for what does not stand in it.
 fn access(method: &Method, path: &str) -> Option<Access> {
     let method = if *method == Method::HEAD { "GET" } else { method.as_str() };
@@ -141,6 +150,9 @@ fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(openapi::health))
         .routes(routes!(openapi::openapi_document))
         .routes(routes!(session::sign_in))
+        .routes(routes!(openid::sign_in_methods))
+        .routes(routes!(openid::go_to_provider))
+        .routes(routes!(openid::come_back))
         .routes(routes!(session::sign_out))
         .routes(routes!(session::me))
         .routes(routes!(session::change_password))
@@ -150,9 +162,6 @@ fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(recordings::recording))
         .routes(routes!(recordings::timeline))
         .routes(routes!(recordings::fragments))
-        .routes(routes!(openid::sign_in_methods))
-        .routes(routes!(openid::go_to_provider))
-        .routes(routes!(openid::come_back))
         .routes(routes!(recordings::segments))
         .routes(routes!(recordings::download_segment))
         .routes(routes!(download::download_recording))
@@ -182,6 +191,15 @@ fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(user_sessions::user_session))
         .routes(routes!(user_sessions::start_recording))
         .routes(routes!(user_sessions::stop_recording))
+        .routes(routes!(directories::list_directories, directories::create_directory))
+        .routes(routes!(directories::directory, directories::change_directory, directories::delete_directory))
+        .routes(routes!(directories::test_directory))
+        .routes(routes!(directories::search_directories))
+        .routes(routes!(directories::directory_groups))
+        .routes(routes!(directories::list_directory_roles, directories::give_directory_role))
+        .routes(routes!(directories::take_directory_role))
+        .routes(routes!(clients::list_api_clients, clients::create_api_client))
+        .routes(routes!(clients::revoke_api_client))
         .routes(routes!(hosts::list_session_hosts))
         .routes(routes!(tokens::list_join_tokens, tokens::create_join_token))
         .routes(routes!(tokens::revoke_join_token))
@@ -191,15 +209,9 @@ fn described() -> OpenApiRouter<Shared> {
 pub(crate) fn router(core: Shared) -> Router {
     let (api, _) = described().split_for_parts();
     let api = api
-        .routes(routes!(directories::list_directories, directories::create_directory))
-        .routes(routes!(directories::directory, directories::change_directory, directories::delete_directory))
-        .routes(routes!(directories::test_directory))
-        .routes(routes!(directories::search_directories))
-        .routes(routes!(directories::directory_groups))
-        .routes(routes!(directories::list_directory_roles, directories::give_directory_role))
-        .routes(routes!(directories::take_directory_role))
         .route_layer(from_fn_with_state(Arc::clone(&core), guard))
         .merge(crate::sites::tunnel_routes())
+        .merge(compat::routes())
         .route_layer(from_fn(time_limit))
         .method_not_allowed_fallback(method_not_allowed);
     api.fallback(elsewhere)
@@ -242,10 +254,9 @@ async fn admit(core: &Core, path: &str, request: &mut Request) -> Result<(), Pro
     if access == Access::Public {
         return Ok(());
     }
-    let Some(caller) = accounts::caller(core, request.headers()).await? else {
-        return Err(Problem::not_signed_in(
-            "Sign in first; a session ends after 8 hours without use and after 24 in any case.",
-        ));
+    let caller = match crate::clients::bearer(request.headers()) {
+        Some(token) => program(core, token, access).await?,
+        None => person(core, request.headers()).await?,
     };
     if let Access::Needs(permission) = access {
         if caller.must_change_password {
@@ -253,15 +264,40 @@ async fn admit(core: &Core, path: &str, request: &mut Request) -> Result<(), Pro
                 "The password was generated. Choose one of your own with POST /api/v1/me/password first.",
             ));
         }
-        if !caller.role.allows(permission) {
+        if !caller.allows(permission) {
+            let who = match &caller.permissions {
+                Some(_) => "the API client".to_owned(),
+                None => format!("the role '{}'", caller.role),
+            };
             return Err(Problem::forbidden(format!(
-                "This needs the permission '{permission}', which the role '{}' does not hold.",
-                caller.role
+                "This needs the permission '{permission}', which {who} does not hold."
             )));
         }
     }
     request.extensions_mut().insert(caller);
     Ok(())
+}
+
+/// Who has signed in.
+async fn person(core: &Core, headers: &HeaderMap) -> Result<Caller, Problem> {
+    accounts::caller(core, headers).await?.ok_or_else(|| {
+        Problem::not_signed_in(
+            "Sign in first; a session ends after 8 hours without use and after 24 in any case.",
+        )
+    })
+}
+
+/// The program that sends this token. What is for people who have signed in is not for programs.
+async fn program(core: &Core, token: &str, access: Access) -> Result<Caller, Problem> {
+    let program = crate::clients::program(core, token).await?.ok_or_else(|| {
+        Problem::not_signed_in(
+            "The token is unknown or has expired, or its API client was revoked. Get another one; each is good for an hour.",
+        )
+    })?;
+    if access == Access::SignedIn {
+        return Err(Problem::forbidden("This is for people who have signed in, not for API clients."));
+    }
+    Ok(program.caller)
 }
 
 /// Another site's page cannot send this content type without asking first, nor hide its origin.

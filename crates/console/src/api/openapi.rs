@@ -38,6 +38,7 @@ const SCHEME: &str = "session";
         (name = "sessions", description = "Sessions of users, recorded or not"),
         (name = "sites", description = "Sites, recording servers and session hosts"),
         (name = "directories", description = "Where users and groups are looked up, and by which people sign in"),
+        (name = "clients", description = "Programs that use the console without anybody signing in"),
         (name = "console", description = "The console itself")
     )
 )]

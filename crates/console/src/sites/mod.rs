@@ -173,7 +173,7 @@ impl Sites {
             .body(Body::from(request.body.clone()))
             .map_err(|_| Problem::bad_request("The address holds characters that cannot be sent on."))?;
         *signed.headers_mut() = request.headers.clone();
-        let statement = statement::sign(&self.key, &caller.user, caller.role, self.clock.now());
+        let statement = statement::sign(&self.key, caller, self.clock.now());
         signed.headers_mut().insert(STATEMENT_HEADER, statement);
         Ok(signed)
     }

@@ -1,6 +1,7 @@
-//! What a console keeps: accounts, sessions, directories, sites, recording servers and join tokens.
+//! What a console keeps: accounts, sessions, directories, API clients, sites, recording servers and join tokens.
 
 mod accounts;
+mod api_clients;
 mod directories;
 mod kinds;
 mod schema;
@@ -8,6 +9,7 @@ mod sites;
 mod tokens;
 
 pub use accounts::{Account, Session};
+pub use api_clients::{ApiClient, ApiToken};
 pub use directories::{Changed, Directory, DirectoryAccount, DirectoryRole, Entered};
 pub use kinds::{DirectoryKind, PrincipalKind, UnknownKind};
 pub use sites::{Deleted, Server, Site};

@@ -3,7 +3,7 @@
 use crate::Area;
 
 /// The tables of a console and how they came about.
-pub(super) const AREA: Area = Area { name: "console", migrations: &[FIRST, BROWSERS, DIRECTORIES] };
+pub(super) const AREA: Area = Area { name: "console", migrations: &[FIRST, BROWSERS, DIRECTORIES, API_CLIENTS] };
 
 const FIRST: &str = "
 CREATE TABLE accounts (
@@ -89,5 +89,31 @@ CREATE TABLE directory_accounts (
     refused {text},
     checked_at BIGINT NOT NULL,
     UNIQUE (directory, subject)
+);
+";
+
+/// Programs that use the console, and the id that they address it by.
+const API_CLIENTS: &str = "
+CREATE TABLE api_clients (
+    id {text} PRIMARY KEY,
+    name {text} NOT NULL,
+    name_key {text} NOT NULL UNIQUE,
+    secret_hash {text} NOT NULL,
+    permissions {text} NOT NULL,
+    made_by {text} NOT NULL,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    last_used BIGINT
+);
+CREATE TABLE api_tokens (
+    hash {text} PRIMARY KEY,
+    client {text} NOT NULL REFERENCES api_clients (id) ON DELETE CASCADE,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL
+);
+CREATE INDEX api_tokens_by_client ON api_tokens (client, created_at);
+CREATE TABLE api_customer (
+    one BIGINT PRIMARY KEY,
+    id {text} NOT NULL
 );
 ";

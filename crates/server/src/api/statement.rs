@@ -51,11 +51,13 @@ fn check(
             statement.expires_at
         )));
     }
-    if !statement.role.allows(permission) {
-        return Err(Problem::forbidden(format!(
-            "the role {} does not include {permission}: ask an administrator",
-            statement.role
-        )));
+    if !statement.allows(permission) {
+        return Err(Problem::forbidden(match &statement.permissions {
+            Some(_) => format!("the API client does not hold the permission {permission}: make one that does"),
+            None => {
+                format!("the role {} does not include {permission}: ask an administrator", statement.role)
+            }
+        }));
     }
     Ok(statement)
 }

@@ -13,7 +13,7 @@ use tower::ServiceExt as _;
 /// A statement that expires in `seconds`, signed.
 fn sign(key: &NodeKey, role: Role, seconds: i64) -> String {
     let expires_at = crate::clock::now().plus_micros(seconds * 1_000_000);
-    let statement = Statement { user: "u".into(), role, scope: Scope::All, expires_at };
+    let statement = Statement { user: "u".into(), role, permissions: None, scope: Scope::All, expires_at };
     let json = serde_json::to_vec(&statement).unwrap();
     format!("{}.{}", URL_SAFE_NO_PAD.encode(&json), URL_SAFE_NO_PAD.encode(key.sign(&json)))
 }
@@ -92,6 +92,7 @@ async fn whoever_may_play_nothing_finds_nothing() {
     let statement = Statement {
         user: "u".into(),
         role: Role::Full,
+        permissions: None,
         scope: Scope::Nothing,
         expires_at: crate::clock::now().plus_micros(60_000_000),
     };

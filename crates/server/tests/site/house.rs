@@ -200,6 +200,7 @@ pub(crate) fn statement(role: Role, seconds: i64) -> Statement {
     Statement {
         user: "admin".into(),
         role,
+        permissions: None,
         scope: if role == Role::ReadOnly { Scope::Nothing } else { Scope::All },
         expires_at: WallTime::from_micros(now + seconds * 1_000_000),
     }
