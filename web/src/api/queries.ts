@@ -86,6 +86,27 @@ export const joinTokensQuery = queryOptions({
   refetchInterval: QUIET_INTERVAL_MS,
 });
 
+export const directoriesQuery = queryOptions({
+  queryKey: ["directories"],
+  queryFn: ({ signal }) => answer(api.GET("/api/v1/directories", { signal })),
+  refetchInterval: QUIET_INTERVAL_MS,
+});
+
+export function directoryRolesQuery(id: string) {
+  return queryOptions({
+    queryKey: ["directory-roles", id],
+    queryFn: ({ signal }) =>
+      answer(api.GET("/api/v1/directories/{id}/roles", { params: { path: { id } }, signal })),
+  });
+}
+
+/** By which directories people may sign in. A console that does not say lets local accounts in. */
+export const signInMethodsQuery = queryOptions({
+  queryKey: ["sign-in-methods"],
+  queryFn: ({ signal }) => answer(api.GET("/api/v1/sign-in/methods", { signal })),
+  staleTime: 60_000,
+});
+
 export const sessionsQuery = queryOptions({
   queryKey: ["sessions"],
   queryFn: ({ signal }) => answer(api.GET("/api/v1/me/sessions", { signal })),

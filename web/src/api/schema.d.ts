@@ -24,6 +24,179 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/directories": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * List directories
+         * @description Needs the permission `manage-directories`.
+         */
+        get: operations["list_directories"];
+        put?: never;
+        /**
+         * Connect a directory
+         * @description It is not asked whether it works: `POST /api/v1/directories/test` does that. Nobody may sign in by it before a role is given.
+         *
+         *     Needs the permission `manage-directories`.
+         */
+        post: operations["create_directory"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/directories/groups": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Somebody's groups
+         * @description In all LDAP directories, groups within groups included. One that does not answer is no error, as for searching.
+         *
+         *     Needs the permission `search-directories`.
+         */
+        get: operations["directory_groups"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/directories/search": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Look users and groups up
+         * @description In all LDAP directories at once. One that does not answer is no error: what was seen of it before is in the answer, with when that was.
+         *
+         *     Needs the permission `search-directories`.
+         */
+        get: operations["search_directories"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/directories/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Try a directory out
+         * @description As it is kept, or as it would be with other settings: connecting, TLS, signing in as the console's account, finding users and groups,
+         *     and somebody's groups and password. Nothing is changed.
+         *
+         *     Needs the permission `manage-directories`.
+         */
+        post: operations["test_directory"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/directories/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One directory
+         * @description Needs the permission `manage-directories`.
+         */
+        get: operations["directory"];
+        put?: never;
+        post?: never;
+        /**
+         * Remove a directory
+         * @description With the roles in it, and the accounts and sessions of those who came in by it.
+         *
+         *     Needs the permission `manage-directories`.
+         */
+        delete: operations["delete_directory"];
+        options?: never;
+        head?: never;
+        /**
+         * Change a directory
+         * @description All or nothing. People who came in by it keep their sessions, unless it is switched off.
+         *
+         *     Needs the permission `manage-directories`.
+         */
+        patch: operations["change_directory"];
+        trace?: never;
+    };
+    "/api/v1/directories/{id}/roles": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The roles in a directory
+         * @description Needs the permission `manage-directories`.
+         */
+        get: operations["list_directory_roles"];
+        put?: never;
+        /**
+         * Give a role to a user or group
+         * @description In place of the one held before. Somebody holds the highest role of theirs and their groups'.
+         *
+         *     Needs the permission `manage-directories`.
+         */
+        post: operations["give_directory_role"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/directory-roles/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Take a role away
+         * @description Those who hold none any more lose their sessions at once.
+         *
+         *     Needs the permission `manage-directories`.
+         */
+        delete: operations["take_directory_role"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/downloads/{link}": {
         parameters: {
             query?: never;
@@ -440,6 +613,92 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sessions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The sessions of users
+         * @description Of all sites in one list, recorded or not. Those that have ended are kept for 30 days.
+         *
+         *     Needs the permission `view-sessions`.
+         */
+        get: operations["list_user_sessions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One session of a user
+         * @description Needs the permission `view-sessions`.
+         */
+        get: operations["user_session"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{id}/start-recording": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Start recording a running session
+         * @description Screen and events from now on, whatever the policy says. Nothing happens where it is recorded already.
+         *
+         *     Needs the permission `manage-sessions`.
+         */
+        post: operations["start_recording"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sessions/{id}/stop-recording": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Stop recording a running session
+         * @description It stays so until somebody starts it, or the user signs in anew.
+         *
+         *     Needs the permission `manage-sessions`.
+         */
+        post: operations["stop_recording"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sign-in": {
         parameters: {
             query?: never;
@@ -457,6 +716,70 @@ export interface paths {
          *     Anybody may call this.
          */
         post: operations["sign_in"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sign-in/methods": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The ways to sign in
+         * @description Anybody may call this.
+         */
+        get: operations["sign_in_methods"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sign-in/openid/callback": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Come back from a provider
+         * @description Sets the session's cookie, if everything is in order.
+         *
+         *     Anybody may call this.
+         */
+        get: operations["come_back"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sign-in/openid/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Go to a provider
+         * @description Sends the browser there; afterwards it is back at `to`.
+         *
+         *     Anybody may call this.
+         */
+        get: operations["go_to_provider"];
+        put?: never;
+        post?: never;
         delete?: never;
         options?: never;
         head?: never;
@@ -552,6 +875,231 @@ export interface paths {
         get: operations["site_encryption"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sites/{id}/notices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What users are told
+         * @description Needs the permission `view-policies`.
+         */
+        get: operations["notices"];
+        /**
+         * Change what users are told
+         * @description Needs the permission `manage-policies`.
+         */
+        put: operations["change_notices"];
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sites/{id}/policies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Recording policies of a site
+         * @description Needs the permission `view-policies`.
+         */
+        get: operations["list_policies"];
+        put?: never;
+        /**
+         * Make a recording policy
+         * @description Needs the permission `manage-policies`.
+         */
+        post: operations["create_policy"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sites/{id}/policies/{policy}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One recording policy
+         * @description Needs the permission `view-policies`.
+         */
+        get: operations["policy"];
+        /**
+         * Change a recording policy
+         * @description The whole policy is replaced, and the version before is kept. Where the policy is active, session hosts go by the new version within two
+         *     seconds.
+         *
+         *     Needs the permission `manage-policies`.
+         */
+        put: operations["change_policy"];
+        post?: never;
+        /**
+         * Delete a recording policy
+         * @description Its versions can still be looked at.
+         *
+         *     Needs the permission `manage-policies`.
+         */
+        delete: operations["delete_policy"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sites/{id}/policies/{policy}/activate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Make a recording policy the active one
+         * @description Session hosts go by it within two seconds. What it means for sessions that are being recorded stands in the manual.
+         *
+         *     Needs the permission `manage-policies`.
+         */
+        post: operations["activate_policy"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sites/{id}/policies/{policy}/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * What differs between two versions of a recording policy
+         * @description Needs the permission `view-policies`.
+         */
+        get: operations["policy_diff"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sites/{id}/policies/{policy}/duplicate": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Duplicate a recording policy
+         * @description Needs the permission `manage-policies`.
+         */
+        post: operations["duplicate_policy"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sites/{id}/policies/{policy}/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The versions of a recording policy
+         * @description Needs the permission `view-policies`.
+         */
+        get: operations["policy_versions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sites/{id}/policies/{policy}/versions/{number}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * One version of a recording policy
+         * @description Needs the permission `view-policies`.
+         */
+        get: operations["policy_version"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sites/{id}/policy-history": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Which recording policy was active when
+         * @description Needs the permission `view-policies`.
+         */
+        get: operations["policy_history"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/sites/{id}/policy-simulation": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Ask what a recording policy would do with a session, and why
+         * @description Changes nothing. The active policy answers, another one, or one that is not kept yet.
+         *
+         *     Needs the permission `view-policies`.
+         */
+        post: operations["simulate_policy"];
         delete?: never;
         options?: never;
         head?: never;
@@ -666,6 +1214,30 @@ export interface paths {
 export type webhooks = Record<string, never>;
 export interface components {
     schemas: {
+        /** @description Which policy decides. */
+        ActivePolicy: {
+            /** @description Who made it so. */
+            by: string | null;
+            /** @description Its id. */
+            id: string;
+            /** @description Its name. */
+            name: string;
+            /**
+             * Format: int64
+             * @description Grows with each change of what is active, and of what users are told.
+             */
+            revision: number;
+            /**
+             * Format: date-time
+             * @description Since when this revision is active; null where nobody has ever chosen.
+             */
+            since: string | null;
+            /**
+             * Format: int32
+             * @description Its version; null for one of the system's.
+             */
+            version: number | null;
+        };
         /** @description A mask over an application, which covers its windows in the pictures. All patterns that are given fit such a window. */
         AppliedMask: {
             /** @description Pattern for the class or instance name of the window. */
@@ -682,8 +1254,37 @@ export interface components {
             /** @description Pattern for the window's title. */
             title: string | null;
         };
+        /** @description The policy that was asked. */
+        AskedPolicy: {
+            /** @description Its id; null for a draft. */
+            id: string | null;
+            /** @description Its name. */
+            name: string;
+        };
+        /** @description Names of attributes. */
+        Attributes: {
+            /** @description What people call them. */
+            display_name?: string;
+            /** @description A group's name. */
+            group_name?: string;
+            /** @description What stays the same when a user or group is renamed. */
+            id?: string;
+            /** @description Their address for mail. */
+            mail?: string;
+            /** @description In a group: who is in it. `memberUid` holds names, any other names of entries. */
+            member?: string;
+            /** @description In a user or group: which groups it is in. */
+            member_of?: string;
+            /** @description What users sign in with. */
+            user_name?: string;
+        };
         /** @description A name and a password. */
         Credentials: {
+            /**
+             * @description The LDAP directory that knows them, by its id; without it a local account is meant, or the directory whose name stands before a
+             *     backslash in the user's name.
+             */
+            directory?: string | null;
             /**
              * Format: password
              * @description The password.
@@ -694,6 +1295,110 @@ export interface components {
              * @example admin
              */
             user: string;
+        };
+        /** @description Who decided whether a session is recorded. */
+        Decided: {
+            /**
+             * @description `policy`; `request`: somebody while it ran; `no-policy`: the host's settings, as its agent has never heard a policy; `settings`: the
+             *     host's own settings, which name the display.
+             * @example policy
+             */
+            by: string;
+            /** @description `policy`: its name. */
+            policy?: string;
+            /**
+             * Format: int64
+             * @description `policy`: the revision of what was active.
+             */
+            revision?: number;
+            /** @description `policy`: the rule's name; null where none fits. */
+            rule?: string | null;
+            /** @description `request`: who. */
+            user?: string;
+        };
+        /** @description A change of a directory. What is left out stays. */
+        DirectoryChange: {
+            /** @description Whether it is used. Switched off, the sessions of its people end. */
+            enabled?: boolean | null;
+            ldap?: components["schemas"]["LdapSettings"] | null;
+            /** @description Its name. Accounts are renamed with it. */
+            name?: string | null;
+            openid?: components["schemas"]["OpenIdSettings"] | null;
+            /**
+             * Format: password
+             * @description Another secret; an empty one takes it away. Needed again where the settings name another server or account, since the old one
+             *     was not meant for that.
+             */
+            secret?: string | null;
+            /**
+             * Format: int64
+             * @description The version that was read: when another one has changed it meanwhile, nothing happens.
+             */
+            version: number;
+        };
+        /**
+         * @description What speaks to a directory.
+         * @enum {string}
+         */
+        DirectoryKind: "ldap" | "openid";
+        /** @description All directories. */
+        DirectoryList: {
+            /** @description Those there are, by name. */
+            items: components["schemas"]["DirectoryView"][];
+        };
+        /** @description A directory that did not answer. */
+        DirectoryProblem: {
+            /** @description Why. */
+            detail: string;
+            /** @description The directory. */
+            directory: components["schemas"]["DirectoryRef"];
+            /** @description Whether something is remembered of it in this answer. */
+            stale: boolean;
+        };
+        /** @description A directory, briefly. */
+        DirectoryRef: {
+            /** @description The directory's id. */
+            id: string;
+            /** @description The directory's name. */
+            name: string;
+        };
+        /** @description A directory. */
+        DirectoryView: {
+            /** @description How many people have an account by it. */
+            accounts: number;
+            /**
+             * Format: date-time
+             * @description When it was last changed.
+             */
+            changed_at: string;
+            /**
+             * Format: date-time
+             * @description When it was connected.
+             */
+            created_at: string;
+            /** @description Whether it is used. */
+            enabled: boolean;
+            /** @description Whether there is a secret. What it is, is never told. */
+            has_secret: boolean;
+            /** @description Its id. */
+            id: string;
+            /** @description What it speaks. */
+            kind: components["schemas"]["DirectoryKind"];
+            ldap: components["schemas"]["LdapSettings"] | null;
+            /** @description Its name. */
+            name: string;
+            openid: components["schemas"]["OpenIdSettings"] | null;
+            /** @description Why it did not answer a moment ago, or what is wrong with its settings; null when nothing is known to be wrong. */
+            problem: string | null;
+            /** @description The address that a provider must allow people to come back to. */
+            redirect_uri: string | null;
+            /** @description How many users and groups hold a role. */
+            roles: number;
+            /**
+             * Format: int64
+             * @description Counts its changes.
+             */
+            version: number;
         };
         /** @description Who shall be able to open the file; everybody when nothing is said. */
         DownloadAs: {
@@ -767,6 +1472,16 @@ export interface components {
             /** @description Version of the console. */
             version: string;
         };
+        /** @description The policy that a session host goes by. */
+        HostPolicy: {
+            /** @description Why it does not go by a newer one. */
+            error: string | null;
+            /**
+             * Format: int64
+             * @description Its revision; the active policy's is the newest.
+             */
+            revision: number;
+        };
         /** @description What waits on a session host until a recording server has it. */
         HostQueue: {
             /**
@@ -833,6 +1548,13 @@ export interface components {
             /** @description What is done when there is no room: `pause`, `keep-newest` or `stop-session`. */
             when_full: string;
         };
+        /** @description How an item of a rule's scope and a session belong together. */
+        ItemVerdict: {
+            /** @description The entry that fits. */
+            entry: string | null;
+            is: ("not-asked" | "fits" | "differs" | "unknown") & Record<string, never>;
+            item: ("people" | "applications" | "machines" | "addresses" | "tags") & Record<string, never>;
+        };
         /**
          * @description Kinds of join tokens, as the document describes them.
          * @enum {string}
@@ -892,6 +1614,43 @@ export interface components {
             /** @description Sites that did not answer. */
             problems: components["schemas"]["SiteProblem"][];
         };
+        /** @description An LDAP directory. */
+        LdapSettings: {
+            /** @description Where things stand. */
+            attributes?: components["schemas"]["Attributes"];
+            /** @description The certificate authorities to trust there, PEM; the system's when there is none. */
+            authority: string | null;
+            /** @description Name of the account that the console asks with; empty to ask as nobody. */
+            bind_dn?: string;
+            /**
+             * Format: int32
+             * @description After how many minutes it is asked again whether somebody signed in is still there and in the groups: 1 to 1440.
+             */
+            check_minutes?: number;
+            /** @description Groups are this entry and what lies below; where it is empty, those below `user_base`. */
+            group_base?: string;
+            /** @description What groups are like. */
+            group_filter?: string;
+            /** @description How groups within groups are found. */
+            nesting?: components["schemas"]["Nesting"];
+            /** @description Leave TLS out. Only to servers on this machine's loopback. */
+            plain?: boolean;
+            /** @description What stands in fields that are left empty. */
+            preset?: components["schemas"]["Preset"];
+            /**
+             * Format: int32
+             * @description Longest time for one question, seconds: 1 to 15.
+             */
+            seconds?: number;
+            /** @description Its servers, `ldaps://host:636` or `ldap://host:389` (which goes on under StartTLS); the first that answers is asked. */
+            servers: string[];
+            /** @description Whether people sign in by it; otherwise it is for looking up alone. */
+            sign_in?: boolean;
+            /** @description Users are this entry and what lies below. */
+            user_base: string;
+            /** @description What users are like. Who does not match (any more) cannot sign in. */
+            user_filter?: string;
+        };
         /** @description A new join token. It is shown this once. */
         MadeToken: {
             /** @description The command to run on the new machine. */
@@ -906,6 +1665,8 @@ export interface components {
         };
         /** @description Who is signed in, and what they may do. */
         Me: {
+            /** @description Whether it is a local account, whose password is kept here. */
+            local: boolean;
             /** @description Whether the password must be changed before anything else. */
             must_change_password: boolean;
             /**
@@ -923,6 +1684,20 @@ export interface components {
             role: string;
             /** @description The user's name. */
             user: string;
+        };
+        /** @description A way to sign in beside a local account. */
+        Method: {
+            /** @description The directory's id. */
+            id: string;
+            /** @description `ldap`: with name and password. `openid`: by going to `/api/v1/sign-in/openid/{id}`. */
+            kind: components["schemas"]["DirectoryKind"];
+            /** @description Its name. */
+            name: string;
+        };
+        /** @description The ways to sign in. */
+        Methods: {
+            /** @description Directories, by name. A local account always works. */
+            items: components["schemas"]["Method"][];
         };
         /** @description One monitor of a desktop, in pixels of the picture. */
         Monitor: {
@@ -999,12 +1774,80 @@ export interface components {
             /** @description The location it goes to. */
             location: string;
         };
+        /** @description A rule of the policy. */
+        NamedRule: {
+            /**
+             * Format: int64
+             * @description Its place in the policy, from 0.
+             */
+            index: number;
+            /** @description Its name. */
+            name: string;
+        };
+        /**
+         * @description How groups within groups are found.
+         * @enum {string}
+         */
+        Nesting: "auto" | "chain" | "walk" | "direct";
+        /** @description A directory to connect. */
+        NewDirectory: {
+            /** @description Whether it is used at once. */
+            enabled?: boolean;
+            ldap?: components["schemas"]["LdapSettings"] | null;
+            /**
+             * @description Its name, which stands before the names of its people: no backslash, at most 60 characters.
+             * @example Corp
+             */
+            name: string;
+            openid?: components["schemas"]["OpenIdSettings"] | null;
+            /**
+             * Format: password
+             * @description The password of the console's account, or the client's secret. No answer ever holds it.
+             */
+            secret?: string | null;
+        };
+        /** @description A role to give. */
+        NewRole: {
+            /**
+             * @description `user` or `group`.
+             * @example group
+             */
+            kind: string;
+            /** @description What people call it. */
+            label: string;
+            /**
+             * @description `full`, `privileged-player` or `read-only`.
+             * @example full
+             */
+            role: string;
+            /**
+             * @description What tells it from all others: of an LDAP directory the `subject` of a search; of a provider the group's name in the claim, or
+             *     the user's `sub`.
+             */
+            subject: string;
+        };
         /** @description A new site. */
         NewSite: {
             /** @description What people should know about it, at most 1,000 characters. */
             description?: string;
             /** @description Its name, at most 100 characters. */
             name: string;
+        };
+        /** @description What users are told, in one language. */
+        Notice: {
+            /** @description The same for where consent is asked. */
+            consent: string;
+            /** @description `de`, `pt-BR`. */
+            language: string;
+            /** @description At most 2,000 characters. */
+            text: string;
+            /** @description Heading; at most 100 characters. */
+            title: string;
+        };
+        /** @description What users are told where the policy wants it. */
+        Notices: {
+            /** @description The first one whose language fits the user's is shown, otherwise the first of all; without any, an English text. */
+            items: components["schemas"]["Notice"][];
         };
         /** @description An object lock. */
         ObjectLock: {
@@ -1015,6 +1858,31 @@ export interface components {
             days: number;
             /** @description Who may lift it: `governance` or `compliance`. */
             mode: string;
+        };
+        /** @description An OpenID Connect provider. */
+        OpenIdSettings: {
+            /** @description The certificate authorities to trust there, PEM; the system's when there is none. */
+            authority: string | null;
+            /** @description The console's name there. */
+            client_id: string;
+            /**
+             * Format: int32
+             * @description By how much its clock and this one may differ, seconds: 0 to 600.
+             */
+            clock_skew_seconds?: number;
+            /** @description The claim with the user's groups: a list of texts, or one text. Dots lead into objects, as in `realm_access.roles`. */
+            groups_claim?: string;
+            /** @description Its issuer, as it calls itself, to the letter: `https://login.example.org/realm`. */
+            issuer: string;
+            /** @description What is asked for beside `openid`. */
+            scopes?: string[];
+            /**
+             * Format: int32
+             * @description After how many minutes people have to come by again: 5 to 1440.
+             */
+            session_minutes?: number;
+            /** @description The claim with the user's name. */
+            user_claim?: string;
         };
         /** @description One of one's own sessions. */
         OpenSession: {
@@ -1060,6 +1928,290 @@ export interface components {
              */
             new: string;
         };
+        /** @description How the picture is recorded. */
+        PictureOptions: {
+            /**
+             * Format: int32
+             * @description Most pictures a second, 1 to 30; what the site says when left out.
+             */
+            frame_rate?: number | null;
+            /**
+             * @description `lossless`, or `lossy`: films and photos as video.
+             * @example lossy
+             */
+            mode?: string;
+            /**
+             * Format: int32
+             * @description How good films and photos look, 0 to 100.
+             */
+            quality?: number;
+        };
+        /**
+         * @description A policy with its rules. Of the rules that fit a session the one whose action has the highest priority decides, of several with the same
+         *     the first; where none fits, nothing is recorded.
+         */
+        Policy: {
+            /** @description At most 300 characters. */
+            description?: string;
+            /** @description 1 to 100 characters; no two policies of a site have the same. */
+            name: string;
+            /** @description At most 2,000. */
+            rules?: components["schemas"]["Rule"][];
+        };
+        /** @description What is active now. */
+        PolicyActivated: {
+            /** @description The policy. */
+            active: components["schemas"]["ActivePolicy"];
+        };
+        /** @description What a policy would do with a session, and why. */
+        PolicyAnswer: {
+            /** @description What would be done. */
+            action: components["schemas"]["RuleAction"];
+            /** @description What was asked with. */
+            facts: components["schemas"]["SessionFacts"];
+            /** @description And how. */
+            options: components["schemas"]["RuleOptions"];
+            /** @description The policy that was asked. */
+            policy: components["schemas"]["AskedPolicy"];
+            rule: components["schemas"]["NamedRule"] | null;
+            /** @description What each rule says, in their order. */
+            rules: components["schemas"]["RuleVerdict"][];
+        };
+        /** @description A change of a policy. */
+        PolicyChange: {
+            /** @description What the policy says from now on. */
+            policy: components["schemas"]["Policy"];
+            /**
+             * Format: int32
+             * @description The version that was read before.
+             */
+            version: number;
+        };
+        /** @description What the copy of a policy is called. */
+        PolicyCopy: {
+            /** @description Its name; that of the policy with "(copy)" behind it when left out. */
+            name?: string | null;
+        };
+        /** @description One policy in full. */
+        PolicyDetail: {
+            action: components["schemas"]["RuleAction"] | null;
+            /** @description Whether it decides. */
+            active: boolean;
+            /**
+             * Format: date-time
+             * @description When that was made.
+             */
+            changed_at: string | null;
+            /** @description By whom. */
+            changed_by: string | null;
+            /** @description What it is for. */
+            description: string;
+            /** @description Its id. */
+            id: string;
+            /** @description Who made it. */
+            kind: components["schemas"]["PolicyKind"];
+            /** @description Its name. */
+            name: string;
+            options: components["schemas"]["RuleOptions"] | null;
+            policy: components["schemas"]["Policy"] | null;
+            /**
+             * Format: int32
+             * @description Its newest version, to be given back with a change; null for one of the system's.
+             */
+            version: number | null;
+        };
+        /** @description What differs between two versions of a policy. */
+        PolicyDiff: {
+            /** @description Rules that there were not. */
+            added: components["schemas"]["Rule"][];
+            /** @description Rules that differ. */
+            changed: components["schemas"]["RuleChange"][];
+            /** @description The description before and after, where it differs. */
+            description: string[] | null;
+            /**
+             * Format: int32
+             * @description The version that it starts from.
+             */
+            from: number;
+            /** @description The name before and after, where it differs. */
+            name: string[] | null;
+            /** @description Rules that there are no more. */
+            removed: components["schemas"]["Rule"][];
+            /** @description Whether rules that are in both stand in another order. */
+            reordered: boolean;
+            /**
+             * Format: int32
+             * @description The version that it leads to.
+             */
+            to: number;
+        };
+        /** @description What was active when. */
+        PolicyHistory: {
+            /** @description The newest first. */
+            items: components["schemas"]["PolicyRevision"][];
+        };
+        /**
+         * @description Who made a policy.
+         * @enum {string}
+         */
+        PolicyKind: "system" | "custom";
+        /** @description All policies of a site. */
+        PolicyList: {
+            /** @description Which one decides. */
+            active: components["schemas"]["ActivePolicy"];
+            /** @description Those of the system, then those that people made, by name. */
+            items: components["schemas"]["PolicySummary"][];
+        };
+        /** @description A question to a policy: what would it do with this session? */
+        PolicyQuestion: {
+            /** @description A policy that is not kept yet. */
+            draft?: components["schemas"]["Policy"];
+            /** @description A session that is made up. Either this or `session`. */
+            facts?: components["schemas"]["SessionFacts"];
+            /** @description The policy's id. The active one where neither this nor `draft` is given. */
+            policy?: string;
+            /**
+             * Format: uuid
+             * @description A session that the site knows.
+             */
+            session?: string;
+        };
+        /** @description What was active from some time on. */
+        PolicyRevision: {
+            /**
+             * Format: date-time
+             * @description From when on.
+             */
+            made_at: string;
+            /** @description Who made it so. */
+            made_by: string;
+            /** @description The policy's name then. */
+            name: string;
+            /** @description The policy's id. */
+            policy: string;
+            /**
+             * Format: int64
+             * @description Its number.
+             */
+            revision: number;
+            /**
+             * Format: int32
+             * @description The policy's version; null for one of the system's.
+             */
+            version: number | null;
+        };
+        /** @description A policy in the list. */
+        PolicySummary: {
+            /** @description Whether it decides. */
+            active: boolean;
+            /**
+             * Format: date-time
+             * @description When that was made.
+             */
+            changed_at: string | null;
+            /** @description By whom. */
+            changed_by: string | null;
+            /** @description What it is for. */
+            description: string;
+            /** @description Its id: a word for one of the system's, otherwise a UUID. */
+            id: string;
+            /** @description Who made it. */
+            kind: components["schemas"]["PolicyKind"];
+            /** @description Its name. */
+            name: string;
+            /**
+             * Format: int64
+             * @description How many rules it has.
+             */
+            rules: number;
+            /**
+             * Format: int32
+             * @description Its newest version; null for one of the system's.
+             */
+            version: number | null;
+        };
+        /** @description A version of a policy. */
+        PolicyVersion: {
+            /**
+             * Format: date-time
+             * @description When it was made.
+             */
+            changed_at: string;
+            /** @description By whom. */
+            changed_by: string;
+            /** @description The policy's name in it. */
+            name: string;
+            /**
+             * Format: int64
+             * @description How many rules it has.
+             */
+            rules: number;
+            /**
+             * Format: int32
+             * @description From 1.
+             */
+            version: number;
+        };
+        /** @description A version of a policy in full. */
+        PolicyVersionDetail: {
+            /**
+             * Format: date-time
+             * @description When it was made.
+             */
+            changed_at: string;
+            /** @description By whom. */
+            changed_by: string;
+            /** @description What it says. */
+            policy: components["schemas"]["Policy"];
+            /**
+             * Format: int32
+             * @description From 1.
+             */
+            version: number;
+        };
+        /** @description The versions of a policy. */
+        PolicyVersions: {
+            /** @description The newest first. */
+            items: components["schemas"]["PolicyVersion"][];
+        };
+        /**
+         * @description What a directory holds where, as far as it is not said.
+         * @enum {string}
+         */
+        Preset: "active-directory" | "openldap";
+        /** @description What was found in all directories. */
+        PrincipalList: {
+            /** @description How many directories were asked. */
+            directories: number;
+            /** @description Users and groups. */
+            items: components["schemas"]["PrincipalView"][];
+            /** @description Whether a directory has more: a longer text finds fewer. */
+            more: boolean;
+            /** @description Directories that did not answer. */
+            problems: components["schemas"]["DirectoryProblem"][];
+        };
+        /** @description A user or a group of a directory. */
+        PrincipalView: {
+            /** @description What else tells who it is, such as an address for mail. */
+            detail: string | null;
+            /** @description Where it was found. */
+            directory: components["schemas"]["DirectoryRef"];
+            /** @description Name of its entry. */
+            dn: string;
+            /** @description `user` or `group`. */
+            kind: string;
+            /** @description What people call it. */
+            label: string;
+            /** @description What rules and programs call it. */
+            name: string;
+            /**
+             * Format: date-time
+             * @description When it was seen; null for now. Set when the directory does not answer and this is remembered.
+             */
+            seen_at: string | null;
+            /** @description What tells it from all others of the directory, for roles. */
+            subject: string;
+        };
         /** @description Every refusal and failure of the API. */
         Problem: {
             /** @description What is wrong here and what to do about it. */
@@ -1088,6 +2240,28 @@ export interface components {
              * @description Since when.
              */
             since: string;
+        };
+        /** @description The session that a recording is of, as it was when the recording began. */
+        RecordedSession: {
+            /** @description Who decided that it is recorded. */
+            decided: components["schemas"]["Decided"];
+            /** @description The host's delivery groups. */
+            delivery_groups: string[];
+            /** @description Events alone are recorded: there are no pictures. */
+            events_only: boolean;
+            /** @description The user's groups. */
+            groups: string[];
+            /**
+             * Format: uuid
+             * @description The session: all recordings of it have this id.
+             */
+            id: string;
+            /** @description How the user was connected. */
+            protocol: components["schemas"]["RemoteProtocol"];
+            /** @description Tags of how the session was reached. */
+            tags: string[];
+            /** @description All names of the user. */
+            users: string[];
         };
         /** @description One recording. */
         Recording: {
@@ -1155,6 +2329,7 @@ export interface components {
              * @description Segments so far.
              */
             segments: number;
+            session: components["schemas"]["RecordedSession"] | null;
             shredded: components["schemas"]["Shredding"] | null;
             /** @description The site that keeps it. */
             site: components["schemas"]["SiteRef"];
@@ -1193,6 +2368,129 @@ export interface components {
          * @enum {string}
          */
         RecordingState: "live" | "finished" | "quarantined";
+        /**
+         * @description How a user is connected.
+         * @enum {string}
+         */
+        RemoteProtocol: "rdp" | "vnc" | "local";
+        /** @description The roles in a directory. */
+        RoleList: {
+            /** @description In the order in which they were given. */
+            items: components["schemas"]["RoleView"][];
+        };
+        /** @description A role that a user or group holds. */
+        RoleView: {
+            /**
+             * Format: date-time
+             * @description When.
+             */
+            created_at: string;
+            /** @description Its id. */
+            id: string;
+            /** @description `user` or `group`. */
+            kind: string;
+            /** @description What people call it. */
+            label: string;
+            /** @description Who gave it. */
+            made_by: string;
+            /**
+             * @description The role.
+             * @example full
+             */
+            role: string;
+            /** @description What tells it from all others of the directory. */
+            subject: string;
+        };
+        /** @description What is done with sessions of a scope. */
+        Rule: {
+            /** @description What is done. */
+            action: components["schemas"]["RuleAction"];
+            /** @description At most 300 characters. */
+            description?: string;
+            /** @description 1 to 100 characters, no two of a policy alike. */
+            name: string;
+            /** @description How it is recorded, where it is. */
+            options?: components["schemas"]["RuleOptions"];
+            /** @description Which sessions. */
+            scope: components["schemas"]["RuleScope"];
+        };
+        /**
+         * @description What is done with a session, the highest priority first.
+         * @enum {string}
+         */
+        RuleAction: "disable" | "record-with-notice" | "events-with-notice" | "record" | "events";
+        /** @description A rule that was changed. */
+        RuleChange: {
+            /** @description The rule as it is. */
+            after: components["schemas"]["Rule"];
+            /** @description The rule as it was. */
+            before: components["schemas"]["Rule"];
+            /** @description What differs: `name`, `description`, `action`, `options`, `scope`. */
+            fields: string[];
+        };
+        /** @description An application whose windows are covered. All patterns that are given must fit; `*` stands for anything. */
+        RuleMask: {
+            /** @description Of the window's class. */
+            class?: string;
+            /**
+             * @description What is shown instead: `black`, `grey` or `white`.
+             * @example black
+             */
+            colour?: string;
+            /** @description Of the process's name. */
+            process?: string;
+            /** @description Of the window's title. */
+            title?: string;
+        };
+        /** @description How a session is recorded. */
+        RuleOptions: {
+            /** @description Sound as well. For actions that record the screen, as are the ones below. */
+            audio?: boolean;
+            /** @description The user has to accept before anything of the session is seen; denying ends it. For actions that notify. */
+            consent?: boolean;
+            /** @description Applications that are covered; at most 100. */
+            masks?: components["schemas"]["RuleMask"][];
+            /** @description How the picture is recorded; without it, without loss. */
+            picture?: components["schemas"]["PictureOptions"];
+        };
+        /**
+         * @description Which sessions a rule is for: those that fit one entry of each list that is not empty, where users and groups count as one list, and
+         *     hosts and delivery groups too. At least one list is not empty. Letter case does not matter.
+         */
+        RuleScope: {
+            /** @description Addresses of the user's own machine: `10.1.2.3`, `10.0.0.0/8`, `10.0.0.1-10.0.0.50`, `fd00::/8`. */
+            addresses?: string[];
+            /** @description Published applications, and `desktop`. */
+            applications?: string[];
+            /** @description Delivery groups. */
+            delivery_groups?: string[];
+            /** @description Groups that the user is a member of, directly or not. */
+            groups?: string[];
+            /** @description Session hosts. */
+            hosts?: string[];
+            /** @description Tags of how the session was reached. */
+            tags?: string[];
+            /** @description Users: `ada`, `CORP\ada` or `ada@corp.example`. */
+            users?: string[];
+        };
+        /** @description What a rule says of a session. */
+        RuleVerdict: {
+            /** @description What it would do. */
+            action: components["schemas"]["RuleAction"];
+            /** @description Whether it decides. */
+            decides: boolean;
+            /** @description Whether the session is in its scope. */
+            fits: boolean;
+            /**
+             * Format: int64
+             * @description Its place in the policy, from 0.
+             */
+            index: number;
+            /** @description Why it fits or does not. */
+            items: components["schemas"]["ItemVerdict"][];
+            /** @description Its name. */
+            name: string;
+        };
         /** @description One segment: one file. */
         Segment: {
             /**
@@ -1260,6 +2558,26 @@ export interface components {
          * @enum {string}
          */
         ServerState: "available" | "offline";
+        /** @description What is known of a session when it is decided whether it is recorded. */
+        SessionFacts: {
+            /** @description Address of the user's own machine, where known. */
+            address?: string | null;
+            /**
+             * @description The published application, or `desktop`.
+             * @example desktop
+             */
+            application?: string;
+            /** @description The host's delivery groups. */
+            delivery_groups?: string[];
+            /** @description Groups the user is in. */
+            groups?: string[];
+            /** @description Name of the session host. */
+            host?: string;
+            /** @description Tags of how the session was reached. */
+            tags?: string[];
+            /** @description The user's names; a host that is in a directory knows several of one user. */
+            users?: string[];
+        };
         /** @description A session host. */
         SessionHost: {
             /**
@@ -1281,6 +2599,7 @@ export interface components {
              * @description Live recordings.
              */
             live_recordings: number;
+            policy: components["schemas"]["HostPolicy"] | null;
             queue: components["schemas"]["HostQueue"] | null;
             /** @description The site it belongs to. */
             site: components["schemas"]["SiteRef"];
@@ -1298,6 +2617,11 @@ export interface components {
             /** @description Sites that did not answer. */
             problems: components["schemas"]["SiteProblem"][];
         };
+        /**
+         * @description Where a session stands.
+         * @enum {string}
+         */
+        SessionState: "connected" | "disconnected" | "ended";
         /** @description Why a recording is shredded. */
         Shred: {
             /** @description The reason, for the list of recordings; at most 1,000 characters are kept. */
@@ -1331,6 +2655,11 @@ export interface components {
             by: string;
             /** @description Why, as they said. */
             why: string;
+        };
+        /** @description What is left to do after signing out. */
+        SignedOut: {
+            /** @description Where the browser should go, so that the provider by which the person came in forgets them as well. */
+            next: string;
         };
         /** @description A site with its recording servers. */
         Site: {
@@ -1464,6 +2793,30 @@ export interface components {
             /** @description All that were ever started, by name. */
             items: components["schemas"]["SiteServer"][];
         };
+        /** @description How to start recording. */
+        StartRecording: {
+            /** @description Tell the user. */
+            notify?: boolean;
+        };
+        /** @description A step of trying a directory out. */
+        Step: {
+            /** @description What was found, or what is wrong and what to do. */
+            detail: string;
+            /**
+             * Format: int64
+             * @description How long it took, milliseconds.
+             */
+            millis: number;
+            /**
+             * @description Which one: `connect`, `tls`, `bind`, `users`, `groups`, `person`, `discovery`, `keys` or `secret`.
+             * @example connect
+             */
+            name: string;
+            /** @description How it went. */
+            verdict: components["schemas"]["Verdict"];
+        };
+        /** @description Nothing to say. */
+        StopRecording: Record<string, never>;
         /** @description The storage of a site, as one of its recording servers sees it. */
         Storage: {
             /** @description Where segments lie. */
@@ -1630,6 +2983,125 @@ export interface components {
              */
             value: number;
         };
+        /** @description What to try out. */
+        Trial: {
+            /** @description The directory of which the secret is taken, where none is given and the settings name the same server and account. */
+            directory?: string | null;
+            ldap?: components["schemas"]["LdapSettings"] | null;
+            openid?: components["schemas"]["OpenIdSettings"] | null;
+            /**
+             * Format: password
+             * @description Their password, to try it. It is kept nowhere.
+             */
+            password?: string | null;
+            /**
+             * Format: password
+             * @description The secret.
+             */
+            secret?: string | null;
+            /** @description Somebody to look up, by the name that they sign in with. */
+            user?: string | null;
+        };
+        /** @description How a trial went. */
+        Tried: {
+            /** @description What was tried, in order. Of a directory with several servers each one is connected to. */
+            steps: components["schemas"]["Step"][];
+            /** @description Whether no step failed. */
+            works: boolean;
+        };
+        /** @description A session of a user at a session host. */
+        UserSession: {
+            /** @description Address of the user's own machine, where known. */
+            address: string | null;
+            /**
+             * Format: uuid
+             * @description Id of its host's agent.
+             */
+            agent: string;
+            /** @description The published application, or `desktop`. */
+            application: string;
+            /**
+             * Format: date-time
+             * @description Since when it is in this state.
+             */
+            changed_at: string;
+            /** @description Name of that machine, where known. */
+            client: string | null;
+            /** @description What the client program says of its version. */
+            client_version: string | null;
+            /** @description The host's delivery groups. */
+            delivery_groups: string[];
+            /** @description The X display. */
+            display: string;
+            /**
+             * Format: date-time
+             * @description When it ended.
+             */
+            ended_at: string | null;
+            /** @description The user's groups. */
+            groups: string[];
+            /**
+             * Format: date-time
+             * @description When its agent last said something of it.
+             */
+            heard_at: string;
+            /** @description The session host. */
+            host: string;
+            /**
+             * Format: uuid
+             * @description Its id, as long as it lasts.
+             */
+            id: string;
+            /** @description How the user is connected. */
+            protocol: components["schemas"]["RemoteProtocol"];
+            /** @description Whether its host's agent is connected; otherwise what stands here may be old, and nothing can be changed. */
+            reachable: boolean;
+            /** @description Whether it is recorded, and why or why not. */
+            recording: components["schemas"]["UserSessionRecording"];
+            /** @description The site it belongs to. */
+            site: components["schemas"]["SiteRef"];
+            /**
+             * Format: date-time
+             * @description When it began.
+             */
+            started_at: string;
+            /** @description Where it stands. */
+            state: components["schemas"]["SessionState"];
+            /** @description Tags of how it was reached. */
+            tags: string[];
+            /** @description The user's account on the host. */
+            user: string;
+            /** @description All the user's names. */
+            users: string[];
+        };
+        /** @description One page of the sessions. */
+        UserSessionPage: {
+            /** @description Those first that began last. */
+            items: components["schemas"]["UserSession"][];
+            /** @description The `cursor` of the next page; null at the end. */
+            next?: string | null;
+            /** @description Sites that did not answer. */
+            problems: components["schemas"]["SiteProblem"][];
+        };
+        /** @description Whether a session is recorded, and why or why not. */
+        UserSessionRecording: {
+            /** @description What is being done. */
+            action: components["schemas"]["RuleAction"];
+            /** @description Who decided. */
+            decided: components["schemas"]["Decided"];
+            /**
+             * Format: uuid
+             * @description The recording that grows now; null while nothing is recorded.
+             */
+            recording: string | null;
+            /** @description Why nothing is recorded although something should be. */
+            trouble: string | null;
+        };
+        /**
+         * @description How a step went.
+         * @enum {string}
+         */
+        Verdict: "ok" | "doubtful" | "failed" | "skipped";
     };
     responses: never;
     parameters: never;
@@ -1656,6 +3128,379 @@ export interface operations {
                 content: {
                     "application/json": unknown;
                 };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_directories: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DirectoryList"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_directory: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewDirectory"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DirectoryView"];
+                };
+            };
+            /** @description The name is taken */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    directory_groups: {
+        parameters: {
+            query: {
+                /** @description What the person signs in with. */
+                user: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PrincipalList"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    search_directories: {
+        parameters: {
+            query: {
+                /** @description A part of the name, 1 to 100 characters. Letter case does not matter. */
+                q: string;
+                /** @description `user` or `group`; both without it. */
+                kind?: string;
+                /** @description Most of each kind from each directory, 1 to 50. */
+                limit?: number;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PrincipalList"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    test_directory: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Trial"];
+            };
+        };
+        responses: {
+            /** @description What works and what does not */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Tried"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    directory: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The directory */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DirectoryView"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_directory: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The directory */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Removed */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_directory: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The directory */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["DirectoryChange"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DirectoryView"];
+                };
+            };
+            /** @description Changed by somebody else meanwhile, or the name is taken */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_directory_roles: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The directory */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RoleList"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    give_directory_role: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The directory */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewRole"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RoleView"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    take_directory_role: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The role's id */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Taken away */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description A problem */
             default: {
@@ -1958,6 +3803,8 @@ export interface operations {
                 host?: string;
                 /** @description Only those in this state. */
                 state?: "live" | "finished" | "quarantined";
+                /** @description Only those of this session. */
+                session?: string;
                 /** @description Only those of this site. */
                 site?: string;
                 /** @description How to sort; a minus sign means descending. */
@@ -2414,6 +4261,182 @@ export interface operations {
             };
         };
     };
+    list_user_sessions: {
+        parameters: {
+            query?: {
+                /** @description Only those whose user's name holds this text, in any letter case. */
+                user?: string;
+                /** @description Only those whose session host's name holds this text, in any letter case. */
+                host?: string;
+                /** @description Only those that stand there. */
+                state?: "running" | "connected" | "disconnected" | "ended";
+                /** @description Only those that are recorded now, or only those that are not. */
+                recorded?: boolean;
+                /** @description Only those of this site. */
+                site?: string;
+                /** @description How many to give at most: 1 to 500. */
+                limit?: number;
+                /** @description `next` of the page before, with everything else unchanged. */
+                cursor?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserSessionPage"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    user_session: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The session */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserSession"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    start_recording: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The session */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StartRecording"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserSession"];
+                };
+            };
+            /** @description It has ended, or its host could not do it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Its host's agent is away */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    stop_recording: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The session */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["StopRecording"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["UserSession"];
+                };
+            };
+            /** @description It has ended, or its host could not do it */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description Its host's agent is away */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
     sign_in: {
         parameters: {
             query?: never;
@@ -2443,6 +4466,111 @@ export interface operations {
                 };
                 content?: never;
             };
+            /** @description The directory does not answer */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    sign_in_methods: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Methods"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    come_back: {
+        parameters: {
+            query?: {
+                /** @description What the provider gives a token for. */
+                code?: string;
+                /** @description What the console sent along. */
+                state?: string;
+                /** @description Who the provider is. */
+                iss?: string;
+                /** @description What went wrong there. */
+                error?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description To the page that was wanted, or to the one for signing in with what is wrong */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    go_to_provider: {
+        parameters: {
+            query?: {
+                /** @description A page of the console. */
+                to?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The directory */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description To the provider, or to the page for signing in with what is wrong */
+            303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
             /** @description A problem */
             default: {
                 headers: {
@@ -2463,6 +4591,15 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
+            /** @description Signed out here; the browser should go on */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["SignedOut"];
+                };
+            };
             /** @description Signed out */
             204: {
                 headers: {
@@ -2628,6 +4765,516 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Encryption"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    notices: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The site */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Notices"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_notices: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The site */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Notices"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Notices"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_policies: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The site */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyList"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_policy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The site */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Policy"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyDetail"];
+                };
+            };
+            /** @description Another one has its name */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    policy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The site */
+                id: string;
+                /** @description The policy */
+                policy: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyDetail"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    change_policy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The site */
+                id: string;
+                /** @description The policy */
+                policy: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PolicyChange"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyDetail"];
+                };
+            };
+            /** @description It was changed since that version, another one has its name, or it is one of the system's */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    delete_policy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The site */
+                id: string;
+                /** @description The policy */
+                policy: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Deleted */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description It is active, or one of the system's */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    activate_policy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The site */
+                id: string;
+                /** @description The policy */
+                policy: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyActivated"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    policy_diff: {
+        parameters: {
+            query: {
+                /** @description The version to start from. */
+                from: number;
+                /** @description The version that it leads to. */
+                to: number;
+            };
+            header?: never;
+            path: {
+                /** @description The site */
+                id: string;
+                /** @description The policy */
+                policy: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyDiff"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    duplicate_policy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The site */
+                id: string;
+                /** @description The policy */
+                policy: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PolicyCopy"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyDetail"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    policy_versions: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The site */
+                id: string;
+                /** @description The policy */
+                policy: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyVersions"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    policy_version: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The site */
+                id: string;
+                /** @description The policy */
+                policy: string;
+                /** @description The version */
+                number: number;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyVersionDetail"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    policy_history: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The site */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyHistory"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    simulate_policy: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The site */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PolicyQuestion"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PolicyAnswer"];
                 };
             };
             /** @description A problem */

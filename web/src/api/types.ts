@@ -21,6 +21,12 @@ export type SiteServers = Answer<paths["/api/v1/sites/{id}/servers"]["get"]>;
 export type StorageLocation = Storage["locations"][number];
 export type HostQueue = NonNullable<SessionHost["queue"]>;
 export type JoinToken = Answer<paths["/api/v1/join-tokens"]["get"]>["items"][number];
+export type Directory = Answer<paths["/api/v1/directories"]["get"]>["items"][number];
+export type LdapSettings = NonNullable<Directory["ldap"]>;
+export type OpenIdSettings = NonNullable<Directory["openid"]>;
+export type Tried = Answer<paths["/api/v1/directories/test"]["post"]>;
+export type DirectoryRole = Answer<paths["/api/v1/directories/{id}/roles"]["get"]>["items"][number];
+export type Principal = Answer<paths["/api/v1/directories/search"]["get"]>["items"][number];
 export type OpenSession = Answer<paths["/api/v1/me/sessions"]["get"]>["items"][number];
 /** The request as the description has it, where `sort` is both a text and an object, which nothing is. */
 export type DescribedQuery = NonNullable<paths["/api/v1/recordings"]["get"]["parameters"]["query"]>;

@@ -1,28 +1,7 @@
 // @vitest-environment jsdom
-import { createMemoryHistory, RouterProvider } from "@tanstack/react-router";
-import { createRoot, type Root } from "react-dom/client";
-import { afterEach, beforeAll, beforeEach, describe, expect, it, vi } from "vitest";
-import type { Me, Recording } from "../api/types";
-import "../i18n";
-import type { makeRouter as MakeRouter } from "./router";
-
-/** What the console answers, by path; a number is a status of a problem. */
-type Answers = Record<string, unknown>;
-
-const ALL = [
-  "list-recordings",
-  "play-recordings",
-  "download-recordings",
-  "shred-recordings",
-  "view-sites",
-  "manage-sites",
-];
-const me = (permissions = ALL, must = false): Me => ({
-  user: "admin",
-  role: "full" as Me["role"],
-  permissions: permissions as Me["permissions"],
-  must_change_password: must,
-});
+import { describe, expect, it, vi } from "vitest";
+import type { Recording } from "../api/types";
+import { type Answers, button, me, press, requests, router, see, show } from "./page-testing";
 
 const recording: Recording = {
   id: "r1",
@@ -49,6 +28,7 @@ const recording: Recording = {
   quarantine: null,
   encrypted: false,
   shredded: null,
+  session: null,
 };
 
 const page = (items: Recording[], extra = {}) => ({
@@ -58,98 +38,6 @@ const page = (items: Recording[], extra = {}) => ({
   problems: [],
   ...extra,
 });
-
-let root: Root;
-let router: ReturnType<typeof MakeRouter>;
-let makeRouter: typeof MakeRouter;
-let Providers: typeof import("./providers").Providers;
-let queryClient: typeof import("./query-client").queryClient;
-let requests: string[];
-
-// The modules ask for what jsdom lacks as soon as they are loaded.
-beforeAll(async () => {
-  window.scrollTo = () => undefined;
-  window.matchMedia = (query) =>
-    ({
-      matches: false,
-      media: query,
-      addEventListener: () => undefined,
-      removeEventListener: () => undefined,
-    }) as never;
-  globalThis.ResizeObserver = class {
-    observe() {}
-    unobserve() {}
-    disconnect() {}
-  };
-  // Node's own takes no signal of jsdom's.
-  globalThis.Request = class {
-    readonly method: string;
-    constructor(
-      readonly url: string,
-      init?: RequestInit,
-    ) {
-      this.method = init?.method ?? "GET";
-    }
-  } as never;
-  // jsdom has the element without its methods.
-  HTMLDialogElement.prototype.showModal = function () {
-    this.open = true;
-  };
-  HTMLDialogElement.prototype.close = function () {
-    this.open = false;
-  };
-  Element.prototype.scrollIntoView = () => undefined;
-  ({ Providers } = await import("./providers"));
-  ({ makeRouter } = await import("./router"));
-  ({ queryClient } = await import("./query-client"));
-  // Failures are told at once here.
-  queryClient.setDefaultOptions({ queries: { retry: false } });
-}, 30_000);
-
-beforeEach(() => {
-  requests = [];
-  document.body.innerHTML = '<div id="root"></div>';
-  root = createRoot(document.getElementById("root") as HTMLElement);
-});
-
-afterEach(() => {
-  root.unmount();
-});
-
-async function show(address: string, answers: Answers): Promise<void> {
-  vi.stubGlobal("fetch", async (input: Request | string) => {
-    const url = new URL(typeof input === "string" ? input : input.url);
-    const method = typeof input === "string" ? "GET" : input.method;
-    const named = method === "GET" ? "" : `${method} `;
-    requests.push(named + url.pathname + url.search);
-    const found = answers[named + url.pathname];
-    if (found instanceof Promise) await found;
-    const status = typeof found === "number" ? found : found === undefined ? 404 : 200;
-    const body =
-      status === 200 || status === 204
-        ? found
-        : { type: "/problems/x", title: "Broken", status, detail: "d", id: "e-42" };
-    return new Response(status === 204 ? null : JSON.stringify(body), { status });
-  });
-  queryClient.clear();
-  router = makeRouter(queryClient, createMemoryHistory({ initialEntries: [address] }));
-  root.render(
-    <Providers>
-      <RouterProvider router={router} />
-    </Providers>,
-  );
-}
-
-async function see(selector: string): Promise<HTMLElement> {
-  return await vi.waitFor(
-    async () => {
-      const found = document.querySelector<HTMLElement>(selector);
-      if (!found) throw new Error(`expected ${selector} in: ${document.body.textContent}`);
-      return found;
-    },
-    { timeout: 30_000 },
-  );
-}
 
 const LIST = "/api/v1/recordings";
 const signedIn = { "/api/v1/me": me(), "/api/v1/sites": { items: [] } };
@@ -234,7 +122,7 @@ describe("who may go where", () => {
   });
 
   it("goes nowhere before a made-up password is changed", async () => {
-    await show("/recordings", { "/api/v1/me": me(ALL, true) });
+    await show("/recordings", { "/api/v1/me": me(undefined, true) });
     await see("input[autocomplete=new-password]");
     expect(router.state.location.pathname).toBe("/password");
     expect(requests.some((request) => request.startsWith(LIST))).toBe(false);
@@ -317,20 +205,6 @@ const siteOf = (...servers: ReturnType<typeof server>[]) => ({
   created_at: "2026-03-01T09:30:00Z",
   servers,
 });
-
-function press(key: string): void {
-  (document.activeElement ?? document.body).dispatchEvent(
-    new KeyboardEvent("keydown", { key, bubbles: true, cancelable: true }),
-  );
-}
-
-function button(text: string, within: ParentNode = document): HTMLButtonElement {
-  const all = [...within.querySelectorAll("button")];
-  const found = all.find((one) => one.textContent === text || one.getAttribute("aria-label") === text);
-  if (!found)
-    throw new Error(`expected a button ${text}, got ${all.map((one) => one.textContent).join(", ")}`);
-  return found;
-}
 
 describe("managing sites", () => {
   it("removes a server that is away, and never one that is connected", async () => {

@@ -109,14 +109,21 @@ function usePages(me: Me): Entry[] {
   if (me.permissions.includes("manage-sites")) {
     pages.push({ key: "tokens", label: t("nav.tokens"), open: () => void navigate({ to: "/join-tokens" }) });
   }
-  pages.push(
-    { key: "account", label: t("nav.account"), open: () => void navigate({ to: "/account" }) },
-    {
+  if (me.permissions.includes("manage-directories")) {
+    pages.push({
+      key: "directories",
+      label: t("nav.directories"),
+      open: () => void navigate({ to: "/directories" }),
+    });
+  }
+  pages.push({ key: "account", label: t("nav.account"), open: () => void navigate({ to: "/account" }) });
+  if (me.local) {
+    pages.push({
       key: "password",
       label: t("nav.password"),
       open: () => void navigate({ to: "/password", search: { to: "/account" } }),
-    },
-  );
+    });
+  }
   return pages;
 }
 

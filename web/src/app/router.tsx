@@ -28,10 +28,27 @@ function readReturn(search: Record<string, unknown>): { to?: string; ended?: str
   return { to: to && /^\/(?![/\\])/.test(to) ? to : undefined, ended: text(search.ended) };
 }
 
+interface Refused {
+  problem?: string | undefined;
+  directory?: string | undefined;
+  subject?: string | undefined;
+}
+
+/** What a provider's refusal is told with. */
+function readSignIn(search: Record<string, unknown>): Refused & ReturnType<typeof readReturn> {
+  const { problem, directory, subject } = search;
+  return {
+    ...readReturn(search),
+    problem: text(problem),
+    directory: text(directory),
+    subject: text(subject),
+  };
+}
+
 const signIn = createRoute({
   getParentRoute: () => root,
   path: "/sign-in",
-  validateSearch: readReturn,
+  validateSearch: readSignIn,
   component: lazyRouteComponent(() => import("../pages/sign-in/page"), "SignInPage"),
 });
 
@@ -121,6 +138,12 @@ const tokens = createRoute({
   component: lazyRouteComponent(() => import("../pages/tokens/page"), "TokensPage"),
 });
 
+const directories = createRoute({
+  getParentRoute: () => app,
+  path: "/directories",
+  component: lazyRouteComponent(() => import("../pages/directories/page"), "DirectoriesPage"),
+});
+
 const account = createRoute({
   getParentRoute: () => app,
   path: "/account",
@@ -133,7 +156,7 @@ const elsewhere = createRoute({ getParentRoute: () => app, path: "$", component:
 const routeTree = root.addChildren([
   signIn,
   password,
-  app.addChildren([index, recordings, player, sites, hosts, tokens, account, elsewhere]),
+  app.addChildren([index, recordings, player, sites, hosts, tokens, directories, account, elsewhere]),
 ]);
 
 /** The pages by their addresses; the history is the browser's unless another is given. */

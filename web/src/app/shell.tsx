@@ -1,5 +1,6 @@
 import {
   ApartmentOutlined,
+  ContactsOutlined,
   DesktopOutlined,
   KeyOutlined,
   MenuFoldOutlined,
@@ -169,6 +170,17 @@ function Navigation({ me }: { me: Me }) {
         <Link to="/join-tokens" className="nav-item" aria-label={t("nav.tokens")} title={t("nav.tokens")}>
           <KeyOutlined />
           <span className="nav-text">{t("nav.tokens")}</span>
+        </Link>
+      ) : null}
+      {me.permissions.includes("manage-directories") ? (
+        <Link
+          to="/directories"
+          className="nav-item"
+          aria-label={t("nav.directories")}
+          title={t("nav.directories")}
+        >
+          <ContactsOutlined />
+          <span className="nav-text">{t("nav.directories")}</span>
         </Link>
       ) : null}
     </div>

@@ -12,8 +12,13 @@ export function UserMenu({ me, onDone }: { me: Me; onDone: () => void }) {
   const client = useQueryClient();
   const signOut = useMutation({
     mutationFn: () => answer(api.POST("/api/v1/sign-out")),
-    onSettled: async () => {
+    onSettled: async (left) => {
       onDone();
+      if (left?.next) {
+        // The provider by which the person came in forgets them as well, and sends them back.
+        window.location.assign(left.next);
+        return;
+      }
       await navigate({ to: "/sign-in", search: {} });
       // Nothing of one person's lists may be left for the next.
       client.clear();

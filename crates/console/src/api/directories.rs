@@ -13,7 +13,7 @@ use crate::{
 };
 use axum::{Extension, Json, extract::State};
 use http::StatusCode;
-use playhead_db::console::{Directory, DirectoryRole, PrincipalKind};
+use playhead_db::console::{Directory, DirectoryKind, DirectoryRole, PrincipalKind};
 use playhead_model::WallTime;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -24,6 +24,26 @@ const MOST_FOUND: u8 = 50;
 /// Longest text to look for.
 const MOST_QUERY: usize = 100;
 
+/// What speaks to a directory.
+#[derive(Debug, Clone, Copy, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+#[schema(as = DirectoryKind)]
+pub(crate) enum Kind {
+    /// LDAP, Active Directory included.
+    Ldap,
+    /// An OpenID Connect provider.
+    OpenId,
+}
+
+impl From<DirectoryKind> for Kind {
+    fn from(kind: DirectoryKind) -> Self {
+        match kind {
+            DirectoryKind::Ldap => Self::Ldap,
+            DirectoryKind::OpenId => Self::OpenId,
+        }
+    }
+}
+
 /// A directory.
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct DirectoryView {
@@ -31,8 +51,8 @@ pub(crate) struct DirectoryView {
     id: String,
     /// Its name.
     name: String,
-    /// `ldap` or `openid`.
-    kind: &'static str,
+    /// What it speaks.
+    kind: Kind,
     /// Whether it is used.
     enabled: bool,
     /// Settings of an LDAP directory.
@@ -364,7 +384,7 @@ async fn view(core: &Core, directory: Directory) -> Result<DirectoryView, Proble
     Ok(DirectoryView {
         id: directory.id,
         name: directory.name,
-        kind: directory.kind.as_str(),
+        kind: directory.kind.into(),
         enabled: directory.enabled,
         ldap,
         openid,

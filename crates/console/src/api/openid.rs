@@ -1,6 +1,9 @@
 //! Signing in by way of an OpenID Connect provider: there and back. A browser goes these ways; other programs have nothing here.
 
-use super::extract::{Params, Peer, Place};
+use super::{
+    directories::Kind,
+    extract::{Params, Peer, Place},
+};
 use crate::{
     accounts,
     core::{Core, Shared},
@@ -25,7 +28,7 @@ pub(crate) struct Method {
     /// Its name.
     name: String,
     /// `ldap`: with name and password. `openid`: by going to `/api/v1/sign-in/openid/{id}`.
-    kind: &'static str,
+    kind: Kind,
 }
 
 /// The ways to sign in.
@@ -66,11 +69,8 @@ pub(crate) async fn sign_in_methods(State(core): State<Shared>) -> Result<Json<M
         Ok(DirectorySettings::OpenId(_)) => true,
         Err(_) => false,
     });
-    let items = open.map(|directory| Method {
-        id: directory.id,
-        name: directory.name,
-        kind: directory.kind.as_str(),
-    });
+    let items =
+        open.map(|directory| Method { id: directory.id, name: directory.name, kind: directory.kind.into() });
     Ok(Json(Methods { items: items.collect() }))
 }
 

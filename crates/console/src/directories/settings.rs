@@ -92,21 +92,28 @@ pub(crate) struct LdapSettings {
 
 /// Names of attributes.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Attributes {
     /// What users sign in with.
+    #[serde(default)]
     pub(crate) user_name: String,
     /// What people call them.
+    #[serde(default)]
     pub(crate) display_name: String,
     /// Their address for mail.
+    #[serde(default)]
     pub(crate) mail: String,
     /// What stays the same when a user or group is renamed.
+    #[serde(default)]
     pub(crate) id: String,
     /// A group's name.
+    #[serde(default)]
     pub(crate) group_name: String,
     /// In a group: who is in it. `memberUid` holds names, any other names of entries.
+    #[serde(default)]
     pub(crate) member: String,
     /// In a user or group: which groups it is in.
+    #[serde(default)]
     pub(crate) member_of: String,
 }
 

@@ -57,9 +57,13 @@ function Person({ me }: { me: Me }) {
           ))}
         </dd>
       </dl>
-      <Button onClick={() => void navigate({ to: "/password", search: { to: "/account" } })}>
-        {t("account.change")}
-      </Button>
+      {me.local ? (
+        <Button onClick={() => void navigate({ to: "/password", search: { to: "/account" } })}>
+          {t("account.change")}
+        </Button>
+      ) : (
+        <p className="quiet">{t("account.elsewhere")}</p>
+      )}
     </section>
   );
 }

@@ -1,28 +1,42 @@
-import { useMutation, useQueryClient } from "@tanstack/react-query";
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { Alert, Button, Input } from "antd";
 import { type FormEvent, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { answer, api } from "../../api/client";
 import { type ApiError, asApiError } from "../../api/problem";
-import { meQuery } from "../../api/queries";
+import { meQuery, signInMethodsQuery } from "../../api/queries";
 import { Field } from "../../app/field";
+import { useStored } from "../../app/store";
 import { useTitle } from "../../app/title";
 import "./sign-in.css";
 
 export function SignInPage() {
   const { t } = useTranslation();
   useTitle(t("signIn.title"));
-  const { to, ended } = useSearch({ from: "/sign-in" });
+  const { to, ended, problem: refusal, directory, subject } = useSearch({ from: "/sign-in" });
   const navigate = useNavigate();
   const client = useQueryClient();
   const [user, setUser] = useState("");
   const [password, setPassword] = useState("");
   const [checked, setChecked] = useState(false);
   const wait = useCountdown();
+  const methods = useQuery(signInMethodsQuery).data?.items ?? [];
+  const directories = methods.filter((method) => method.kind === "ldap");
+  const providers = methods.filter((method) => method.kind === "openid");
+  const [remembered, setBy] = useStored("playhead.sign-in", (stored) =>
+    typeof stored === "string" ? stored : "",
+  );
+  // Whoever chose one that is gone has a local account again.
+  const by = directories.some((method) => method.id === remembered) ? remembered : "";
 
   const signIn = useMutation({
-    mutationFn: () => answer(api.POST("/api/v1/sign-in", { body: { user: user.trim(), password } })),
+    mutationFn: () =>
+      answer(
+        api.POST("/api/v1/sign-in", {
+          body: { user: user.trim(), password, ...(by ? { directory: by } : {}) },
+        }),
+      ),
     onSuccess: async (me) => {
       client.setQueryData(meQuery.queryKey, me);
       if (me.must_change_password) await navigate({ to: "/password", search: { to }, replace: true });
@@ -51,7 +65,30 @@ export function SignInPage() {
         </div>
         <h1>{t("signIn.title")}</h1>
         {ended && !problem ? <Alert type="info" showIcon title={t("signIn.ended")} /> : null}
-        <Outcome problem={problem} seconds={wait.seconds} />
+        {refusal && !problem ? (
+          <Refusal code={refusal} directory={directory ?? ""} subject={subject} />
+        ) : (
+          <Outcome problem={problem} seconds={wait.seconds} />
+        )}
+        {directories.length > 0 ? (
+          <Field label={t("signIn.by")}>
+            {({ status: _, ...props }) => (
+              <select
+                {...props}
+                className="sign-in-by"
+                value={by}
+                onChange={(event) => setBy(event.target.value)}
+              >
+                {directories.map((method) => (
+                  <option key={method.id} value={method.id}>
+                    {method.name}
+                  </option>
+                ))}
+                <option value="">{t("signIn.local")}</option>
+              </select>
+            )}
+          </Field>
+        ) : null}
         <Field label={t("signIn.user")} error={checked && !user.trim() ? t("signIn.userMissing") : undefined}>
           {(props) => (
             <Input
@@ -81,8 +118,40 @@ export function SignInPage() {
         <Button type="primary" htmlType="submit" block loading={signIn.isPending} disabled={wait.seconds > 0}>
           {t("signIn.submit")}
         </Button>
+        {providers.length > 0 ? (
+          <>
+            <div className="sign-in-or quiet">{t("signIn.or")}</div>
+            {providers.map((method) => (
+              <Button
+                key={method.id}
+                block
+                href={`/api/v1/sign-in/openid/${method.id}?to=${encodeURIComponent(to ?? "/")}`}
+              >
+                {t("signIn.with", { directory: method.name })}
+              </Button>
+            ))}
+          </>
+        ) : null}
       </form>
     </main>
+  );
+}
+
+/** Why somebody who came back from a provider was not let in. */
+function Refusal(props: { code: string; directory: string; subject: string | undefined }) {
+  const { t } = useTranslation();
+  const text = t(`signIn.problems.${props.code as "failed"}`, {
+    directory: props.directory,
+    defaultValue: t("signIn.problems.failed"),
+  });
+  return (
+    <Alert
+      type={props.code === "denied" || props.code === "expired" ? "warning" : "error"}
+      showIcon
+      role="alert"
+      title={text}
+      description={props.subject ? t("signIn.subject", { subject: props.subject }) : undefined}
+    />
   );
 }
 
