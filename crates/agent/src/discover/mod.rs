@@ -77,6 +77,7 @@ pub(crate) fn run(scope: &Scope, watch: &Arc<Watch>, report: impl Fn(Vec<Seen>))
         servers: Servers::default(),
         clients: Clients::new(),
         owners: HashMap::new(),
+        asked_for: Vec::new(),
         started: HashMap::new(),
         looks: 0,
     };
@@ -137,8 +138,10 @@ impl Events {
 struct Sight {
     servers: Servers,
     clients: Clients,
-    /// Of servers that root runs: whose session it is, and at which look that was found out.
-    owners: HashMap<Process, (u32, u32)>,
+    /// By display, the first user other than root who has a program there, as of the last time that was asked.
+    owners: HashMap<u32, u32>,
+    /// The servers of root's that it was asked for.
+    asked_for: Vec<Process>,
     started: HashMap<Process, WallTime>,
     looks: u32,
 }
@@ -148,9 +151,9 @@ impl Sight {
         self.looks = self.looks.wrapping_add(1);
         self.servers.look(|number| scope.all || scope.named.contains(&number));
         self.clients.look(self.servers.all());
+        self.look_for_owners();
         let servers: Vec<Server> = self.servers.all().cloned().collect();
         let alive = |process: &Process| servers.iter().any(|server| server.process == *process);
-        self.owners.retain(|process, _| alive(process));
         self.started.retain(|process, _| alive(process));
         servers.into_iter().map(|server| self.session(server)).collect()
     }
@@ -176,23 +179,29 @@ impl Sight {
         }
     }
 
-    /// Whose session it is where root runs the X server: that of the first program on it that is not root's.
-    fn owner(&mut self, server: &Server) -> u32 {
-        match self.owners.get(&server.process) {
-            Some((owner, at)) if self.looks.wrapping_sub(*at) < RARELY => return *owner,
-            _ => {}
+    /// Whose session it is where root runs the X server: that of a program on it that is not root's.
+    fn owner(&self, server: &Server) -> u32 {
+        self.owners.get(&server.number).copied().unwrap_or(0)
+    }
+
+    /// Finds out who has programs on displays of root's, all at once and now and then: every process is asked.
+    fn look_for_owners(&mut self) {
+        let of_root: Vec<Process> =
+            self.servers.all().filter(|server| server.user == 0).map(|server| server.process).collect();
+        let is_due = of_root != self.asked_for || self.looks.is_multiple_of(RARELY);
+        self.asked_for = of_root;
+        if self.asked_for.is_empty() || !is_due {
+            return;
         }
-        let (display, screen) = (format!(":{}", server.number), format!(":{}.0", server.number));
-        let is_there = |pid: &u32| {
-            process::variable(*pid, "DISPLAY").is_some_and(|value| value == display || value == screen)
-        };
-        let users = process::all().filter(|pid| *pid != server.process.pid);
-        let found = users
-            .filter_map(|pid| Some((pid, process::user(pid).filter(|user| *user != 0)?)))
-            .find(|(pid, _)| is_there(pid));
-        let owner = found.map_or(0, |(_, user)| user);
-        self.owners.insert(server.process, (owner, self.looks));
-        owner
+        self.owners.clear();
+        for pid in process::all() {
+            let Some(user) = process::user(pid).filter(|user| *user != 0) else { continue };
+            let display = process::variable(pid, "DISPLAY");
+            let number = display.and_then(|name| name.strip_prefix(':')?.split('.').next()?.parse().ok());
+            if let Some(number) = number {
+                self.owners.entry(number).or_insert(user);
+            }
+        }
     }
 }
 

@@ -8,7 +8,10 @@ use std::{
     net::Shutdown,
     os::{
         fd::OwnedFd,
-        unix::{net::UnixStream, process::ExitStatusExt as _},
+        unix::{
+            net::UnixStream,
+            process::{CommandExt as _, ExitStatusExt as _},
+        },
     },
     process::{Child, Command, Stdio},
     sync::Arc,
@@ -46,6 +49,7 @@ impl Helper {
         socket.set_write_timeout(Some(PATIENCE))?;
         let reader = socket.try_clone()?;
         let mut command = Command::new(SELF);
+        command.arg0("playhead");
         command.args(["agent", "helper", "--user", &user.to_string()]).env_clear();
         // Fonts and messages are looked for by these.
         command.env("PATH", "/usr/local/bin:/usr/bin:/bin").env("LANG", "C.UTF-8").current_dir("/");

@@ -102,8 +102,14 @@ impl Memory {
         self.written.iter().map(|known| known.id).collect()
     }
 
-    /// Writes what there is now, if that is news.
-    pub(super) fn keep(&mut self, now: Vec<Known>) {
+    /// Writes what there is now, if that is news. What is not seen for a moment, but runs, is not forgotten.
+    pub(super) fn keep(&mut self, mut now: Vec<Known>) {
+        for before in &self.written {
+            let is_there = now.iter().any(|known| (known.server, known.user) == (before.server, before.user));
+            if !is_there && before.server.is_alive() {
+                now.push(before.clone());
+            }
+        }
         if now == self.written {
             return;
         }

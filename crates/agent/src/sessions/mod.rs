@@ -13,6 +13,8 @@ mod notice;
 mod people;
 mod running;
 mod terminate;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use desk::Desk;
 pub(crate) use keeper::{Keeper, Parts};
