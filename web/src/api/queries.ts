@@ -107,6 +107,12 @@ export const signInMethodsQuery = queryOptions({
   staleTime: 60_000,
 });
 
+export const apiClientsQuery = queryOptions({
+  queryKey: ["api-clients"],
+  queryFn: ({ signal }) => answer(api.GET("/api/v1/api-clients", { signal })),
+  refetchInterval: QUIET_INTERVAL_MS,
+});
+
 export const sessionsQuery = queryOptions({
   queryKey: ["sessions"],
   queryFn: ({ signal }) => answer(api.GET("/api/v1/me/sessions", { signal })),

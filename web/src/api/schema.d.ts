@@ -24,6 +24,55 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/api-clients": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The API clients
+         * @description Needs the permission `manage-api-clients`.
+         */
+        get: operations["list_api_clients"];
+        put?: never;
+        /**
+         * Make an API client
+         * @description It gets tokens for its id and secret, each good for an hour, and sends them as `Authorization: Bearer TOKEN` to this API, or as
+         *     `Authorization: CWSAuth bearer=TOKEN` to the compatible calls below `/cvad/manage`.
+         *
+         *     Needs the permission `manage-api-clients`.
+         */
+        post: operations["create_api_client"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/api/v1/api-clients/{id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /**
+         * Revoke an API client
+         * @description At once, with all tokens it has got; whatever streams it has under way end.
+         *
+         *     Needs the permission `manage-api-clients`.
+         */
+        delete: operations["revoke_api_client"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/directories": {
         parameters: {
             query?: never;
@@ -1238,6 +1287,79 @@ export interface components {
              */
             version: number | null;
         };
+        /** @description A program that may use the console. Its secret is kept nowhere. */
+        ApiClient: {
+            /**
+             * Format: date-time
+             * @description When it was made.
+             */
+            created_at: string;
+            /** @description Whether that is over. */
+            expired: boolean;
+            /**
+             * Format: date-time
+             * @description From when on it is void.
+             */
+            expires_at: string;
+            /** @description Its id, which it signs in with. */
+            id: string;
+            /**
+             * Format: date-time
+             * @description When it was last used, about to the minute.
+             */
+            last_used_at: string | null;
+            /** @description Who made it. */
+            made_by: string;
+            /** @description Its name. */
+            name: string;
+            /**
+             * @description What it may do.
+             * @example [
+             *       "view-sessions",
+             *       "manage-sessions"
+             *     ]
+             */
+            permissions: string[];
+        };
+        /** @description A new API client. */
+        ApiClientRequest: {
+            /** @description 1 to 100 characters; no two clients have the same. */
+            name: string;
+            /**
+             * @description What it may do: only what whoever makes it may do, too. To find, start and stop sessions it needs `view-sessions` and
+             *     `manage-sessions`.
+             * @example [
+             *       "view-sessions",
+             *       "manage-sessions"
+             *     ]
+             */
+            permissions: string[];
+            /**
+             * Format: int32
+             * @description How many days it is good for: 1 to 3,650.
+             * @default 365
+             */
+            valid_days: number;
+        };
+        /** @description A site as clients address it. */
+        ApiClientSite: {
+            /**
+             * Format: uuid
+             * @description Its id.
+             */
+            id: string;
+            /** @description Its name. */
+            name: string;
+        };
+        /** @description The API clients, and how they address this console. */
+        ApiClients: {
+            /** @description The id under which clients address this console. */
+            customer_id: string;
+            /** @description By name. */
+            items: components["schemas"]["ApiClient"][];
+            /** @description The sites that they can address. */
+            sites: components["schemas"]["ApiClientSite"][];
+        };
         /** @description A mask over an application, which covers its windows in the pictures. All patterns that are given fit such a window. */
         AppliedMask: {
             /** @description Pattern for the class or instance name of the window. */
@@ -1650,6 +1772,22 @@ export interface components {
             user_base: string;
             /** @description What users are like. Who does not match (any more) cannot sign in. */
             user_filter?: string;
+        };
+        /** @description An API client that was just made. The secret is shown this once. */
+        MadeApiClient: {
+            /** @description The client. */
+            client: components["schemas"]["ApiClient"];
+            /** @description The id under which it addresses this console. */
+            customer_id: string;
+            /** @description Its secret. */
+            secret: string;
+            /** @description The sites that it can address. */
+            sites: components["schemas"]["ApiClientSite"][];
+            /**
+             * @description Where it gets a token for them: `POST` with the form `grant_type=client_credentials&client_id=…&client_secret=…`.
+             * @example https://console.example/cctrustoauth2/k3v9x2mq7wfa/tokens/clients
+             */
+            token_url: string;
         };
         /** @description A new join token. It is shown this once. */
         MadeToken: {
@@ -3128,6 +3266,105 @@ export interface operations {
                 content: {
                     "application/json": unknown;
                 };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    list_api_clients: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ApiClients"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    create_api_client: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ApiClientRequest"];
+            };
+        };
+        responses: {
+            /** @description Done */
+            201: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["MadeApiClient"];
+                };
+            };
+            /** @description There is one of this name */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    revoke_api_client: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The client */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Revoked */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
             };
             /** @description A problem */
             default: {

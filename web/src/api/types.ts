@@ -27,6 +27,9 @@ export type OpenIdSettings = NonNullable<Directory["openid"]>;
 export type Tried = Answer<paths["/api/v1/directories/test"]["post"]>;
 export type DirectoryRole = Answer<paths["/api/v1/directories/{id}/roles"]["get"]>["items"][number];
 export type Principal = Answer<paths["/api/v1/directories/search"]["get"]>["items"][number];
+export type ApiClient = Answer<paths["/api/v1/api-clients"]["get"]>["items"][number];
+export type MadeApiClient =
+  paths["/api/v1/api-clients"]["post"]["responses"][201]["content"]["application/json"];
 export type OpenSession = Answer<paths["/api/v1/me/sessions"]["get"]>["items"][number];
 /** The request as the description has it, where `sort` is both a text and an object, which nothing is. */
 export type DescribedQuery = NonNullable<paths["/api/v1/recordings"]["get"]["parameters"]["query"]>;

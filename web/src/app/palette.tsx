@@ -109,6 +109,13 @@ function usePages(me: Me): Entry[] {
   if (me.permissions.includes("manage-sites")) {
     pages.push({ key: "tokens", label: t("nav.tokens"), open: () => void navigate({ to: "/join-tokens" }) });
   }
+  if (me.permissions.includes("manage-api-clients")) {
+    pages.push({
+      key: "clients",
+      label: t("nav.clients"),
+      open: () => void navigate({ to: "/api-clients" }),
+    });
+  }
   if (me.permissions.includes("manage-directories")) {
     pages.push({
       key: "directories",

@@ -144,6 +144,12 @@ const directories = createRoute({
   component: lazyRouteComponent(() => import("../pages/directories/page"), "DirectoriesPage"),
 });
 
+const clients = createRoute({
+  getParentRoute: () => app,
+  path: "/api-clients",
+  component: lazyRouteComponent(() => import("../pages/clients/page"), "ClientsPage"),
+});
+
 const account = createRoute({
   getParentRoute: () => app,
   path: "/account",
@@ -156,7 +162,18 @@ const elsewhere = createRoute({ getParentRoute: () => app, path: "$", component:
 const routeTree = root.addChildren([
   signIn,
   password,
-  app.addChildren([index, recordings, player, sites, hosts, tokens, directories, account, elsewhere]),
+  app.addChildren([
+    index,
+    recordings,
+    player,
+    sites,
+    hosts,
+    tokens,
+    directories,
+    clients,
+    account,
+    elsewhere,
+  ]),
 ]);
 
 /** The pages by their addresses; the history is the browser's unless another is given. */

@@ -1,5 +1,6 @@
 import {
   ApartmentOutlined,
+  ApiOutlined,
   ContactsOutlined,
   DesktopOutlined,
   KeyOutlined,
@@ -170,6 +171,12 @@ function Navigation({ me }: { me: Me }) {
         <Link to="/join-tokens" className="nav-item" aria-label={t("nav.tokens")} title={t("nav.tokens")}>
           <KeyOutlined />
           <span className="nav-text">{t("nav.tokens")}</span>
+        </Link>
+      ) : null}
+      {me.permissions.includes("manage-api-clients") ? (
+        <Link to="/api-clients" className="nav-item" aria-label={t("nav.clients")} title={t("nav.clients")}>
+          <ApiOutlined />
+          <span className="nav-text">{t("nav.clients")}</span>
         </Link>
       ) : null}
       {me.permissions.includes("manage-directories") ? (
