@@ -290,7 +290,8 @@ mod tests {
         let cookie = house.signed_in_as(Role::Full).await;
         let id = SiteId::from(Uuid::from_u128(7));
         let (name, version) = ("Berlin".to_owned(), "1".to_owned());
-        let router = Router::new().fallback(echo);
+        // The real one takes long policies, too.
+        let router = Router::new().fallback(echo).layer(axum::extract::DefaultBodyLimit::disable());
         house.console.attach(LocalSite { id, server: "s".into(), name, version, router }).await.unwrap();
         let sites = house.get("/api/v1/sites", &cookie).await.json();
         let base = format!("/api/v1/sites/{}", sites["items"][0]["id"].as_str().unwrap());
