@@ -15,6 +15,10 @@ from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 
+def backend():
+    return s3_backends[DEFAULT_ACCOUNT_ID]["aws"]
+
+
 class Handler(WSGIRequestHandler):
     # Connections stay open, as they do with a server in earnest.
     protocol_version = "HTTP/1.1"
@@ -41,17 +45,21 @@ class Kept:
             if len(parts) == 2:
                 self.mirror(*parts)
             elif "delete" in environ.get("QUERY_STRING", ""):
-                # Many at once; which ones, stands in the request's body.
+                # Many at once; which ones, stands in the request's body. What is still there has not changed.
                 for key in self.keys(parts[0]):
-                    self.mirror(parts[0], key)
+                    if self.found(parts[0], key) is None:
+                        self.mirror(parts[0], key)
         return body
 
     def keys(self, bucket):
         top = os.path.join(self.folder, bucket)
         return [os.path.relpath(os.path.join(folder, name), top) for folder, _, names in os.walk(top) for name in names]
 
+    def found(self, bucket, key):
+        return backend().get_object(bucket, key)
+
     def mirror(self, bucket, key):
-        found = s3_backends[DEFAULT_ACCOUNT_ID]["aws"].get_object(bucket, key)
+        found = self.found(bucket, key)
         path = os.path.join(self.folder, bucket, key)
         if found is None:
             if os.path.exists(path):
@@ -62,7 +70,8 @@ class Kept:
             file.write(found.value)
         os.rename(path + ".new", path)
 
-    def restore(self, client):
+    def restore(self):
+        # Not by requests: after an hour there are thousands of objects, and on a busy machine that would take minutes.
         for folder, _, names in os.walk(self.folder):
             for name in names:
                 path = os.path.join(folder, name)
@@ -71,7 +80,7 @@ class Kept:
                     continue
                 bucket, key = os.path.relpath(path, self.folder).split(os.sep, 1)
                 with open(path, "rb") as file:
-                    client.put_object(Bucket=bucket, Key=key, Body=file.read())
+                    backend().put_object(bucket, key, file.read())
 
 
 def serve(app, port):
@@ -104,7 +113,7 @@ kms.close()
 s3.create_bucket(Bucket="playhead")
 s3.create_bucket(Bucket="locked", ObjectLockEnabledForBucket=True)
 if kept:
-    kept.restore(s3)
+    kept.restore()
 s3.close()
 inner.shutdown()
 thread.join()
