@@ -113,7 +113,7 @@ function usePages(me: Me): Entry[] {
     pages.push({
       key: "clients",
       label: t("nav.clients"),
-      open: () => void navigate({ to: "/api-clients" }),
+      open: () => void navigate({ to: "/clients" }),
     });
   }
   if (me.permissions.includes("manage-directories")) {

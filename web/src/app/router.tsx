@@ -146,7 +146,7 @@ const directories = createRoute({
 
 const clients = createRoute({
   getParentRoute: () => app,
-  path: "/api-clients",
+  path: "/clients",
   component: lazyRouteComponent(() => import("../pages/clients/page"), "ClientsPage"),
 });
 

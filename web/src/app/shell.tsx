@@ -174,7 +174,7 @@ function Navigation({ me }: { me: Me }) {
         </Link>
       ) : null}
       {me.permissions.includes("manage-api-clients") ? (
-        <Link to="/api-clients" className="nav-item" aria-label={t("nav.clients")} title={t("nav.clients")}>
+        <Link to="/clients" className="nav-item" aria-label={t("nav.clients")} title={t("nav.clients")}>
           <ApiOutlined />
           <span className="nav-text">{t("nav.clients")}</span>
         </Link>

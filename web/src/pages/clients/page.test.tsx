@@ -18,7 +18,7 @@ const who = { "/api/v1/me": me(["manage-api-clients", "view-sessions", "manage-s
 
 describe("API clients", () => {
   it("are listed with what they may do, and revoked after a question", async () => {
-    await show("/api-clients", { ...who, [PATH]: list([client]), [`DELETE ${PATH}/c1`]: 204 });
+    await show("/clients", { ...who, [PATH]: list([client]), [`DELETE ${PATH}/c1`]: 204 });
     const row = await see("tr[data-id=c1]");
     expect(row.textContent).toContain("Start and stop recording sessions");
     expect((await see(".client-ids")).textContent).toContain("abc");
@@ -30,7 +30,7 @@ describe("API clients", () => {
 
   it("are made with no more than finding, starting and stopping unless more is chosen", async () => {
     const made = { client, secret: "ph_s3cret", token_url: "https://c/x", customer_id: "abc", sites: [] };
-    await show("/api-clients", { ...who, [PATH]: list([]), [`POST ${PATH}`]: made });
+    await show("/clients", { ...who, [PATH]: list([]), [`POST ${PATH}`]: made });
     expect((await see("[data-testid=empty]")).textContent).toContain("No API client");
     button("Create API client").click();
     const dialog = await see("dialog");
@@ -49,7 +49,7 @@ describe("API clients", () => {
   });
 
   it("are not for everybody", async () => {
-    await show("/api-clients", { "/api/v1/me": me(["view-sessions"]) });
+    await show("/clients", { "/api/v1/me": me(["view-sessions"]) });
     await see("[data-testid=no-permission]");
     expect(requests).not.toContain(PATH);
   });
