@@ -22,7 +22,7 @@ const provider = new Provider(issuer, {
   // Claims stand in the answer of the userinfo endpoint, as the standard has it.
   findAccount: (_, id) => ({
     accountId: id,
-    claims: () => ({ sub: `id-${id}`, preferred_username: id, email: `${id}@example.org`, groups: groups[id] ?? [] }),
+    claims: () => ({ sub: id, preferred_username: id, email: `${id}@example.org`, groups: groups[id] ?? [] }),
   }),
   pkce: { required: () => true },
   cookies: { keys: ["of the test"] },

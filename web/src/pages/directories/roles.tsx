@@ -63,7 +63,7 @@ function RolesTable({ directory, items }: { directory: Directory; items: Directo
     onSettled: renew,
   });
   return (
-    <div className="table-frame">
+    <div className="table-frame directory-roles">
       <ProblemAlert error={take.error} />
       <table className="table">
         <thead>
@@ -78,7 +78,7 @@ function RolesTable({ directory, items }: { directory: Directory; items: Directo
         <tbody>
           {items.map((role) => (
             <tr key={role.id} data-id={role.id}>
-              <td className="long" title={role.subject}>
+              <td className="long directory-who" title={role.subject}>
                 {role.label} <span className="quiet">{t(`directories.${role.kind as Kind}`)}</span>
               </td>
               <td>{t(`roles.${role.role as "full"}`, role.role)}</td>

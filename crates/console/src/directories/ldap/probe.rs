@@ -128,7 +128,7 @@ impl Ldap {
                     steps.add("bind", Verdict::Doubtful, "Asking as nobody: the directory may hide things.");
                 }
                 Ok(()) => {
-                    steps.add("bind", Verdict::Ok, format!("Signed in as “{}”.", self.settings.bind_dn))
+                    steps.add("bind", Verdict::Ok, format!("Signed in as “{}”.", self.settings.bind_dn));
                 }
                 Err(error) => {
                     steps.add("bind", Verdict::Failed, sentence(&error.to_string()));
@@ -178,7 +178,12 @@ impl Ldap {
         let without_id = found.entries.iter().filter(|entry| entry.values(&names.id).is_empty()).count();
         let more = if found.more { "more than " } else { "" };
         let examples: Vec<&str> = usable.iter().take(3).map(|one| one.name.as_str()).collect();
-        let text = format!("Found {more}{entries} {what} below “{base}”");
+        let counted = if entries == 1 {
+            format!("1 {}", what.trim_end_matches('s'))
+        } else {
+            format!("{entries} {what}")
+        };
+        let text = format!("Found {more}{counted} below “{base}”");
         Ok(if entries == 0 && found.elsewhere {
             (
                 Verdict::Doubtful,
@@ -227,6 +232,7 @@ impl Ldap {
         let names: Vec<&str> = groups.iter().take(20).map(|group| group.name.as_str()).collect();
         let done = if password.is_some() { "The password is right. " } else { "" };
         Ok(match groups.len() {
+            1 => (Verdict::Ok, format!("{done}“{login}” is in one group: {}.", names.join(", "))),
             0 => (Verdict::Doubtful, format!("{done}“{login}” is in no groups that the console can see.")),
             count => (Verdict::Ok, format!("{done}“{login}” is in {count} groups: {}.", names.join(", "))),
         })

@@ -120,8 +120,8 @@ async fn people_sign_in_with_their_own_password_alone() {
     assert_eq!(renamed.principal.subject, subject);
     slapd.add("dn: cn=Zoe,ou=people,dc=example,dc=org\nchangetype: delete\n");
     assert!(directory.person(&subject).await.unwrap().is_none());
-    let by_name = format!("dn:uid=anna,ou=people,dc=example,dc=org");
-    assert_eq!(directory.person(&by_name).await.unwrap().unwrap().principal.name, "anna");
+    let by_name = "dn:uid=anna,ou=people,dc=example,dc=org";
+    assert_eq!(directory.person(by_name).await.unwrap().unwrap().principal.name, "anna");
 }
 
 #[tokio::test]

@@ -105,11 +105,6 @@ impl Provider {
         Ok(Self { settings, secret, tls, known: Mutex::default() })
     }
 
-    /// How it is set up.
-    pub(crate) fn settings(&self) -> &OpenIdSettings {
-        &self.settings
-    }
-
     /// What the provider says of itself; when it does not answer, what it said before.
     async fn discovered(&self, now: WallTime) -> Result<Arc<Discovered>, OpenIdError> {
         let before = self.known().discovered.clone();
@@ -192,7 +187,7 @@ impl Provider {
                 );
             }
             Ok(keys) => {
-                steps.add("keys", Verdict::Ok, format!("It publishes {} keys.", keys.len()));
+                steps.add("keys", Verdict::Ok, format!("Keys that it publishes: {}.", keys.len()));
                 let text = format!(
                     "Whether it knows “{}”, with the address {redirect} to come back to, shows at the first sign-in.",
                     self.settings.client_id
