@@ -542,6 +542,7 @@ export const en = {
     createAbout:
       "It gets tokens for its id and secret, each good for an hour. Give it no more than it needs, and each program a client of its own.",
     name: "Name",
+    nameAndId: "Name and client id",
     nameHint: "What is written down of whatever it does.",
     nameMissing: "Enter a name.",
     id: "Client id",

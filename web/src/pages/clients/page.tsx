@@ -91,8 +91,7 @@ function ClientsTable({ items, onRevoke }: { items: ApiClient[]; onRevoke: (clie
       <table className="table">
         <thead>
           <tr>
-            <th scope="col">{t("clients.name")}</th>
-            <th scope="col">{t("clients.id")}</th>
+            <th scope="col">{t("clients.nameAndId")}</th>
             <th scope="col">{t("clients.may")}</th>
             <th scope="col">{t("clients.madeBy")}</th>
             <th scope="col">{t("clients.lastUsed")}</th>
@@ -103,9 +102,9 @@ function ClientsTable({ items, onRevoke }: { items: ApiClient[]; onRevoke: (clie
         <tbody>
           {items.map((client) => (
             <tr key={client.id} data-id={client.id}>
-              <td className="long">{client.name}</td>
-              <td>
-                <code>{client.id}</code>
+              <td className="client-name">
+                <div title={client.name}>{client.name}</div>
+                <code className="quiet">{client.id}</code>
               </td>
               <td className="client-may">
                 {client.permissions.map((permission) => (
