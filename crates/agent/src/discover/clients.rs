@@ -62,7 +62,7 @@ impl Clients {
         if self.before.as_ref() == Some(&now) {
             return;
         }
-        self.log.read();
+        self.log.read(|address| now.1.iter().any(|end| end.remote == address));
         self.found = self.find(servers, &now.1);
         self.before = Some(now);
     }

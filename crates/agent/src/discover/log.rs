@@ -1,7 +1,8 @@
 //! Names of client machines: they stand nowhere but in xrdp's log.
 //!
 //! The log says that a connection came, with its address, and later, without it, what the client calls itself. Of two that come at the
-//! same moment nobody can tell which is which; then neither gets a name.
+//! same moment nobody can tell which is which; then neither gets a name. Connections that have ended meanwhile do not count: many are
+//! somebody's who only looks whether the port is open.
 
 use std::{
     collections::VecDeque,
@@ -42,8 +43,8 @@ impl Log {
         Self { path: path.into(), read: 0, rest: String::new(), clients: VecDeque::new() }
     }
 
-    /// Reads what came since. A log that cannot be read costs the names alone.
-    pub(super) fn read(&mut self) {
+    /// Reads what came since; `alive` says which clients are connected now. A log that cannot be read costs the names alone.
+    pub(super) fn read(&mut self, alive: impl Fn(SocketAddr) -> bool) {
         let mut read = || -> std::io::Result<String> {
             let mut file = File::open(&self.path)?;
             let length = file.metadata()?.len();
@@ -60,7 +61,7 @@ impl Log {
             Ok(String::from_utf8_lossy(&bytes).into_owned())
         };
         match read() {
-            Ok(text) => self.take(&text),
+            Ok(text) => self.take(&text, &alive),
             Err(error) => tracing::debug!(path = %self.path.display(), %error, "no names of client machines"),
         }
     }
@@ -71,17 +72,17 @@ impl Log {
         client.name.as_deref()
     }
 
-    fn take(&mut self, text: &str) {
+    fn take(&mut self, text: &str, alive: &impl Fn(SocketAddr) -> bool) {
         self.rest.push_str(text);
         let text = std::mem::take(&mut self.rest);
         let (whole, rest) = text.rsplit_once('\n').unwrap_or(("", &text));
-        whole.lines().for_each(|line| self.line(line));
+        whole.lines().for_each(|line| self.line(line, alive));
         if (rest.len() as u64) < MOST_BYTES {
             rest.clone_into(&mut self.rest);
         }
     }
 
-    fn line(&mut self, line: &str) {
+    fn line(&mut self, line: &str, alive: &impl Fn(SocketAddr) -> bool) {
         if let Some((_, at)) = line.split_once("connection received from ") {
             if let Some(address) = address(at) {
                 self.clients.push_back(Client { address, name: None, waits: true });
@@ -95,7 +96,7 @@ impl Log {
             .iter()
             .find_map(|words| line.split_once(words));
         let Some((_, name)) = name else { return };
-        let mut waiting = self.clients.iter_mut().filter(|client| client.waits);
+        let mut waiting = self.clients.iter_mut().filter(|client| client.waits && alive(client.address));
         let (first, second) = (waiting.next(), waiting.next());
         match (first, second) {
             (Some(client), None) => {
@@ -104,7 +105,9 @@ impl Log {
                 client.name = Some(name.trim().to_owned()).filter(|name| !name.is_empty());
                 client.waits = false;
             }
-            _ => self.clients.iter_mut().for_each(|client| client.waits = false),
+            (Some(_), Some(_)) => self.clients.iter_mut().for_each(|client| client.waits = false),
+            // Its connection has ended already.
+            (None, _) => {}
         }
     }
 }
@@ -133,10 +136,10 @@ mod tests {
         let mut log = Log::new(&path);
         let (one, two) = ("192.0.2.1:5".parse().unwrap(), "192.0.2.1:6".parse().unwrap());
         write!(file, "{CAME}[INFO ] Connected client comp").unwrap();
-        log.read();
+        log.read(|_| true);
         assert_eq!(log.name(one), None);
         file.write_all(b"uter name: PC\x071\n").unwrap();
-        log.read();
+        log.read(|_| true);
         assert_eq!(log.name(one), Some("PC1"));
 
         // Two at the same moment.
@@ -146,12 +149,17 @@ mod tests {
             "{CAME}{other}x Connected client computer name: A\nx Connected client computer name: B\n"
         )
         .unwrap();
-        log.read();
+        log.read(|_| true);
         assert_eq!((log.name(one), log.name(two)), (None, None));
+
+        // One of them has only looked whether somebody listens.
+        writeln!(file, "{CAME}{other}x Connected client computer name: A").unwrap();
+        log.read(|address| address == two);
+        assert_eq!((log.name(one), log.name(two)), (None, Some("A")));
 
         // Begun anew.
         std::fs::write(&path, format!("{other}connected client computer name: C\n")).unwrap();
-        log.read();
+        log.read(|_| true);
         assert_eq!(log.name(two), Some("C"));
         assert_eq!(Log::new("/none").name(two), None);
     }

@@ -27,13 +27,15 @@ use std::{
         Arc,
         atomic::{AtomicBool, Ordering},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 /// Everything is looked at this often.
 const LOOK: Duration = Duration::from_secs(2);
 /// A socket at which nobody listens yet is asked again after this.
 const SOON: Duration = Duration::from_millis(30);
+/// xrdp connects to the X server of a new session within this time.
+pub(crate) const CLIENT: Duration = Duration::from_millis(700);
 /// Whose session a display of root's is, is looked for once in so many looks.
 const RARELY: u32 = 5;
 
@@ -90,7 +92,8 @@ pub(crate) fn run(scope: &Scope, watch: &Arc<Watch>, report: impl Fn(Vec<Seen>))
             report(seen.clone());
             last = Some(seen);
         }
-        let pause = if sight.servers.is_waiting() { SOON } else { LOOK };
+        let is_soon = sight.servers.is_waiting() || sight.expects_client();
+        let pause = if is_soon { SOON } else { LOOK };
         if let Err(error) = watch.bell.wait(events.inotify.as_ref().map(|it| it.as_fd()), Some(pause)) {
             tracing::error!(%error, "sessions are not looked for any more");
             return;
@@ -142,7 +145,8 @@ struct Sight {
     owners: HashMap<u32, u32>,
     /// The servers of root's that it was asked for.
     asked_for: Vec<Process>,
-    started: HashMap<Process, WallTime>,
+    /// When a session began, and when it was first seen.
+    started: HashMap<Process, (WallTime, Instant)>,
     looks: u32,
 }
 
@@ -165,7 +169,8 @@ impl Sight {
         // A display without a network has its user in front of it.
         let is_connected = client.is_some() || protocol == RemoteProtocol::Local;
         let state = if is_connected { SessionState::Connected } else { SessionState::Disconnected };
-        let started_at = *self.started.entry(process).or_insert_with(|| began(process));
+        let (started_at, _) =
+            *self.started.entry(process).or_insert_with(|| (began(process), Instant::now()));
         Seen {
             display: format!(":{number}"),
             server: process,
@@ -177,6 +182,14 @@ impl Sight {
             xauthority,
             application,
         }
+    }
+
+    /// Whether xrdp is about to connect to a session that it has just had started.
+    fn expects_client(&self) -> bool {
+        self.servers.all().any(|server| {
+            let is_new = self.started.get(&server.process).is_some_and(|(_, first)| first.elapsed() < CLIENT);
+            is_new && server.protocol == RemoteProtocol::Rdp && self.clients.of(server.number).is_none()
+        })
     }
 
     /// Whose session it is where root runs the X server: that of a program on it that is not root's.

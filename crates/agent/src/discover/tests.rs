@@ -5,7 +5,6 @@ use crate::capture::testing::Display;
 use std::{
     sync::mpsc::{Receiver, channel},
     thread::{self, JoinHandle},
-    time::Instant,
 };
 
 struct Looking {

@@ -40,8 +40,6 @@ use std::{
 
 /// An agent that has never heard a policy waits for one this long before it decides without.
 const FIRST_POLICY: Duration = Duration::from_secs(5);
-/// A session is decided about without its user's groups if they are not known by then.
-const GROUPS: Duration = Duration::from_millis(700);
 /// How long a command may take until it is called done all the same: what troubles it is told with the session.
 const OBEY: Duration = Duration::from_secs(2);
 /// How long the recording of a session that is over may take to end by itself.
@@ -555,12 +553,10 @@ impl Keeper {
     }
 
     fn decide_what_is_due(&mut self) {
+        let now = Instant::now();
         let may_decide = self.decider.revision().is_some() || self.started.elapsed() >= FIRST_POLICY;
-        let is_due = |session: &Running| {
-            !session.is_fixed
-                && session.plan.is_none()
-                && (session.person.is_some() || session.since.elapsed() >= GROUPS)
-        };
+        let is_due =
+            |session: &Running| !session.is_fixed && session.plan.is_none() && session.decidable_at() <= now;
         let due: Vec<Key> = self
             .sessions
             .iter()
@@ -596,12 +592,9 @@ impl Keeper {
     fn next(&self) -> Option<Duration> {
         let now = Instant::now();
         let undecided = self.sessions.values().filter(|session| session.plan.is_none() && !session.is_fixed);
-        let decide = undecided.map(|session| {
-            let first =
-                if self.decider.revision().is_some() { session.since } else { self.started + FIRST_POLICY };
-            let groups = if session.person.is_some() { session.since } else { session.since + GROUPS };
-            first.max(groups)
-        });
+        let first =
+            if self.decider.revision().is_some() { self.started } else { self.started + FIRST_POLICY };
+        let decide = undecided.map(|session| first.max(session.decidable_at()));
         let leaving = self.leaving.iter().map(|_| now + Duration::from_millis(200));
         let tell = self.sessions.values().filter_map(|session| session.telling.next());
         let awaited = self.awaited.iter().map(|awaited| awaited.until);

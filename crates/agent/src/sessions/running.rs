@@ -7,14 +7,21 @@ use super::{
 use crate::{
     clock::Now,
     control::{Control, Plan, When},
-    discover::Seen,
+    discover::{CLIENT, Seen},
     settings::SessionSettings,
 };
 use playhead_model::{
-    Decided, Notice, SessionId, SessionInfo, SessionRecording, SessionState, WallTime,
+    Decided, Notice, RemoteProtocol, SessionId, SessionInfo, SessionRecording, SessionState, WallTime,
     policy::{Action, AtRollover, SessionFacts, at_rollover},
 };
-use std::{sync::Arc, thread::JoinHandle, time::Instant};
+use std::{
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
+
+/// A session is decided about without its user's groups if they are not known by then.
+const GROUPS: Duration = Duration::from_millis(700);
 
 /// A session that there is.
 pub(super) struct Running {
@@ -55,6 +62,14 @@ impl Running {
 
     pub(super) fn going(&self) -> Going {
         self.progress.now()
+    }
+
+    /// When it may be decided about: rules may ask for groups, and for the address of a client that is about to
+    /// connect.
+    pub(super) fn decidable_at(&self) -> Instant {
+        let groups = if self.person.is_some() { self.since } else { self.since + GROUPS };
+        let is_expected = self.seen.protocol == RemoteProtocol::Rdp && self.seen.client.address.is_none();
+        if is_expected { groups.max(self.since + CLIENT) } else { groups }
     }
 
     /// Whether somebody has decided about it while it ran.

@@ -12,7 +12,10 @@ use std::{
 use x11rb::{
     connection::Connection as _,
     protocol::{
-        xproto::{ConnectionExt as _, KEY_PRESS_EVENT, KEY_RELEASE_EVENT},
+        xproto::{
+            AtomEnum, BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT, ConnectionExt as _, KEY_PRESS_EVENT,
+            KEY_RELEASE_EVENT, MOTION_NOTIFY_EVENT,
+        },
         xtest::ConnectionExt as _,
     },
     rust_connection::RustConnection,
@@ -180,6 +183,48 @@ impl Hands {
             self.connection.xtest_fake_input(kind, code, 0, self.root, 0, 0, 0)?;
         }
         Ok(self.connection.sync()?)
+    }
+
+    /// Waits until the notice is shown.
+    pub async fn see_notice(&self) -> Result<()> {
+        wait_for("the notice", Duration::from_secs(20), async || Ok(self.notice(self.root)?.map(|_| ())))
+            .await
+    }
+
+    /// Clicks the button of the notice, which is at its lower right, where one is shown.
+    pub fn click_notice(&self) -> Result<()> {
+        let Some((window, width, height)) = self.notice(self.root)? else { return Ok(()) };
+        let (right, up) = (98, 56);
+        let place = self
+            .connection
+            .translate_coordinates(
+                window,
+                self.root,
+                i16::try_from(width)? - right,
+                i16::try_from(height)? - up,
+            )?
+            .reply()?;
+        for kind in [MOTION_NOTIFY_EVENT, BUTTON_PRESS_EVENT, BUTTON_RELEASE_EVENT] {
+            let detail = u8::from(kind != MOTION_NOTIFY_EVENT);
+            self.connection.xtest_fake_input(kind, detail, 0, self.root, place.dst_x, place.dst_y, 0)?;
+        }
+        Ok(self.connection.sync()?)
+    }
+
+    /// The notice's window below another one, with its size.
+    fn notice(&self, below: u32) -> Result<Option<(u32, u16, u16)>> {
+        for child in self.connection.query_tree(below)?.reply()?.children {
+            let kind = u32::from(AtomEnum::STRING);
+            let class = self.connection.get_property(false, child, AtomEnum::WM_CLASS, kind, 0, 64)?.reply();
+            if class.is_ok_and(|class| class.value.starts_with(b"playhead-notice")) {
+                let place = self.connection.get_geometry(child)?.reply()?;
+                return Ok(Some((child, place.width, place.height)));
+            }
+            if let Some(found) = self.notice(child)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
     }
 
     /// Width and height of the session's screen.
