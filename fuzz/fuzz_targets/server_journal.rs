@@ -46,6 +46,7 @@ fn file(records: &[&[u8]]) -> (Vec<u8>, Vec<(u64, u32)>) {
             crc: crc32fast::hash(record),
             // Every second entry is a group of its own.
             synced: if seq % 2 == 0 { at } else { 0 },
+            pending: 0,
             hash: Hash::of(record),
             head: head(seq as u64),
         };

@@ -51,7 +51,7 @@ pub(crate) fn declared_in(record: &[u8]) -> Result<(Vec<Gap>, Option<EndReason>)
 /// A recording of which the journal on the disk has less than it should have.
 pub(crate) struct Defect {
     pub(crate) live: Arc<Live>,
-    /// One past the newest fragment that must be there.
+    /// One past the newest fragment that must be there: more than that no agent was told to be durable.
     pub(crate) needed: u64,
     /// What is missing, for people.
     problem: String,
@@ -91,7 +91,7 @@ pub(crate) async fn restore(
     for row in store.live_recordings(server).await? {
         let segments = store.segments(row.info.id).await?;
         let live = recordings.get_or_insert(row.info.id, || Live::new(&row, &segments));
-        let defect = fill(&live, found.remove(&row.info.id).unwrap_or_default(), durable);
+        let defect = fill(&live, &row, found.remove(&row.info.id).unwrap_or_default(), durable);
         defects.extend(defect.or_else(|| short(&live, &row)).map(|defect| (row.info.id, defect)));
     }
     for (id, entries) in found {
@@ -110,14 +110,16 @@ pub(crate) async fn restore(
             continue;
         }
         let live = recordings.get_or_insert(id, || live);
-        let defect = fill(&live, entries, durable);
+        let defect = fill(&live, &row, entries, durable);
         defects.extend(defect.or_else(|| short(&live, &row)).map(|defect| (id, defect)));
     }
     for &(id, seq) in &recovered.damaged {
         let Some(live) = recordings.get(id).filter(|live| seq >= live.last().0) else { continue };
         let problem = format!("fragment {seq} was damaged in the server's journal");
         let defect = defects.entry(id).or_insert_with(|| Defect::new(&live, 0, problem));
-        defect.needed = defect.needed.max(seq + 1);
+        if durable {
+            defect.needed = defect.needed.max(seq + 1);
+        }
     }
     if recovered.lost > 0 {
         tracing::error!(bytes = recovered.lost, "a part of the journal is damaged");
@@ -143,9 +145,13 @@ fn short(live: &Arc<Live>, row: &RecordingRow) -> Option<Defect> {
 /// Gives a recording its fragments back, up to the first one that is missing.
 fn fill(
     live: &Arc<Live>,
+    row: &RecordingRow,
     entries: BTreeMap<u64, (Arc<JournalFile>, Found)>,
     durable: bool,
 ) -> Option<Defect> {
+    let acknowledged = entries.values().map(|(_, found)| found.acknowledged).max();
+    let acknowledged = acknowledged.unwrap_or(0).max(row.fragments);
+    let needed = |seq: u64| if durable { seq + 1 } else { acknowledged };
     let mut defect: Option<Defect> = None;
     for (seq, (file, found)) in entries {
         let expected = live.chain().next_seq();
@@ -156,10 +162,10 @@ fn fill(
         let slot = || Slot { entry, segment: found.head.segment, file: Held::new(&file, found.length) };
         if defect.is_none() && seq > expected {
             let problem = format!("fragment {expected} is missing in the server's journal");
-            defect = Some(Defect::new(live, seq + 1, problem));
+            defect = Some(Defect::new(live, needed(seq), problem));
         }
         if let Some(defect) = &mut defect {
-            defect.needed = seq + 1;
+            defect.needed = needed(seq);
             live.keep_stray(slot());
             continue;
         }
@@ -172,7 +178,7 @@ fn fill(
             });
         if let Err(problem) = committed {
             let bad = vec![slot()];
-            defect = Some(Defect { bad, ..Defect::new(live, seq + 1, problem) });
+            defect = Some(Defect { bad, ..Defect::new(live, needed(seq), problem) });
         }
     }
     defect

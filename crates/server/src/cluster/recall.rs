@@ -81,8 +81,11 @@ pub(super) async fn recall(core: &Shared, defects: Vec<Defect>) {
         let live = Arc::clone(&defect.live);
         if live.problem().is_none() && live.chain().next_seq() < defect.needed {
             defect.set_aside();
-        } else {
-            live.drop_strays();
+        } else if live.problem().is_none() {
+            let (again, next) = (live.drop_strays(), live.chain().next_seq());
+            if again > 0 {
+                tracing::warn!(recording = %live.id(), next, fragments = again, "fragments that nobody was told to be durable are lost; their agent sends them again");
+            }
         }
         live.stay();
         core.recordings.want_seal(live.id());
@@ -107,6 +110,7 @@ async fn read_back(core: &Shared, epoch: u64, defects: &[Defect]) -> Result<(usi
         takings.insert(defect.live.id(), Some(taking));
     }
     let mut kept = HashSet::new();
+    let mut damaged = false;
     let mut reading = stream::iter(objects.into_iter().map(read)).buffered(AT_ONCE);
     while let Some((name, bytes)) = reading.next().await {
         let fragments = match tokio::task::spawn_blocking({
@@ -119,6 +123,7 @@ async fn read_back(core: &Shared, epoch: u64, defects: &[Defect]) -> Result<(usi
             Ok(Err(error)) => {
                 tracing::error!(%error, name, "a part of this server's journal in shared storage is damaged; it stays where it is");
                 kept.insert(name);
+                damaged = true;
                 continue;
             }
             Err(error) => return Err(StorageError::from(error).into()),
@@ -138,7 +143,9 @@ async fn read_back(core: &Shared, epoch: u64, defects: &[Defect]) -> Result<(usi
     takings.iter().try_for_each(Taking::check)?;
     for taking in &takings {
         let live = &taking.live;
-        if (taking.hole || taking.is_short()) && live.problem().is_none() {
+        // Several objects are under way at a time, and an agent hears nothing of one before those before it are there. So a hole alone
+        // tells of no loss.
+        if ((damaged && taking.hole) || taking.is_short()) && live.problem().is_none() {
             let next = taking.next;
             live.quarantine(format!(
                 "fragment {next} is missing in the server's journal, on its disk and in shared storage"
@@ -189,7 +196,8 @@ async fn take_strays(core: &Shared, taking: &mut Taking) -> Result<(), RecallErr
         let read = read.await.map_err(StorageError::from)?;
         let Ok(Some((head, hash, record))) = read else { break };
         let next = taking.next;
-        taking.take(core, ObjectFragment { head, hash, record: record.into() }).await?;
+        let fragment = ObjectFragment { head, hash, record: record.into(), acknowledged: 0 };
+        taking.take(core, fragment).await?;
         if taking.next == next {
             break;
         }

@@ -121,7 +121,7 @@ async fn fly(cluster: Arc<Cluster>, written: Vec<Written>) -> Flight {
     let number = cluster.uploads.number();
     let object = Object::new(number).map(|mut object| {
         for one in &written {
-            object.add(&one.head, one.hash, one.record.clone());
+            object.add(&one.head, one.hash, one.record.clone(), one.live.acknowledged());
         }
         object
     });

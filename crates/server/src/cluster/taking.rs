@@ -27,7 +27,7 @@ pub(super) struct Taking {
     session: Arc<Session>,
     /// The fragment that is wanted next.
     pub(super) next: u64,
-    /// How many there must be, as the site's database knows.
+    /// How many there must be, as the site's database knows and whatever was read so far: so many were acknowledged.
     needed: u64,
     /// How many were written.
     pub(super) count: u64,
@@ -65,6 +65,7 @@ impl Taking {
         core: &Shared,
         fragment: ObjectFragment,
     ) -> Result<(), Closed> {
+        self.needed = self.needed.max(fragment.acknowledged);
         self.take(core, fragment).await?;
         if (self.hole || self.live.problem().is_some()) && !self.passed.contains(name) {
             self.passed.insert(name.to_owned());
@@ -77,7 +78,7 @@ impl Taking {
     /// # Errors
     /// The journal has been closed.
     pub(super) async fn take(&mut self, core: &Shared, fragment: ObjectFragment) -> Result<(), Closed> {
-        let ObjectFragment { head, hash, record } = fragment;
+        let ObjectFragment { head, hash, record, .. } = fragment;
         if head.seq != self.next || self.live.problem().is_some() {
             self.hole |= head.seq > self.next;
             return Ok(());

@@ -224,7 +224,7 @@ impl Cluster {
                             break;
                         };
                         next = head.seq + 1;
-                        object.add(&head, hash, record.into());
+                        object.add(&head, hash, record.into(), live.acknowledged());
                     }
                     if live.problem().is_some() {
                         break;

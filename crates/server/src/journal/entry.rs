@@ -5,7 +5,7 @@
 //! | 0 | magic `PHJRNL1\0` | 0 | magic `PHJE` |
 //! | 8 | u64 number of the file | 4 | u32 length of the record |
 //! | 16 | u64 durable bytes of the file before | 8 | 8 bytes check over the rest of the entry's header and its offset |
-//! | 24 | 32 bytes key of the checks | 16 | u32 CRC-32 of the record, u32 reserved |
+//! | 24 | 32 bytes key of the checks | 16 | u32 CRC-32 of the record, u32 fragments before this one that were not acknowledged |
 //! | 56 | u32 CRC-32 of 0..56, u32 reserved | 24 | u64 bytes of this file known durable when this was written |
 //! | | | 32 | 32 bytes hash of the fragment |
 //! | | | 64 | 112 bytes head of the fragment |
@@ -65,19 +65,32 @@ pub(crate) struct EntryHeader {
     pub(crate) crc: u32,
     /// How many bytes of this file were known to be durable when this was written.
     pub(crate) synced: u64,
+    /// How many fragments of its recording before this one nobody had been told to be durable when this was written.
+    pub(crate) pending: u32,
     /// The fragment's hash.
     pub(crate) hash: Hash,
     /// The fragment's head.
     pub(crate) head: FragmentHead,
 }
 
+/// [`EntryHeader::pending`] of fragment `seq`, when everything before `acknowledged` was.
+pub(crate) fn pending(seq: u64, acknowledged: u64) -> u32 {
+    u32::try_from(seq.saturating_sub(acknowledged)).unwrap_or(u32::MAX)
+}
+
 impl EntryHeader {
+    /// One past the newest fragment of its recording that is known to have been acknowledged when this was written.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        self.head.seq.saturating_sub(u64::from(self.pending))
+    }
+
     /// The bytes for an entry at `offset` of a file with `key`.
     pub(crate) fn encode(&self, key: &[u8; 32], offset: u64) -> [u8; ENTRY_HEADER] {
         let mut bytes = [0; ENTRY_HEADER];
         bytes[..4].copy_from_slice(&ENTRY_MAGIC);
         bytes[4..8].copy_from_slice(&self.length.to_le_bytes());
         bytes[16..20].copy_from_slice(&self.crc.to_le_bytes());
+        bytes[20..24].copy_from_slice(&self.pending.to_le_bytes());
         bytes[24..32].copy_from_slice(&self.synced.to_le_bytes());
         bytes[32..64].copy_from_slice(self.hash.as_bytes());
         bytes[64..].copy_from_slice(&self.head.encode());
@@ -98,6 +111,7 @@ impl EntryHeader {
         Some(Self {
             length,
             crc: u32_at(bytes, 16),
+            pending: u32_at(bytes, 20),
             synced: u64_at(bytes, 24),
             hash: Hash::from_bytes(bytes[32..64].try_into().ok()?),
             head: FragmentHead::parse(&bytes[64..]).ok()?,

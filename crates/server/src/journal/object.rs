@@ -1,7 +1,7 @@
 //! A part of the journal as one object in shared storage: the same bytes as a file of it, made at once and never changed.
 
 use super::{
-    entry::{ENTRY_HEADER, EntryHeader, FILE_HEADER, FileHeader},
+    entry::{ENTRY_HEADER, EntryHeader, FILE_HEADER, FileHeader, pending},
     scan::{read_header, scan},
 };
 use bytes::Bytes;
@@ -23,6 +23,8 @@ pub(crate) struct ObjectFragment {
     pub(crate) hash: Hash,
     /// The chunk record.
     pub(crate) record: Bytes,
+    /// One past the newest fragment of its recording that is known to have been acknowledged when it was written.
+    pub(crate) acknowledged: u64,
 }
 
 /// An object that is not as it was made.
@@ -49,12 +51,13 @@ impl Object {
         Ok(Self { pieces, key, length: FILE_HEADER as u64, parts: HashMap::new() })
     }
 
-    /// Adds a fragment. Those of one recording come in order.
-    pub(crate) fn add(&mut self, head: &FragmentHead, hash: Hash, record: Bytes) {
+    /// Adds a fragment of a recording of which everything before `acknowledged` is. Those of one recording come in order.
+    pub(crate) fn add(&mut self, head: &FragmentHead, hash: Hash, record: Bytes, acknowledged: u64) {
         // A record is no longer than MAX_RECORD.
         let length = u32::try_from(record.len()).unwrap_or(u32::MAX);
         let crc = crc32fast::hash(&record);
-        let header = EntryHeader { length, crc, synced: self.length, hash, head: *head };
+        let pending = pending(head.seq, acknowledged);
+        let header = EntryHeader { length, crc, synced: self.length, pending, hash, head: *head };
         let header = header.encode(&self.key, self.length);
         self.length += (ENTRY_HEADER + record.len()) as u64;
         self.pieces.push(Bytes::copy_from_slice(&header));
@@ -97,7 +100,7 @@ pub(crate) fn open_object(bytes: &Bytes) -> Result<Vec<ObjectFragment>, ObjectEr
         // Within the bytes, as the scan has read it there.
         let from = usize::try_from(found.offset).unwrap_or(usize::MAX);
         let record = bytes.slice(from..from + found.length as usize);
-        ObjectFragment { head: found.head, hash: found.hash, record }
+        ObjectFragment { head: found.head, hash: found.hash, record, acknowledged: found.acknowledged }
     };
     Ok(scanned.entries.into_iter().map(fragment).collect())
 }
@@ -123,7 +126,7 @@ mod tests {
         let mut object = Object::new(7).unwrap();
         assert!(object.is_empty());
         for seq in 4..7 {
-            object.add(&head(seq), genesis(ID), Bytes::from(vec![seq as u8; 40]));
+            object.add(&head(seq), genesis(ID), Bytes::from(vec![seq as u8; 40]), 3);
         }
         assert_eq!(object.len(), (FILE_HEADER + 3 * ENTRY) as u64);
         let (pieces, parts) = object.finish();
@@ -132,6 +135,7 @@ mod tests {
         let fragments = open_object(&bytes.clone().into()).unwrap();
         assert_eq!(fragments.iter().map(|fragment| fragment.head.seq).collect::<Vec<_>>(), [4, 5, 6]);
         assert_eq!(fragments[1].record, vec![5; 40]);
+        assert_eq!(fragments.iter().map(|fragment| fragment.acknowledged).collect::<Vec<_>>(), [3, 3, 3]);
         // The last bytes of a file's header say nothing.
         for at in (0..bytes.len()).filter(|at| !(60..64).contains(at)) {
             let mut changed = bytes.clone();

@@ -52,6 +52,8 @@ pub(crate) struct Found {
     pub(crate) head: FragmentHead,
     /// The fragment's hash.
     pub(crate) hash: Hash,
+    /// One past the newest fragment of its recording that is known to have been acknowledged when it was written.
+    pub(crate) acknowledged: u64,
 }
 
 /// What a journal file holds.
@@ -145,8 +147,9 @@ fn step<R: ReadAt + ?Sized>(
         return Ok(None);
     };
     if crc == entry.crc {
+        let acknowledged = entry.acknowledged();
         let EntryHeader { length, head, hash, .. } = entry;
-        steps.push((at, end, Step::Whole(Found { offset, length, head, hash })));
+        steps.push((at, end, Step::Whole(Found { offset, length, head, hash, acknowledged })));
     } else {
         steps.push((at, end, Step::BadRecord(entry.head.recording, entry.head.seq)));
     }

@@ -2,7 +2,7 @@
 
 use super::{
     Held, JournalFile, Recovered,
-    entry::{ENTRY_HEADER, EntryHeader, FILE_HEADER, FileHeader},
+    entry::{ENTRY_HEADER, EntryHeader, FILE_HEADER, FileHeader, pending},
     path_of, scan, sync_folder,
 };
 use crate::{
@@ -257,12 +257,13 @@ impl<'a> Group<'a> {
         Self { start: current.end, current, buffer }
     }
 
-    /// Adds an entry; gives the place of its record.
-    fn put(&mut self, head: &FragmentHead, hash: Hash, record: &[u8]) -> io::Result<u64> {
+    /// Adds an entry of a recording of which everything before `acknowledged` is; gives the place of its record.
+    fn put(&mut self, head: &FragmentHead, hash: Hash, record: &[u8], acknowledged: u64) -> io::Result<u64> {
         let at = self.start + self.buffer.len() as u64;
         let length = u32::try_from(record.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
         let crc = crc32fast::hash(record);
-        let header = EntryHeader { length, crc, synced: self.current.end, hash, head: *head };
+        let (synced, pending) = (self.current.end, pending(head.seq, acknowledged));
+        let header = EntryHeader { length, crc, synced, pending, hash, head: *head };
         self.buffer.extend(header.encode(&self.current.key, at));
         if record.len() >= BUFFER {
             self.flush()?;
@@ -393,7 +394,8 @@ impl Writer {
         let mut group = Group::new(current, &mut self.buffer);
         let mut offsets = Vec::with_capacity(appends.len());
         for append in appends {
-            offsets.push(group.put(&append.head, append.hash, &append.record)?);
+            let acknowledged = append.live.acknowledged();
+            offsets.push(group.put(&append.head, append.hash, &append.record, acknowledged)?);
         }
         let before = current.end;
         let began = Instant::now();
@@ -552,7 +554,8 @@ impl Writer {
                 let whole = EntryHeader::parse(&bytes, &key, at);
                 match whole.filter(|whole| whole.crc == crc32fast::hash(&record)) {
                     Some(whole) => {
-                        let offset = match group.put(&whole.head, whole.hash, &record) {
+                        let put = group.put(&whole.head, whole.hash, &record, whole.acknowledged());
+                        let offset = match put {
                             Ok(offset) => offset,
                             Err(error) => {
                                 self.take_back();

@@ -283,6 +283,11 @@ impl Live {
         session
     }
 
+    /// One past the newest fragment that agents may have been told to be durable.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        lock(&self.state).durable
+    }
+
     /// Number of the first fragment in the journal.
     pub(crate) fn first_held(&self) -> Option<u64> {
         lock(&self.state).held.front().map(|slot| slot.entry.seq)
@@ -321,11 +326,13 @@ impl Live {
         Some((slot.file.file(), slot.entry))
     }
 
-    /// Lets go of what was kept from behind a hole that is none any more.
-    pub(crate) fn drop_strays(&self) {
+    /// Lets go of what was kept from behind a hole: there is none any more, or its agent still has all from there on. Gives how many
+    /// fragments its agent sends again.
+    pub(crate) fn drop_strays(&self) -> usize {
         let mut state = lock(&self.state);
         let next = state.chain.next_seq();
-        state.stray.retain(|slot| slot.entry.seq >= next);
+        let strays = std::mem::take(&mut state.stray);
+        strays.iter().filter(|slot| slot.entry.seq >= next).count()
     }
 
     /// Sets the recording aside. What is there can still be played.

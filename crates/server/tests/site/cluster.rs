@@ -289,6 +289,52 @@ async fn what_neither_the_disk_nor_shared_storage_has_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_was_lost_before_anybody_was_told_it_is_durable_is_asked_for_again() {
+    let share = tempfile::tempdir().unwrap();
+    let Some(mut house) = one("untold", share.path(), Durable::Shared).await else { return };
+    let enrolled = house.agent().await;
+    let mut tape = Tape::new("u");
+    let mut agent = enrolled.connect().await;
+    (0..2).for_each(|_| drop(tape.tick(3_000)));
+    agent.deliver(&tape).await;
+    // From now on nothing gets to shared storage, and what comes is on the disk alone.
+    let objects = share.path().join("journal").join(house.server().id().to_string());
+    let away = share.path().join("away");
+    std::fs::rename(&objects, &away).unwrap();
+    std::fs::write(&objects, "").unwrap();
+    for _ in 0..3 {
+        let made = tape.tick(3_000);
+        agent.send(&tape, &made).await;
+    }
+    let newest = &tape.made[4].bytes;
+    let has = |path: std::path::PathBuf| {
+        std::fs::read(path).unwrap().windows(newest.len()).any(|window| window == newest)
+    };
+    until(async || walk(&house.data().join("journal")).into_iter().any(has).then_some(())).await;
+    drop(agent);
+    house.stop().await;
+    lose(&house, "a byte", &tape);
+    std::fs::remove_file(&objects).unwrap();
+    std::fs::rename(&away, &objects).unwrap();
+
+    house.start().await;
+    let mut agent = enrolled.connect().await;
+    let opened = until(async || {
+        agent.ask_open(&tape).await;
+        agent.opened_or_later().await
+    })
+    .await;
+    assert_eq!(opened.next_seq, 3, "fragment 2 is on the disk, 3 is damaged, and 4 is of no use without it");
+    agent.send_rest(&tape, 3).await;
+    house.restart().await;
+    assert_eq!(house.fragments(tape.id(), "at=0").await, tape.bytes(0, 5));
+    tape.end();
+    enrolled.connect().await.deliver(&tape).await;
+    house.stored(tape.id(), 1).await;
+    house.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_journal_of_which_there_is_no_copy_is_not_passed_over() {
     let share = tempfile::tempdir().unwrap();
     let Some(mut house) = one("noid", share.path(), Durable::Disk).await else { return };
