@@ -279,4 +279,13 @@ mod tests {
         Filter::equal("uid", "*)(uid=*").put(&mut out);
         assert_eq!(out, [&[0xa3, 15, 4, 3][..], b"uid", &[4, 8], b"*)(uid=*"].concat());
     }
+
+    #[test]
+    fn a_rule_of_the_directory_is_as_the_standard_has_it() {
+        let mut out = Vec::new();
+        Filter::parse("(member:1.2:=a)").unwrap().put(&mut out);
+        let parts =
+            [&[0xa9, 19, 0x81, 3][..], b"1.2", &[0x82, 6], b"member", &[0x83, 1], b"a", &[0x84, 1, 0]];
+        assert_eq!(out, parts.concat());
+    }
 }

@@ -1,10 +1,11 @@
 import i18next from "i18next";
 import { initReactI18next } from "react-i18next";
+import type { directories } from "./directories";
 import { en } from "./en";
 
 declare module "i18next" {
   interface CustomTypeOptions {
-    resources: { translation: typeof en };
+    resources: { translation: typeof en; directories: typeof directories };
   }
 }
 

@@ -2,7 +2,7 @@
 
 use anyhow::{Context as _, Result, ensure};
 use fantoccini::Locator;
-use playhead_testsuite::{Browser, Layout, Program, Stack, free_port, wait_for};
+use playhead_testsuite::{Browser, Layout, Program, Stack, free_port, playhead, wait_for};
 use reqwest::Method;
 use serde_json::json;
 use std::{path::Path, process::Command, time::Duration};
@@ -59,11 +59,25 @@ async fn people_come_in_by_their_provider_when_they_hold_a_role_and_leave_it_as_
     ensure!(own(&browser).await?.0 == 401);
     browser.close().await?;
 
-    // With the provider away it is said, and local accounts are the way in.
+    // The command line works beside the console that runs.
+    let (well, listed) = directory(&stack, &["list"])?;
+    let listed = &listed["directories"][0];
+    ensure!(well && listed["name"] == "Login" && listed["roles"] == 1 && listed["accounts"] == 1, "{listed}");
+    ensure!(directory(&stack, &["test", "login"])?.0);
     provider.kill_hard();
-    drop(provider);
-    ensure!(stack.api.get("/api/v1/me").await?["user"] == "admin");
+    let (well, tried) = directory(&stack, &["test", "login"])?;
+    ensure!(!well && tried["steps"][0]["verdict"] == "failed", "{tried}");
+    ensure!(directory(&stack, &["remove", "Login"])?.0);
+    ensure!(stack.api.get("/api/v1/directories").await?["items"] == json!([]));
     Ok(())
+}
+
+/// Runs `playhead directory`: whether it went well, and what it printed.
+fn directory(stack: &Stack, args: &[&str]) -> Result<(bool, serde_json::Value)> {
+    let mut command = Command::new(playhead());
+    command.arg("directory").args(args).arg("--json").arg("--data").arg(stack.server_data());
+    let run = command.output()?;
+    Ok((run.status.success(), serde_json::from_slice(&run.stdout).unwrap_or_default()))
 }
 
 fn provider(stack: &Stack, port: u16, folder: &Path) -> Result<Program> {

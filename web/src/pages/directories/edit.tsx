@@ -22,7 +22,7 @@ interface Props {
 
 /** Connects a directory, or changes one. Can be tried out before anything is kept. */
 export function EditDirectory({ kind, directory, onClose }: Props) {
-  const { t } = useTranslation();
+  const { t } = useTranslation(["translation", "directories"]);
   const notes = useNotes();
   const client = useQueryClient();
   const [name, setName] = useState(directory?.name ?? "");
@@ -50,7 +50,7 @@ export function EditDirectory({ kind, directory, onClose }: Props) {
     },
     onSuccess: async () => {
       await client.invalidateQueries({ queryKey: directoriesQuery.queryKey });
-      void notes.success(t(directory ? "directories.saved" : "directories.created"));
+      void notes.success(t(directory ? "directories:saved" : "directories:created"));
       onClose();
     },
   });
@@ -67,11 +67,11 @@ export function EditDirectory({ kind, directory, onClose }: Props) {
       ),
   });
   const errors = {
-    name: name.trim() ? undefined : t("directories.nameMissing"),
-    servers: cleaned(ldap).servers.length > 0 ? undefined : t("directories.serversMissing"),
-    base: ldap.user_base.trim() ? undefined : t("directories.baseMissing"),
-    issuer: openid.issuer.trim() ? undefined : t("directories.issuerMissing"),
-    client: openid.client_id.trim() ? undefined : t("directories.clientMissing"),
+    name: name.trim() ? undefined : t("directories:nameMissing"),
+    servers: cleaned(ldap).servers.length > 0 ? undefined : t("directories:serversMissing"),
+    base: ldap.user_base.trim() ? undefined : t("directories:baseMissing"),
+    issuer: openid.issuer.trim() ? undefined : t("directories:issuerMissing"),
+    client: openid.client_id.trim() ? undefined : t("directories:clientMissing"),
   };
   const wrong =
     errors.name || (kind === "ldap" ? errors.servers || errors.base : errors.issuer || errors.client);
@@ -94,7 +94,7 @@ export function EditDirectory({ kind, directory, onClose }: Props) {
   return (
     <Dialog
       title={
-        directory ? t("directories.editTitle", { directory: directory.name }) : t(`directories.new_${kind}`)
+        directory ? t("directories:editTitle", { directory: directory.name }) : t(`directories:new_${kind}`)
       }
       onClose={onClose}
       onSubmit={act(write)}
@@ -103,11 +103,11 @@ export function EditDirectory({ kind, directory, onClose }: Props) {
       footer={
         <>
           <Button onClick={act(test)} loading={test.isPending}>
-            {t("directories.test")}
+            {t("directories:test")}
           </Button>
           <Button onClick={onClose}>{t("common.cancel")}</Button>
           <Button type="primary" htmlType="submit" loading={write.isPending}>
-            {directory ? t("directories.save") : t("directories.connect")}
+            {directory ? t("directories:save") : t("directories:connect")}
           </Button>
         </>
       }
@@ -115,8 +115,8 @@ export function EditDirectory({ kind, directory, onClose }: Props) {
       <div className="form directory-form">
         <ProblemAlert error={write.error ?? test.error} />
         <Field
-          label={t("directories.name")}
-          hint={t("directories.nameHint")}
+          label={t("directories:name")}
+          hint={t("directories:nameHint")}
           error={shown(errors.name) ?? (taken ? undefined : undefined)}
         >
           {(props) => (
@@ -138,7 +138,7 @@ export function EditDirectory({ kind, directory, onClose }: Props) {
                 value={secret}
                 onChange={change(setSecret)}
                 kept={directory?.has_secret}
-                label={t("directories.password")}
+                label={t("directories:password")}
               />
             }
           />
@@ -152,17 +152,17 @@ export function EditDirectory({ kind, directory, onClose }: Props) {
                 value={secret}
                 onChange={change(setSecret)}
                 kept={directory?.has_secret}
-                label={t("directories.clientSecret")}
+                label={t("directories:clientSecret")}
               />
             }
           />
         )}
         <Checkbox checked={enabled} onChange={(event) => change(setEnabled)(event.target.checked)}>
-          {t("directories.enabled")}
+          {t("directories:enabled")}
         </Checkbox>
         {kind === "openid" ? (
           <div>
-            <p className="quiet">{t("directories.redirect")}</p>
+            <p className="quiet">{t("directories:redirect")}</p>
             <Command
               text={directory?.redirect_uri ?? `${window.location.origin}/api/v1/sign-in/openid/callback`}
             />
@@ -186,9 +186,9 @@ function Secret(props: {
   kept: boolean | undefined;
   label: string;
 }) {
-  const { t } = useTranslation();
+  const { t } = useTranslation(["translation", "directories"]);
   return (
-    <Field label={props.label} {...(props.kept ? { hint: t("directories.secretKept") } : {})}>
+    <Field label={props.label} {...(props.kept ? { hint: t("directories:secretKept") } : {})}>
       {(given) => (
         <Input.Password
           {...given}
@@ -209,13 +209,13 @@ interface FieldsProps<T> {
 }
 
 function LdapFields({ value, onChange, errors, secret }: FieldsProps<LdapSettings>) {
-  const { t } = useTranslation();
+  const { t } = useTranslation(["translation", "directories"]);
   const preset = PRESETS[value.preset ?? "openldap"];
   const text = (
     name: "bind_dn" | "user_base" | "group_base" | "user_filter" | "group_filter",
     more: { hint?: string; error?: string | undefined; placeholder?: string } = {},
   ) => (
-    <Field label={t(`directories.${name}`)} {...(more.hint ? { hint: more.hint } : {})} error={more.error}>
+    <Field label={t(`directories:${name}`)} {...(more.hint ? { hint: more.hint } : {})} error={more.error}>
       {(props) => (
         <Input
           {...props}
@@ -229,7 +229,7 @@ function LdapFields({ value, onChange, errors, secret }: FieldsProps<LdapSetting
   );
   return (
     <>
-      <Field label={t("directories.preset")}>
+      <Field label={t("directories:preset")}>
         {(props) => (
           <select
             {...dom(props)}
@@ -237,12 +237,12 @@ function LdapFields({ value, onChange, errors, secret }: FieldsProps<LdapSetting
             value={value.preset ?? "openldap"}
             onChange={(event) => onChange({ ...newLdap(event.target.value as "openldap"), ...keep(value) })}
           >
-            <option value="active-directory">{t("directories.presets.active-directory")}</option>
-            <option value="openldap">{t("directories.presets.openldap")}</option>
+            <option value="active-directory">{t("directories:presets.active-directory")}</option>
+            <option value="openldap">{t("directories:presets.openldap")}</option>
           </select>
         )}
       </Field>
-      <Field label={t("directories.servers")} hint={t("directories.serversHint")} error={errors.servers}>
+      <Field label={t("directories:servers")} hint={t("directories:serversHint")} error={errors.servers}>
         {(props) => (
           <Input.TextArea
             {...props}
@@ -254,20 +254,20 @@ function LdapFields({ value, onChange, errors, secret }: FieldsProps<LdapSetting
           />
         )}
       </Field>
-      {text("bind_dn", { hint: t("directories.bindHint"), placeholder: preset.bind })}
+      {text("bind_dn", { hint: t("directories:bindHint"), placeholder: preset.bind })}
       {secret}
       <div className="directory-pair">
         {text("user_base", { error: errors.base, placeholder: preset.base })}
-        {text("group_base", { placeholder: t("directories.sameBase") })}
+        {text("group_base", { placeholder: t("directories:sameBase") })}
       </div>
       <Checkbox
         checked={value.sign_in !== false}
         onChange={(event) => onChange({ ...value, sign_in: event.target.checked })}
       >
-        {t("directories.sign_in")}
+        {t("directories:sign_in")}
       </Checkbox>
       <details className="directory-more">
-        <summary>{t("directories.more")}</summary>
+        <summary>{t("directories:more")}</summary>
         <div className="form">
           <Authority value={value.authority} onChange={(authority) => onChange({ ...value, authority })} />
           <div className="directory-pair">
@@ -276,7 +276,7 @@ function LdapFields({ value, onChange, errors, secret }: FieldsProps<LdapSetting
           </div>
           <div className="directory-attributes">
             {(Object.keys(preset.attributes) as (keyof typeof preset.attributes)[]).map((name) => (
-              <Field key={name} label={t(`directories.attribute_${name}`)}>
+              <Field key={name} label={t(`directories:attribute_${name}`)}>
                 {(props) => (
                   <Input
                     {...props}
@@ -290,7 +290,7 @@ function LdapFields({ value, onChange, errors, secret }: FieldsProps<LdapSetting
                 )}
               </Field>
             ))}
-            <Field label={t("directories.nesting")}>
+            <Field label={t("directories:nesting")}>
               {(props) => (
                 <select
                   {...dom(props)}
@@ -300,21 +300,21 @@ function LdapFields({ value, onChange, errors, secret }: FieldsProps<LdapSetting
                 >
                   {(["auto", "chain", "walk", "direct"] as const).map((nesting) => (
                     <option key={nesting} value={nesting}>
-                      {t(`directories.nestings.${nesting}`)}
+                      {t(`directories:nestings.${nesting}`)}
                     </option>
                   ))}
                 </select>
               )}
             </Field>
             <Amount
-              label={t("directories.seconds")}
+              label={t("directories:seconds")}
               min={1}
               max={15}
               value={value.seconds ?? 5}
               onChange={(seconds) => onChange({ ...value, seconds })}
             />
             <Amount
-              label={t("directories.check_minutes")}
+              label={t("directories:check_minutes")}
               min={1}
               max={1440}
               value={value.check_minutes ?? 5}
@@ -325,7 +325,7 @@ function LdapFields({ value, onChange, errors, secret }: FieldsProps<LdapSetting
             checked={value.plain === true}
             onChange={(event) => onChange({ ...value, plain: event.target.checked })}
           >
-            {t("directories.plain")}
+            {t("directories:plain")}
           </Checkbox>
         </div>
       </details>
@@ -334,12 +334,12 @@ function LdapFields({ value, onChange, errors, secret }: FieldsProps<LdapSetting
 }
 
 function OpenIdFields({ value, onChange, errors, secret }: FieldsProps<OpenIdSettings>) {
-  const { t } = useTranslation();
+  const { t } = useTranslation(["translation", "directories"]);
   const text = (
     name: "issuer" | "client_id" | "user_claim" | "groups_claim",
     more: { hint?: string; error?: string | undefined; placeholder?: string } = {},
   ) => (
-    <Field label={t(`directories.${name}`)} {...(more.hint ? { hint: more.hint } : {})} error={more.error}>
+    <Field label={t(`directories:${name}`)} {...(more.hint ? { hint: more.hint } : {})} error={more.error}>
       {(props) => (
         <Input
           {...props}
@@ -354,7 +354,7 @@ function OpenIdFields({ value, onChange, errors, secret }: FieldsProps<OpenIdSet
   return (
     <>
       {text("issuer", {
-        hint: t("directories.issuerHint"),
+        hint: t("directories:issuerHint"),
         error: errors.issuer,
         placeholder: "https://login.example.org",
       })}
@@ -362,13 +362,13 @@ function OpenIdFields({ value, onChange, errors, secret }: FieldsProps<OpenIdSet
       {secret}
       <div className="directory-pair">
         {text("user_claim")}
-        {text("groups_claim", { hint: t("directories.claimHint") })}
+        {text("groups_claim", { hint: t("directories:claimHint") })}
       </div>
       <details className="directory-more">
-        <summary>{t("directories.more")}</summary>
+        <summary>{t("directories:more")}</summary>
         <div className="form">
           <Authority value={value.authority} onChange={(authority) => onChange({ ...value, authority })} />
-          <Field label={t("directories.scopes")} hint={t("directories.scopesHint")}>
+          <Field label={t("directories:scopes")} hint={t("directories:scopesHint")}>
             {(props) => (
               <Input
                 {...props}
@@ -381,14 +381,14 @@ function OpenIdFields({ value, onChange, errors, secret }: FieldsProps<OpenIdSet
           </Field>
           <div className="directory-pair">
             <Amount
-              label={t("directories.clock_skew_seconds")}
+              label={t("directories:clock_skew_seconds")}
               min={0}
               max={600}
               value={value.clock_skew_seconds ?? 60}
               onChange={(clock_skew_seconds) => onChange({ ...value, clock_skew_seconds })}
             />
             <Amount
-              label={t("directories.session_minutes")}
+              label={t("directories:session_minutes")}
               min={5}
               max={1440}
               value={value.session_minutes ?? 480}
@@ -408,9 +408,9 @@ function Authority({
   value: string | null | undefined;
   onChange: (value: string | null) => void;
 }) {
-  const { t } = useTranslation();
+  const { t } = useTranslation(["translation", "directories"]);
   return (
-    <Field label={t("directories.authority")} hint={t("directories.authorityHint")}>
+    <Field label={t("directories:authority")} hint={t("directories:authorityHint")}>
       {(props) => (
         <Input.TextArea
           {...props}

@@ -14,6 +14,7 @@ import { EmptyState, ErrorState, SkeletonRows, StaleNotice } from "../../app/sta
 import { useTitle } from "../../app/title";
 import { count } from "../../format/numbers";
 import { sentence } from "../../format/sentence";
+import "../../i18n/directories";
 import "./directories.css";
 import { EditDirectory } from "./edit";
 import { DirectoryRoles } from "./roles";
@@ -27,8 +28,8 @@ type Open =
 
 /** The directories that the console is connected to. */
 export function DirectoriesPage() {
-  const { t } = useTranslation();
-  useTitle(t("directories.title"));
+  const { t } = useTranslation(["translation", "directories"]);
+  useTitle(t("directories:title"));
   const { me } = useRouteContext({ from: "/app" });
   const allowed = me.permissions.includes("manage-directories");
   const directories = useQuery({ ...directoriesQuery, enabled: allowed });
@@ -38,10 +39,10 @@ export function DirectoriesPage() {
   const create = (
     <>
       <Button onClick={() => setOpen({ what: "create", kind: "openid" })}>
-        {t("directories.createOpenid")}
+        {t("directories:createOpenid")}
       </Button>
       <Button type="primary" onClick={() => setOpen({ what: "create", kind: "ldap" })}>
-        {t("directories.createLdap")}
+        {t("directories:createLdap")}
       </Button>
     </>
   );
@@ -50,8 +51,8 @@ export function DirectoriesPage() {
     <div className="page">
       <header className="page-head">
         <div>
-          <h1>{t("directories.title")}</h1>
-          <p className="quiet">{t("directories.about")}</p>
+          <h1>{t("directories:title")}</h1>
+          <p className="quiet">{t("directories:about")}</p>
         </div>
         {create}
       </header>
@@ -61,8 +62,8 @@ export function DirectoriesPage() {
       ) : !directories.data ? (
         <SkeletonRows rows={3} />
       ) : directories.data.items.length === 0 ? (
-        <EmptyState title={t("directories.emptyTitle")}>
-          <p>{t("directories.empty")}</p>
+        <EmptyState title={t("directories:emptyTitle")}>
+          <p>{t("directories:empty")}</p>
           <div className="state-actions">{create}</div>
         </EmptyState>
       ) : (
@@ -84,21 +85,21 @@ export function DirectoriesPage() {
 }
 
 function DirectoriesTable({ items, onOpen }: { items: Directory[]; onOpen: (open: Open) => void }) {
-  const { t } = useTranslation();
+  const { t } = useTranslation(["translation", "directories"]);
   return (
     <div className="table-frame">
       <table className="table">
         <thead>
           <tr>
-            <th scope="col">{t("directories.name")}</th>
-            <th scope="col">{t("directories.kind")}</th>
-            <th scope="col">{t("directories.where")}</th>
-            <th scope="col">{t("directories.state")}</th>
+            <th scope="col">{t("directories:name")}</th>
+            <th scope="col">{t("directories:kind")}</th>
+            <th scope="col">{t("directories:where")}</th>
+            <th scope="col">{t("directories:state")}</th>
             <th scope="col" className="number">
-              {t("directories.roles")}
+              {t("directories:roles")}
             </th>
             <th scope="col" className="number">
-              {t("directories.accounts")}
+              {t("directories:accounts")}
             </th>
             <ActionsHead />
           </tr>
@@ -107,7 +108,7 @@ function DirectoriesTable({ items, onOpen }: { items: Directory[]; onOpen: (open
           {items.map((directory) => (
             <tr key={directory.id} data-id={directory.id}>
               <td className="long">{directory.name}</td>
-              <td>{t(`directories.kinds.${directory.kind}`)}</td>
+              <td>{t(`directories:kinds.${directory.kind}`)}</td>
               <td className="long" title={where(directory)}>
                 {where(directory)}
               </td>
@@ -122,10 +123,10 @@ function DirectoriesTable({ items, onOpen }: { items: Directory[]; onOpen: (open
                     <Button
                       key={what}
                       size="small"
-                      aria-label={t(`directories.${what}Label`, { directory: directory.name })}
+                      aria-label={t(`directories:${what}Label`, { directory: directory.name })}
                       onClick={() => onOpen({ what, directory })}
                     >
-                      {t(`directories.${what}`)}
+                      {t(`directories:${what}`)}
                     </Button>
                   ))}
                 </span>
@@ -143,7 +144,7 @@ function where(directory: Directory): string {
 }
 
 function State({ directory }: { directory: Directory }) {
-  const { t } = useTranslation();
+  const { t } = useTranslation(["translation", "directories"]);
   const [name, look] = !directory.enabled
     ? (["off", "badge"] as const)
     : directory.problem
@@ -156,30 +157,30 @@ function State({ directory }: { directory: Directory }) {
   return (
     <span
       className={look}
-      title={directory.problem ? sentence(directory.problem) : t(`directories.about_${name}`)}
+      title={directory.problem ? sentence(directory.problem) : t(`directories:about_${name}`)}
     >
-      {t(`directories.is_${name}`)}
+      {t(`directories:is_${name}`)}
     </span>
   );
 }
 
 function Remove({ directory, onClose }: { directory: Directory; onClose: () => void }) {
-  const { t } = useTranslation();
+  const { t } = useTranslation(["translation", "directories"]);
   const notes = useNotes();
   const client = useQueryClient();
   const remove = async () => {
     await answer(api.DELETE("/api/v1/directories/{id}", { params: { path: { id: directory.id } } }));
     await client.invalidateQueries({ queryKey: directoriesQuery.queryKey });
-    void notes.success(t("directories.removed"));
+    void notes.success(t("directories:removed"));
   };
   return (
     <Confirm
-      title={t("directories.removeTitle", { directory: directory.name })}
-      action={t("directories.remove")}
+      title={t("directories:removeTitle", { directory: directory.name })}
+      action={t("directories:remove")}
       onConfirm={remove}
       onClose={onClose}
     >
-      <p>{t("directories.removeAbout", { count: directory.accounts })}</p>
+      <p>{t("directories:removeAbout", { count: directory.accounts })}</p>
     </Confirm>
   );
 }

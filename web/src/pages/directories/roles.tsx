@@ -19,22 +19,22 @@ type Chosen = Pick<Principal, "subject" | "label">;
 
 /** Who of a directory holds which role at the console. */
 export function DirectoryRoles({ directory, onClose }: { directory: Directory; onClose: () => void }) {
-  const { t } = useTranslation();
+  const { t } = useTranslation(["translation", "directories"]);
   const roles = useQuery(directoryRolesQuery(directory.id));
   return (
     <Dialog
-      title={t("directories.rolesTitle", { directory: directory.name })}
+      title={t("directories:rolesTitle", { directory: directory.name })}
       onClose={onClose}
       width={760}
       footer={<Button onClick={onClose}>{t("common.close")}</Button>}
     >
-      <p className="quiet">{t("directories.rolesAbout")}</p>
+      <p className="quiet">{t("directories:rolesAbout")}</p>
       {roles.isError ? (
         <ErrorState error={roles.error} onRetry={() => void roles.refetch()} />
       ) : !roles.data ? (
         <SkeletonRows rows={2} />
       ) : roles.data.items.length === 0 ? (
-        <p data-testid="no-roles">{t("directories.noRoles")}</p>
+        <p data-testid="no-roles">{t("directories:noRoles")}</p>
       ) : (
         <RolesTable directory={directory} items={roles.data.items} />
       )}
@@ -53,13 +53,13 @@ function useRenew(directory: Directory): () => Promise<void> {
 }
 
 function RolesTable({ directory, items }: { directory: Directory; items: DirectoryRole[] }) {
-  const { t } = useTranslation();
+  const { t } = useTranslation(["translation", "directories"]);
   const notes = useNotes();
   const renew = useRenew(directory);
   const take = useMutation({
     mutationFn: (role: DirectoryRole) =>
       answer(api.DELETE("/api/v1/directory-roles/{id}", { params: { path: { id: role.id } } })),
-    onSuccess: () => void notes.success(t("directories.taken")),
+    onSuccess: () => void notes.success(t("directories:taken")),
     onSettled: renew,
   });
   return (
@@ -68,10 +68,10 @@ function RolesTable({ directory, items }: { directory: Directory; items: Directo
       <table className="table">
         <thead>
           <tr>
-            <th scope="col">{t("directories.who")}</th>
-            <th scope="col">{t("directories.role")}</th>
-            <th scope="col">{t("directories.givenBy")}</th>
-            <th scope="col">{t("directories.givenAt")}</th>
+            <th scope="col">{t("directories:who")}</th>
+            <th scope="col">{t("directories:role")}</th>
+            <th scope="col">{t("directories:givenBy")}</th>
+            <th scope="col">{t("directories:givenAt")}</th>
             <ActionsHead />
           </tr>
         </thead>
@@ -79,7 +79,7 @@ function RolesTable({ directory, items }: { directory: Directory; items: Directo
           {items.map((role) => (
             <tr key={role.id} data-id={role.id}>
               <td className="long directory-who" title={role.subject}>
-                {role.label} <span className="quiet">{t(`directories.${role.kind as Kind}`)}</span>
+                {role.label} <span className="quiet">{t(`directories:${role.kind as Kind}`)}</span>
               </td>
               <td>{t(`roles.${role.role as "full"}`, role.role)}</td>
               <td className="long">{role.made_by}</td>
@@ -90,10 +90,10 @@ function RolesTable({ directory, items }: { directory: Directory; items: Directo
                 <Button
                   size="small"
                   loading={take.isPending && take.variables?.id === role.id}
-                  aria-label={t("directories.takeLabel", { name: role.label })}
+                  aria-label={t("directories:takeLabel", { name: role.label })}
                   onClick={() => take.mutate(role)}
                 >
-                  {t("directories.take")}
+                  {t("directories:take")}
                 </Button>
               </td>
             </tr>
@@ -105,7 +105,7 @@ function RolesTable({ directory, items }: { directory: Directory; items: Directo
 }
 
 function Give({ directory }: { directory: Directory }) {
-  const { t } = useTranslation();
+  const { t } = useTranslation(["translation", "directories"]);
   const notes = useNotes();
   const renew = useRenew(directory);
   const [kind, setKind] = useState<Kind>("group");
@@ -126,15 +126,15 @@ function Give({ directory }: { directory: Directory }) {
     onSuccess: async () => {
       setChosen(undefined);
       setText("");
-      void notes.success(t("directories.given"));
+      void notes.success(t("directories:given"));
       await renew();
     },
   });
   return (
-    <section className="directory-give" aria-label={t("directories.give")}>
+    <section className="directory-give" aria-label={t("directories:give")}>
       <ProblemAlert error={give.error} />
       <div className="directory-give-row">
-        <Field label={t("directories.kind")}>
+        <Field label={t("directories:kind")}>
           {({ status: _, ...props }) => (
             <select
               {...props}
@@ -145,8 +145,8 @@ function Give({ directory }: { directory: Directory }) {
                 setChosen(undefined);
               }}
             >
-              <option value="group">{t("directories.group")}</option>
-              <option value="user">{t("directories.user")}</option>
+              <option value="group">{t("directories:group")}</option>
+              <option value="user">{t("directories:user")}</option>
             </select>
           )}
         </Field>
@@ -165,11 +165,11 @@ function Give({ directory }: { directory: Directory }) {
             }}
           />
         ) : (
-          <Field label={t(`directories.claim_${kind}`)} hint={t(`directories.claimHint_${kind}`)}>
+          <Field label={t(`directories:claim_${kind}`)} hint={t(`directories:claimHint_${kind}`)}>
             {(props) => <Input {...props} value={text} onChange={(event) => setText(event.target.value)} />}
           </Field>
         )}
-        <Field label={t("directories.role")}>
+        <Field label={t("directories:role")}>
           {({ status: _, ...props }) => (
             <select
               {...props}
@@ -193,7 +193,7 @@ function Give({ directory }: { directory: Directory }) {
             if (who) give.mutate(who);
           }}
         >
-          {t("directories.give")}
+          {t("directories:give")}
         </Button>
       </div>
     </section>
@@ -210,7 +210,7 @@ interface PickerProps {
 
 /** Finds users or groups of one directory by typing. */
 function Picker({ directory, kind, text, onText, onPick }: PickerProps) {
-  const { t } = useTranslation();
+  const { t } = useTranslation(["translation", "directories"]);
   const id = useId();
   const [at, setAt] = useState(0);
   const [open, setOpen] = useState(false);
@@ -249,7 +249,7 @@ function Picker({ directory, kind, text, onText, onPick }: PickerProps) {
   };
   return (
     <div className="directory-picker">
-      <Field label={t(`directories.${kind}`)} hint={t("directories.pickerHint")}>
+      <Field label={t(`directories:${kind}`)} hint={t("directories:pickerHint")}>
         {(props) => (
           <Input
             {...props}
@@ -270,13 +270,13 @@ function Picker({ directory, kind, text, onText, onPick }: PickerProps) {
         )}
       </Field>
       {problem ? (
-        <Alert type="warning" showIcon title={t("directories.away")} description={sentence(problem.detail)} />
+        <Alert type="warning" showIcon title={t("directories:away")} description={sentence(problem.detail)} />
       ) : null}
       {shown ? (
         <div
           id={`${id}-list`}
           role="listbox"
-          aria-label={t(`directories.${kind}`)}
+          aria-label={t(`directories:${kind}`)}
           className="directory-found"
         >
           {items.map((item, index) => (
@@ -296,7 +296,7 @@ function Picker({ directory, kind, text, onText, onPick }: PickerProps) {
               <span className="quiet">
                 {item.seen_at ? (
                   <>
-                    {t("directories.seen")} <When at={item.seen_at} relative />
+                    {t("directories:seen")} <When at={item.seen_at} relative />
                   </>
                 ) : (
                   (item.detail ?? item.name)
@@ -305,9 +305,9 @@ function Picker({ directory, kind, text, onText, onPick }: PickerProps) {
             </div>
           ))}
           {items.length === 0 && !found.isFetching ? (
-            <p className="quiet">{t("directories.nothing")}</p>
+            <p className="quiet">{t("directories:nothing")}</p>
           ) : null}
-          {found.data?.more ? <p className="quiet">{t("directories.typeMore")}</p> : null}
+          {found.data?.more ? <p className="quiet">{t("directories:typeMore")}</p> : null}
         </div>
       ) : null}
     </div>

@@ -16,18 +16,18 @@ const ICONS = {
 
 /** What was tried, and how each step went. */
 export function Steps({ tried }: { tried: Tried }) {
-  const { t } = useTranslation();
+  const { t } = useTranslation(["translation", "directories"]);
   return (
     <section className="directory-steps" role="status" data-testid="steps">
-      <b>{t(tried.works ? "directories.works" : "directories.worksNot")}</b>
+      <b>{t(tried.works ? "directories:works" : "directories:worksNot")}</b>
       <ol>
         {tried.steps.map((step, at) => (
           // biome-ignore lint/suspicious/noArrayIndexKey: steps never move, and the same may be there twice
           <li key={at} data-verdict={step.verdict}>
             {ICONS[step.verdict]}
-            <span className="visually-hidden">{t(`directories.verdicts.${step.verdict}`)}</span>
-            <b>{t(`directories.steps.${step.name as "connect"}`, step.name)}</b>
-            <span>{step.verdict === "skipped" ? t("directories.verdicts.skipped") : step.detail}</span>
+            <span className="visually-hidden">{t(`directories:verdicts.${step.verdict}`)}</span>
+            <b>{t(`directories:steps.${step.name as "connect"}`, step.name)}</b>
+            <span>{step.verdict === "skipped" ? t("directories:verdicts.skipped") : step.detail}</span>
           </li>
         ))}
       </ol>

@@ -11,7 +11,7 @@ import { Steps } from "./steps";
 
 /** Tries a directory out, with somebody's name and password where they are given. */
 export function TestDirectory({ directory, onClose }: { directory: Directory; onClose: () => void }) {
-  const { t } = useTranslation();
+  const { t } = useTranslation(["translation", "directories"]);
   const [user, setUser] = useState("");
   const [password, setPassword] = useState("");
   const test = useMutation({
@@ -22,7 +22,7 @@ export function TestDirectory({ directory, onClose }: { directory: Directory; on
   });
   return (
     <Dialog
-      title={t("directories.testTitle", { directory: directory.name })}
+      title={t("directories:testTitle", { directory: directory.name })}
       onClose={onClose}
       onSubmit={() => {
         if (!test.isPending) test.mutate();
@@ -32,7 +32,7 @@ export function TestDirectory({ directory, onClose }: { directory: Directory; on
         <>
           <Button onClick={onClose}>{t("common.close")}</Button>
           <Button type="primary" htmlType="submit" loading={test.isPending}>
-            {t("directories.test")}
+            {t("directories:test")}
           </Button>
         </>
       }
@@ -41,7 +41,7 @@ export function TestDirectory({ directory, onClose }: { directory: Directory; on
         <ProblemAlert error={test.error} />
         {directory.kind === "ldap" ? (
           <div className="directory-pair">
-            <Field label={t("directories.testUser")} hint={t("directories.testUserHint")}>
+            <Field label={t("directories:testUser")} hint={t("directories:testUserHint")}>
               {(props) => (
                 <Input
                   {...props}
@@ -51,7 +51,7 @@ export function TestDirectory({ directory, onClose }: { directory: Directory; on
                 />
               )}
             </Field>
-            <Field label={t("directories.testPassword")} hint={t("directories.testPasswordHint")}>
+            <Field label={t("directories:testPassword")} hint={t("directories:testPasswordHint")}>
               {(props) => (
                 <Input.Password
                   {...props}
