@@ -7,6 +7,7 @@ mod site {
     pub(crate) mod agent;
     mod cluster;
     pub(crate) mod disk;
+    mod events;
     pub(crate) mod fragments;
     pub(crate) mod house;
     mod intake;

@@ -1,6 +1,7 @@
 //! The site's REST API. A console calls it, in the same process or through its tunnel, with a signed statement of who asks.
 
 mod download;
+mod events;
 mod keys;
 mod policies;
 mod problem;
@@ -53,6 +54,7 @@ endpoints! {
     get "/site/v1/recordings" Some(Permission::ListRecordings) => recordings::list;
     get "/site/v1/recordings/{id}" Some(Permission::ListRecordings) => recordings::one;
     get "/site/v1/recordings/{id}/timeline" Some(Permission::PlayRecordings) => recordings::timeline;
+    get "/site/v1/recordings/{id}/events" Some(Permission::PlayRecordings) => events::events;
     get "/site/v1/recordings/{id}/fragments" Some(Permission::PlayRecordings) => recordings::fragments;
     get "/site/v1/recordings/{id}/segments" Some(Permission::ListRecordings) => recordings::segments;
     get "/site/v1/recordings/{id}/segments/{number}" Some(Permission::DownloadRecordings) => recordings::segment;

@@ -1,12 +1,14 @@
 //! Giving recordings out again: fragments by time or number, live or stored, and timelines.
 
 mod customary;
+mod events;
 mod index;
 mod source;
 mod sparse;
 mod stream;
 mod timeline;
 
+pub(crate) use events::{Events, WantedEvents, events};
 pub(crate) use index::IndexCache;
 pub(crate) use source::Source;
 pub(crate) use stream::{From, Wanted, fragments};

@@ -28,6 +28,8 @@ pub(crate) struct Tape {
     pub(crate) signer: Option<Signer>,
     /// Paints real pictures, if there is one; otherwise there are bytes that mean nothing.
     pub(crate) painter: Option<Painter>,
+    /// Messages of the event channel for the next fragment, which counts them. While there are none, every fifth counts one that is not there.
+    pub(crate) events: Vec<Vec<u8>>,
     pub(crate) made: Vec<Made>,
 }
 
@@ -70,6 +72,7 @@ impl Tape {
             shift: 0,
             signer: None,
             painter: None,
+            events: vec![],
             made: vec![],
         }
     }
@@ -96,7 +99,10 @@ impl Tape {
             end_us: start_us + if flags.repeated { 0 } else { SECOND * 9 / 10 },
             anchor_seq: if flags.anchor && !flags.repeated { seq } else { self.previous.anchor_seq },
             activity: 1_000,
-            events: u32::from(seq % 5 == 4),
+            events: match self.events.len() {
+                0 => u32::from(seq % 5 == 4),
+                count => count as u32,
+            },
             previous: self.chain.head(),
             wall_us: 1_790_000_000_000_000 + start_us,
             ..self.previous
@@ -115,6 +121,10 @@ impl Tape {
         self.builder.push(Channel::Screen, start_us, 0, &picture).unwrap();
         let place = CursorMessage::Place { x: seq as i32, y: 2, visible: true }.encode();
         self.builder.push(Channel::Cursor, start_us, 0, &place).unwrap();
+        for (number, event) in self.events.drain(..).enumerate() {
+            let at_us = start_us + number as u64 * SECOND / 10;
+            self.builder.push(Channel::Event, at_us, head.wall_us + at_us - start_us, &event).unwrap();
+        }
         let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
         let fragment = match &self.signer {
             Some(signer) => self.builder.finish_signed(head, 1, signer, now.as_micros() as u64).unwrap(),
