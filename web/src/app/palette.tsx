@@ -96,6 +96,23 @@ function usePages(me: Me): Entry[] {
       open: () => void navigate({ to: "/recordings", search: {} }),
     });
   }
+  if (me.permissions.includes("view-sessions")) {
+    pages.push({
+      key: "user-sessions",
+      label: t("nav.sessions"),
+      open: () => void navigate({ to: "/sessions", search: {} }),
+    });
+  }
+  if (me.permissions.includes("view-policies")) {
+    for (const [key, to] of [
+      ["policies", "/policies"],
+      ["simulator", "/policies/simulator"],
+      ["notices", "/policies/notices"],
+      ["policyHistory", "/policies/history"],
+    ] as const) {
+      pages.push({ key, label: t(`nav.${key}`), open: () => void navigate({ to, search: {} }) });
+    }
+  }
   if (me.permissions.includes("view-sites")) {
     pages.push(
       { key: "sites", label: t("nav.sites"), open: () => void navigate({ to: "/sites" }) },

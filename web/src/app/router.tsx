@@ -11,6 +11,7 @@ import {
 import { asApiError } from "../api/problem";
 import { meQuery } from "../api/queries";
 import { readListSearch } from "../pages/recordings/search";
+import { readSessionSearch } from "../pages/sessions/search";
 import { readAddress, writeAddress } from "./address";
 import { NotFoundPage, PageError, PagePending } from "./pages";
 import { watchSession } from "./query-client";
@@ -109,11 +110,80 @@ const recordings = createRoute({
 const player = createRoute({
   getParentRoute: () => app,
   path: "/recordings/$id",
-  validateSearch: (search: Record<string, unknown>): { t?: string; monitor?: string } => ({
+  validateSearch: (search: Record<string, unknown>): { t?: string; monitor?: string; pane?: string } => ({
     t: text(search.t),
     monitor: text(search.monitor),
+    pane: text(search.pane),
   }),
   component: lazyRouteComponent(() => import("../pages/player/page"), "PlayerPage"),
+});
+
+const sessions = createRoute({
+  getParentRoute: () => app,
+  path: "/sessions",
+  validateSearch: readSessionSearch,
+  component: lazyRouteComponent(() => import("../pages/sessions/page"), "SessionsPage"),
+});
+
+const ofSite = (search: Record<string, unknown>): { site?: string } => ({ site: text(search.site) });
+
+const policies = createRoute({
+  getParentRoute: () => app,
+  path: "/policies",
+  validateSearch: ofSite,
+  component: lazyRouteComponent(() => import("../pages/policies/page"), "PoliciesPage"),
+});
+
+/** What is asked with, beside the policy: the page itself reads these, as they are many. */
+const FACTS = [
+  "session",
+  "users",
+  "groups",
+  "application",
+  "host",
+  "delivery_groups",
+  "address",
+  "tags",
+] as const;
+type Facts = { [name in (typeof FACTS)[number]]?: string };
+
+const simulator = createRoute({
+  getParentRoute: () => app,
+  path: "/policies/simulator",
+  validateSearch: (search: Record<string, unknown>): { site?: string; policy?: string } & Facts => ({
+    ...ofSite(search),
+    policy: text(search.policy),
+    ...(Object.fromEntries(FACTS.map((name) => [name, text(search[name])])) as Facts),
+  }),
+  component: lazyRouteComponent(() => import("../pages/policies/simulator"), "SimulatorPage"),
+});
+
+const notices = createRoute({
+  getParentRoute: () => app,
+  path: "/policies/notices",
+  validateSearch: ofSite,
+  component: lazyRouteComponent(() => import("../pages/policies/notices"), "NoticesPage"),
+});
+
+const policyHistory = createRoute({
+  getParentRoute: () => app,
+  path: "/policies/history",
+  validateSearch: ofSite,
+  component: lazyRouteComponent(() => import("../pages/policies/history"), "HistoryPage"),
+});
+
+const policy = createRoute({
+  getParentRoute: () => app,
+  path: "/policies/$policy",
+  validateSearch: (
+    search: Record<string, unknown>,
+  ): { site?: string; tab?: string; from?: string; to?: string } => ({
+    ...ofSite(search),
+    tab: text(search.tab),
+    from: text(search.from),
+    to: text(search.to),
+  }),
+  component: lazyRouteComponent(() => import("../pages/policies/detail"), "PolicyPage"),
 });
 
 const sites = createRoute({
@@ -166,6 +236,12 @@ const routeTree = root.addChildren([
     index,
     recordings,
     player,
+    sessions,
+    policies,
+    simulator,
+    notices,
+    policyHistory,
+    policy,
     sites,
     hosts,
     tokens,

@@ -1,12 +1,14 @@
 import {
   ApartmentOutlined,
   ApiOutlined,
+  AuditOutlined,
   ContactsOutlined,
   DesktopOutlined,
   KeyOutlined,
   MenuFoldOutlined,
   MenuUnfoldOutlined,
   SearchOutlined,
+  TeamOutlined,
   UserOutlined,
   VideoCameraOutlined,
 } from "@ant-design/icons";
@@ -145,6 +147,32 @@ function Navigation({ me }: { me: Me }) {
         >
           <VideoCameraOutlined />
           <span className="nav-text">{t("nav.recordings")}</span>
+        </Link>
+      ) : null}
+      {me.permissions.includes("view-sessions") ? (
+        <Link
+          to="/sessions"
+          search={{}}
+          className="nav-item"
+          activeOptions={{ includeSearch: false }}
+          aria-label={t("nav.sessions")}
+          title={t("nav.sessions")}
+        >
+          <TeamOutlined />
+          <span className="nav-text">{t("nav.sessions")}</span>
+        </Link>
+      ) : null}
+      {me.permissions.includes("view-policies") ? (
+        <Link
+          to="/policies"
+          search={{}}
+          className="nav-item"
+          activeOptions={{ includeSearch: false }}
+          aria-label={t("nav.policies")}
+          title={t("nav.policies")}
+        >
+          <AuditOutlined />
+          <span className="nav-text">{t("nav.policies")}</span>
         </Link>
       ) : null}
       {maySites ? (

@@ -1,3 +1,5 @@
+import { events } from "./events";
+
 /** Every text of the pages, by where it stands. */
 export const en = {
   product: "Playhead",
@@ -21,6 +23,11 @@ export const en = {
   nav: {
     label: "Pages",
     recordings: "Recordings",
+    sessions: "Sessions",
+    policies: "Policies",
+    simulator: "Policy simulator",
+    notices: "Notices to users",
+    policyHistory: "Policy history",
     configuration: "Configuration",
     sites: "Sites",
     hosts: "Session hosts",
@@ -108,21 +115,6 @@ export const en = {
     userMissing: "Enter your user name.",
     passwordMissing: "Enter your password.",
     ended: "Your session has ended. Sign in again.",
-    by: "Sign in by",
-    local: "Local account",
-    with: "Continue with {{directory}}",
-    or: "or",
-    problems: {
-      expired: "Signing in took too long, or began in another window. Try again.",
-      denied: "The sign-in was cancelled at {{directory}}.",
-      provider:
-        "Signing in by {{directory}} did not work. Try again; when it goes on, an administrator finds the reason in the console's log.",
-      "no-role":
-        "{{directory}} knows you, but neither you nor your groups were given a role here. Ask an administrator.",
-      closed: "Nobody signs in this way any more. Choose another.",
-      failed: "The console could not do this. Try again; the console's log holds the cause.",
-    },
-    subject: "Tell the administrator this identifier: {{subject}}",
   },
   password: {
     title: "Change your password",
@@ -332,6 +324,7 @@ export const en = {
       chainOk: "holds",
       chainBroken: "broken",
     },
+    events,
     helpTitle: "Keyboard",
     helpNote: "The keys work anywhere on this page, except while you type.",
     helpPointer:
@@ -357,6 +350,7 @@ export const en = {
       screenshot: "Save this picture",
       copyLink: "Copy link at this time",
       clock: "Switch the clock",
+      events: "Events beside the picture, or not",
       stats: "Figures on or off",
       fullScreen: "Full screen",
       pip: "Picture in picture",

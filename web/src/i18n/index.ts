@@ -1,11 +1,21 @@
 import i18next from "i18next";
 import { initReactI18next } from "react-i18next";
+// Texts of pages that are loaded later; they add themselves.
 import type { directories } from "./directories";
 import { en } from "./en";
+import type { entering } from "./entering";
+import type { policies } from "./policies";
+import type { sessions } from "./sessions";
 
 declare module "i18next" {
   interface CustomTypeOptions {
-    resources: { translation: typeof en; directories: typeof directories };
+    resources: {
+      translation: typeof en;
+      directories: typeof directories;
+      entering: typeof entering;
+      policies: typeof policies;
+      sessions: typeof sessions;
+    };
   }
 }
 

@@ -1,3 +1,4 @@
+import type { TFunction } from "i18next";
 import { useTranslation } from "react-i18next";
 import type { HostQueue, SessionHost } from "../../api/types";
 import { Dialog } from "../../app/dialog";
@@ -32,7 +33,7 @@ export function QueueCell({
   );
 }
 
-type T = ReturnType<typeof useTranslation>["t"];
+type T = TFunction;
 
 function short(queue: HostQueue, t: T): string {
   if (queue.state === "full") return t("queue.full");

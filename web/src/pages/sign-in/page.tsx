@@ -9,10 +9,11 @@ import { meQuery, signInMethodsQuery } from "../../api/queries";
 import { Field } from "../../app/field";
 import { useStored } from "../../app/store";
 import { useTitle } from "../../app/title";
+import "../../i18n/entering";
 import "./sign-in.css";
 
 export function SignInPage() {
-  const { t } = useTranslation();
+  const { t } = useTranslation(["translation", "entering"]);
   useTitle(t("signIn.title"));
   const { to, ended, problem: refusal, directory, subject } = useSearch({ from: "/sign-in" });
   const navigate = useNavigate();
@@ -71,7 +72,7 @@ export function SignInPage() {
           <Outcome problem={problem} seconds={wait.seconds} />
         )}
         {directories.length > 0 ? (
-          <Field label={t("signIn.by")}>
+          <Field label={t("entering:by")}>
             {({ status: _, ...props }) => (
               <select
                 {...props}
@@ -84,7 +85,7 @@ export function SignInPage() {
                     {method.name}
                   </option>
                 ))}
-                <option value="">{t("signIn.local")}</option>
+                <option value="">{t("entering:local")}</option>
               </select>
             )}
           </Field>
@@ -120,14 +121,14 @@ export function SignInPage() {
         </Button>
         {providers.length > 0 ? (
           <>
-            <div className="sign-in-or quiet">{t("signIn.or")}</div>
+            <div className="sign-in-or quiet">{t("entering:or")}</div>
             {providers.map((method) => (
               <Button
                 key={method.id}
                 block
                 href={`/api/v1/sign-in/openid/${method.id}?to=${encodeURIComponent(to ?? "/")}`}
               >
-                {t("signIn.with", { directory: method.name })}
+                {t("entering:with", { directory: method.name })}
               </Button>
             ))}
           </>
@@ -139,10 +140,10 @@ export function SignInPage() {
 
 /** Why somebody who came back from a provider was not let in. */
 function Refusal(props: { code: string; directory: string; subject: string | undefined }) {
-  const { t } = useTranslation();
-  const text = t(`signIn.problems.${props.code as "failed"}`, {
+  const { t } = useTranslation(["translation", "entering"]);
+  const text = t(`entering:problems.${props.code as "failed"}`, {
     directory: props.directory,
-    defaultValue: t("signIn.problems.failed"),
+    defaultValue: t("entering:problems.failed"),
   });
   return (
     <Alert
@@ -150,7 +151,7 @@ function Refusal(props: { code: string; directory: string; subject: string | und
       showIcon
       role="alert"
       title={text}
-      description={props.subject ? t("signIn.subject", { subject: props.subject }) : undefined}
+      description={props.subject ? t("entering:subject", { subject: props.subject }) : undefined}
     />
   );
 }
