@@ -15,19 +15,20 @@ use utoipa::{
     openapi::{
         ContentBuilder, PathItem, Ref, RefOr, ResponseBuilder,
         path::Operation,
-        security::{ApiKey, ApiKeyValue, SecurityRequirement, SecurityScheme},
+        security::{ApiKey, ApiKeyValue, Http, HttpAuthScheme, SecurityRequirement, SecurityScheme},
     },
 };
 
 const SCHEME: &str = "session";
+const PROGRAM: &str = "client";
 
 #[derive(OpenApi)]
 #[openapi(
     info(
         title = "Playhead",
         version = "1",
-        description = "The console's REST API. Sign in with POST /api/v1/sign-in and send its cookie along. Requests that change \
-                       something need `content-type: application/json`. Errors are problem documents (RFC 9457).",
+        description = "The console's REST API. Sign in with POST /api/v1/sign-in and send its cookie along, or send an API client's token. \
+                       Requests that change something need `content-type: application/json`. Errors are problem documents (RFC 9457).",
         license(name = "Apache-2.0", identifier = "Apache-2.0")
     ),
     components(schemas(Problem)),
@@ -62,6 +63,15 @@ pub fn document() -> &'static str {
             .components
             .get_or_insert_default()
             .add_security_scheme(SCHEME, SecurityScheme::ApiKey(ApiKey::Cookie(cookie)));
+        let mut token = Http::new(HttpAuthScheme::Bearer);
+        token.description = Some(
+            "A token that an API client gets for its id and secret by POST /cctrustoauth2/root/tokens/clients, good for an hour."
+                .into(),
+        );
+        document
+            .components
+            .get_or_insert_default()
+            .add_security_scheme(PROGRAM, SecurityScheme::Http(token));
         for &(method, path, access) in ENDPOINTS {
             let item = document.paths.paths.get_mut(path);
             if let Some(operation) = item.and_then(|item| operation(item, method)) {
@@ -99,7 +109,10 @@ fn complete(operation: &mut Operation, access: Access) {
     });
     operation.security = Some(match access {
         Access::Public => Vec::new(),
-        _ => vec![SecurityRequirement::new::<_, [&str; 0], &str>(SCHEME, [])],
+        Access::SignedIn => vec![SecurityRequirement::new::<_, [&str; 0], &str>(SCHEME, [])],
+        Access::Needs(_) => {
+            [SCHEME, PROGRAM].map(|scheme| SecurityRequirement::new::<_, [&str; 0], &str>(scheme, [])).into()
+        }
     });
     for response in operation.responses.responses.values_mut() {
         // The standard wants a description of every answer.

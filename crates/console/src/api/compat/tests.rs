@@ -82,13 +82,10 @@ impl Pretended {
             .with_state(self.clone())
     }
 
-    fn may(&self, headers: &HeaderMap, permission: Permission) -> Result<String, Response> {
-        let statement = statement(&self.key, headers).ok_or(StatusCode::UNAUTHORIZED.into_response())?;
-        if statement.allows(permission) {
-            Ok(statement.user)
-        } else {
-            Err(StatusCode::FORBIDDEN.into_response())
-        }
+    /// Who asks, or why they may not.
+    fn may(&self, headers: &HeaderMap, permission: Permission) -> Result<String, StatusCode> {
+        let statement = statement(&self.key, headers).ok_or(StatusCode::UNAUTHORIZED)?;
+        if statement.allows(permission) { Ok(statement.user) } else { Err(StatusCode::FORBIDDEN) }
     }
 }
 
@@ -98,7 +95,7 @@ async fn list(
     Query(query): Query<HashMap<String, String>>,
 ) -> Response {
     if let Err(refused) = site.may(&headers, Permission::ViewSessions) {
-        return refused;
+        return refused.into_response();
     }
     let mut all: Vec<_> = site.sessions.lock().unwrap().clone();
     assert_eq!(query["state"], "running");
@@ -116,7 +113,7 @@ async fn list(
 
 async fn one(State(site): State<Pretended>, headers: HeaderMap, Path(id): Path<SessionId>) -> Response {
     if let Err(refused) = site.may(&headers, Permission::ViewSessions) {
-        return refused;
+        return refused.into_response();
     }
     match site.sessions.lock().unwrap().iter().find(|session| session.id == id) {
         Some(session) => Json(session).into_response(),
@@ -132,7 +129,7 @@ async fn command(
 ) -> Response {
     let user = match site.may(&headers, Permission::ManageSessions) {
         Ok(user) => user,
-        Err(refused) => return refused,
+        Err(refused) => return refused.into_response(),
     };
     site.heard.lock().unwrap().push(format!("{user}: {what} {body}"));
     let mut sessions = site.sessions.lock().unwrap();
