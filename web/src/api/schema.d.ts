@@ -490,6 +490,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/recordings/{id}/events": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * Events of a recording
+         * @description What happened in the session, live or stored, page by page. Of a live recording the last page's `next` gives what comes later.
+         *
+         *     Needs the permission `play-recordings`.
+         */
+        get: operations["recording_events"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/recordings/{id}/fragments": {
         parameters: {
             query?: never;
@@ -1566,6 +1588,32 @@ export interface components {
          * @enum {string}
          */
         EndReason: "session-ended" | "agent-stopped" | "agent-lost" | "stopped";
+        /** @description Something that happened in a session. */
+        Event: {
+            /**
+             * Format: date-time
+             * @description By the session host's clock.
+             */
+            at: string;
+            /**
+             * Format: int64
+             * @description Media time, microseconds.
+             */
+            at_us: number;
+            /** @description What is told besides, as the type has it. */
+            particulars: Record<string, never>;
+            /** @description What it is: `notice`, `helper-ended`, or what agents of later versions tell. `unknown`: the agent told nothing that can be read. */
+            type: string;
+        };
+        /** @description A page of events. */
+        EventPage: {
+            /** @description In order. A page may hold fewer than asked for, even none, although there are more. */
+            items: components["schemas"]["Event"][];
+            /** @description Whether there may be more already. While it is false, `next` gives what comes later. */
+            more: boolean;
+            /** @description Where to go on; null when there is nothing more and nothing can come. */
+            next: string | null;
+        };
         /** @description A span of which nothing is recorded. */
         Gap: {
             /**
@@ -4182,6 +4230,45 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DownloadLink"];
+                };
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    recording_events: {
+        parameters: {
+            query?: {
+                /** @description None before this media time, microseconds. */
+                from_us?: number;
+                /** @description How many to give at most: 1 to 1,000. */
+                limit?: number;
+                /** @description `next` of the page before, with everything else unchanged. */
+                cursor?: string;
+            };
+            header?: never;
+            path: {
+                /** @description The recording */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Done */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EventPage"];
                 };
             };
             /** @description A problem */

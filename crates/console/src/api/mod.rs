@@ -6,6 +6,7 @@ mod clients;
 mod compat;
 mod directories;
 mod download;
+mod events;
 mod extract;
 mod hosts;
 mod keys;
@@ -78,6 +79,7 @@ pub(crate) const ENDPOINTS: &[(&str, &str, Access)] = &[
     ("GET", "/api/v1/recordings", Access::Needs(Permission::ListRecordings)),
     ("GET", "/api/v1/recordings/{id}", Access::Needs(Permission::ListRecordings)),
     ("GET", "/api/v1/recordings/{id}/timeline", Access::Needs(Permission::PlayRecordings)),
+    ("GET", "/api/v1/recordings/{id}/events", Access::Needs(Permission::PlayRecordings)),
     ("GET", "/api/v1/recordings/{id}/fragments", Access::Needs(Permission::PlayRecordings)),
     ("GET", "/api/v1/recordings/{id}/segments", Access::Needs(Permission::ListRecordings)),
     ("GET", "/api/v1/recordings/{id}/segments/{number}", Access::Needs(Permission::DownloadRecordings)),
@@ -161,6 +163,7 @@ fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(recordings::list_recordings))
         .routes(routes!(recordings::recording))
         .routes(routes!(recordings::timeline))
+        .routes(routes!(events::recording_events))
         .routes(routes!(recordings::fragments))
         .routes(routes!(recordings::segments))
         .routes(routes!(recordings::download_segment))

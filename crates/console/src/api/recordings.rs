@@ -272,7 +272,7 @@ pub(crate) async fn download_segment(
 }
 
 /// Hands a question about a recording on to its site, and the answer back as it comes.
-async fn hand_on(
+pub(super) async fn hand_on(
     core: &Core,
     caller: &Caller,
     id: RecordingId,
