@@ -3,7 +3,9 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use playhead_format::{AudioMessage, CursorMessage, MetaMessage, OpenFragment, open_fragment, recompress};
+use playhead_format::{
+    AudioMessage, CursorMessage, EventMessage, MetaMessage, OpenFragment, open_fragment, recompress,
+};
 
 fuzz_target!(|data: &[u8]| {
     look(data);
@@ -23,6 +25,7 @@ fn read(open: &OpenFragment) {
     for message in open.messages() {
         let message = message.expect("an open fragment's messages are whole");
         let _ = MetaMessage::parse(message.data);
+        let _ = EventMessage::parse(message.data);
         if let Ok(Some(message)) = AudioMessage::parse(message.data) {
             assert_eq!(
                 AudioMessage::parse(&message.encode()).expect("what was read reads again"),

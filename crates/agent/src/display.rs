@@ -384,7 +384,7 @@ impl Recording<'_> {
             self.sound.iter().for_each(|sound| drop(sound.take()));
         } else {
             let now = self.now();
-            if let Some(plan) = self.course.coming.take_if(|_| self.recorder.rolls_over(now)) {
+            if let Some(plan) = self.course.coming.take_if(|_| self.recorder.is_segment_full(now)) {
                 return self.follow(plan);
             }
             self.note(now)?;

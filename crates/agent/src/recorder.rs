@@ -5,6 +5,7 @@
 
 mod ending;
 mod keys;
+mod segment;
 
 pub(crate) use ending::end_after;
 
@@ -397,17 +398,6 @@ impl Recorder {
         Ok(())
     }
 
-    /// Media time at which the segment is full by its age, at the latest; `None` before anything was kept.
-    pub(crate) fn full_at(&self) -> Option<u64> {
-        let most_us = u64::from(self.settings.rollover_seconds) * 1_000_000;
-        self.newest.is_some().then_some(self.segment_start_us.saturating_add(most_us))
-    }
-
-    /// Whether the next picture begins another segment because this one is full.
-    pub(crate) fn rolls_over(&self, at: Moment) -> bool {
-        self.is_segment_full(at)
-    }
-
     /// Closes the fragment under way if its time is up, and codes what moved and stands still now once more, better.
     ///
     /// # Errors
@@ -441,13 +431,6 @@ impl Recorder {
             .push(Channel::Meta, at.media_us, at.wall_us, &end.encode())
             .map_err(RecordError::from)?;
         self.close(at, sink)
-    }
-
-    fn is_segment_full(&self, at: Moment) -> bool {
-        let age = at.media_us.saturating_sub(self.segment_start_us);
-        self.newest.is_some()
-            && (self.segment_bytes >= self.settings.rollover_bytes
-                || age >= u64::from(self.settings.rollover_seconds) * 1_000_000)
     }
 
     fn next(&mut self, at: Moment, picture: &Picture<'_>) -> Next {

@@ -159,7 +159,7 @@ mod tests {
 
         // Begun anew.
         std::fs::write(&path, format!("{other}connected client computer name: C\n")).unwrap();
-        log.read(|_| true);
+        log.read(|address| address == two);
         assert_eq!(log.name(two), Some("C"));
         assert_eq!(Log::new("/none").name(two), None);
     }
