@@ -13,6 +13,12 @@ export type Recording = RecordingPage["items"][number];
 export type Timeline = Omit<Answer<paths["/api/v1/recordings/{id}/timeline"]["get"]>, "idle"> & {
   idle: [number, number][];
 };
+type DescribedEvents = Answer<paths["/api/v1/recordings/{id}/events"]["get"]>;
+/** Something that happened in a session; `at_us` is media time. Particulars are the type's own. */
+export type RecordingEvent = Omit<DescribedEvents["items"][number], "particulars"> & {
+  particulars: Record<string, unknown>;
+};
+export type EventPage = Omit<DescribedEvents, "items"> & { items: RecordingEvent[] };
 export type Site = Answer<paths["/api/v1/sites"]["get"]>["items"][number];
 export type SessionHost = Answer<paths["/api/v1/session-hosts"]["get"]>["items"][number];
 export type Server = Site["servers"][number];

@@ -71,6 +71,23 @@ describe("the list of recordings", () => {
     expect((await see("tr[data-id=r2]")).querySelector(".holds")).toBeNull();
   });
 
+  it("says of which recordings there is no picture, only events", async () => {
+    localStorage.setItem("playhead.columns", JSON.stringify(["state", "resolution"]));
+    const session = { events_only: true };
+    const items = [
+      { ...recording, session, width: 16, height: 16 },
+      { ...recording, id: "r2", width: 16, height: 16 },
+    ];
+    await show("/recordings", { ...signedIn, [LIST]: page(items as never) });
+    const row = await see("tr[data-id=r1]");
+    localStorage.removeItem("playhead.columns");
+    expect(row.querySelector("[data-testid=events-only]")?.textContent).toBe("Events only");
+    expect(row.textContent).not.toContain("16 × 16");
+    const other = await see("tr[data-id=r2]");
+    expect(other.querySelector("[data-testid=events-only]")).toBeNull();
+    expect(other.textContent).toContain("16 × 16");
+  });
+
   it("says what it is waiting for", async () => {
     let answer: (value: unknown) => void = () => undefined;
     const late = new Promise((resolve) => {

@@ -23,7 +23,7 @@ import { addressSeconds } from "../../format/time";
 import { Player } from "../../player/view/player";
 import { readStart } from "../../player/view/start";
 import { setAside } from "../recordings/columns";
-import { Holds } from "../recordings/holds";
+import { EventsOnly, Holds } from "../recordings/holds";
 
 const FORBIDDEN = new ApiError(403, "", "", "forbidden", undefined, undefined);
 
@@ -45,7 +45,7 @@ interface LoadedProps {
 
 function Loaded({ recording, onRefresh }: LoadedProps) {
   const { t } = useTranslation();
-  const { t: at, monitor } = useSearch({ from: "/app/recordings/$id" });
+  const { t: at, monitor, pane } = useSearch({ from: "/app/recordings/$id" });
   const navigate = useNavigate({ from: "/recordings/$id" });
   const timeline = useQuery(timelineQuery(recording.id));
   // Later changes of the address are the player's own.
@@ -77,6 +77,16 @@ function Loaded({ recording, onRefresh }: LoadedProps) {
     [navigate],
   );
 
+  const showEvents = useCallback(
+    (open: boolean) =>
+      void navigate({
+        search: (before) => ({ ...before, pane: open ? "events" : undefined }),
+        replace: true,
+        resetScroll: false,
+      }),
+    [navigate],
+  );
+
   return (
     <div className="player-page">
       <Head recording={recording} user={user} />
@@ -93,6 +103,8 @@ function Loaded({ recording, onRefresh }: LoadedProps) {
         onRest={rest}
         monitor={monitor}
         onMonitor={showMonitor}
+        events={pane === "events"}
+        onEvents={showEvents}
       />
     </div>
   );
@@ -131,6 +143,7 @@ function Head({ recording, user }: { recording: Recording; user: string }) {
         {recording.application}
       </span>
       {recording.state === "live" ? <span className="badge badge-live">{t("player.live")}</span> : null}
+      <EventsOnly recording={recording} />
       <Holds recording={recording} />
       {recording.gaps > 0 ? (
         <span className="badge badge-warn">{t("recordings.gaps", { count: recording.gaps })}</span>

@@ -8,7 +8,7 @@ import { useZone } from "../../app/zone";
 import { bytes, userName } from "../../format/numbers";
 import { sentence } from "../../format/sentence";
 import { dateTime, duration } from "../../format/time";
-import { Holds } from "./holds";
+import { EventsOnly, Holds } from "./holds";
 import type { Sortable } from "./search";
 
 export const COLUMNS = [
@@ -99,13 +99,21 @@ export function Cell({ column, recording }: { column: Column; recording: Recordi
     case "bytes":
       return bytes(recording.bytes);
     case "state":
-      return <StateBadge recording={recording} />;
+      return (
+        <span className="badges">
+          <StateBadge recording={recording} />
+          <EventsOnly recording={recording} />
+        </span>
+      );
     case "holds":
       return <Holds recording={recording} />;
     case "gaps":
       return recording.gaps;
     case "resolution":
-      return recording.width > 0 ? `${recording.width} × ${recording.height}` : t("common.none");
+      // What stands for the picture where there is none says nothing.
+      return recording.width > 0 && !recording.session?.events_only
+        ? `${recording.width} × ${recording.height}`
+        : t("common.none");
     case "display":
       return recording.display;
     case "segments":

@@ -31,3 +31,16 @@ export function Holds({ recording }: { recording: Recording }): ReactNode {
     </span>
   );
 }
+
+/** Says that a recording has no pictures, where it has none. */
+export function EventsOnly({ recording }: { recording: Recording }): ReactNode {
+  const { t } = useTranslation();
+  if (!recording.session?.events_only) return null;
+  return (
+    <Tooltip title={t("player.events.aloneNote")}>
+      <span className="badge" data-testid="events-only">
+        {t("player.events.alone")}
+      </span>
+    </Tooltip>
+  );
+}

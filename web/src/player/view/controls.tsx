@@ -12,6 +12,7 @@ import {
   PictureOutlined,
   QuestionCircleOutlined,
   RedoOutlined,
+  UnorderedListOutlined,
 } from "@ant-design/icons";
 import { Button, Select, Tooltip } from "antd";
 import { type MouseEvent, type ReactNode, useEffect, useRef } from "react";
@@ -29,6 +30,10 @@ interface Props {
   startMs: number;
   dayClock: boolean;
   stats: boolean;
+  /** Whether there are any. */
+  pictures: boolean;
+  /** Whether the events stand beside the picture. */
+  events: boolean;
   fullScreen: boolean;
   act: (action: Action) => void;
   onRate: (rate: number) => void;
@@ -45,14 +50,14 @@ const getSkip = (s: Snapshot) => s.skipIdle;
 const getLive = (s: Snapshot) => s.live;
 
 export function Controls(props: Props) {
-  const { player, startMs, dayClock, stats, fullScreen, act, onRate } = props;
+  const { player, startMs, dayClock, stats, pictures, events, fullScreen, act, onRate } = props;
   const { t } = useTranslation();
   const playing = useSnapshot(player, isPlaying);
   const ended = useSnapshot(player, isEnded);
   const rate = useSnapshot(player, getRate);
   const skipIdle = useSnapshot(player, getSkip);
   const live = useSnapshot(player, getLive);
-  const pip = pipOffered();
+  const pip = pictures && pipOffered();
 
   return (
     <div className="controls" role="toolbar" aria-label={t("player.controls")}>
@@ -79,7 +84,7 @@ export function Controls(props: Props) {
       {live ? <LivePill player={player} onClick={() => act({ do: "live" })} /> : null}
       <span className="controls-gap" />
       <SoundControl player={player} act={act} />
-      {props.monitors.length > 0 ? <MonitorChoice {...props} /> : null}
+      {pictures && props.monitors.length > 0 ? <MonitorChoice {...props} /> : null}
       <Tooltip title={`${t("player.skipIdle")} (X)`} getPopupContainer={inPlayer}>
         <Button
           className={skipIdle ? "toggle-on" : undefined}
@@ -113,18 +118,30 @@ export function Controls(props: Props) {
         icon={<LinkOutlined />}
         onClick={() => act({ do: "copy-link" })}
       />
-      <Control
-        label={t("player.screenshot")}
-        keys="S"
-        icon={<CameraOutlined />}
-        onClick={() => act({ do: "screenshot" })}
-      />
+      {pictures ? (
+        <Control
+          label={t("player.screenshot")}
+          keys="S"
+          icon={<CameraOutlined />}
+          onClick={() => act({ do: "screenshot" })}
+        />
+      ) : null}
       {pip ? (
         <Control
           label={t("player.pip")}
           keys="I"
           icon={<PictureOutlined />}
           onClick={() => act({ do: "pip" })}
+        />
+      ) : null}
+      {pictures ? (
+        <Control
+          label={t("player.events.title")}
+          keys="E"
+          pressed={events}
+          testId="events"
+          icon={<UnorderedListOutlined />}
+          onClick={() => act({ do: "events" })}
         />
       ) : null}
       <Control

@@ -1,7 +1,7 @@
 import { COLOURS, type Mode } from "../../app/theme";
 import { clock, timeOfDay, type Zone } from "../../format/time";
 import type { Spans } from "../core/messages";
-import { activityIn, ticks, type View, xOf } from "./geometry";
+import { activityIn, marksIn, ticks, type View, xOf } from "./geometry";
 
 /** What the seek bar shows. Times are media time in microseconds. */
 export interface BarContent {
@@ -14,6 +14,8 @@ export interface BarContent {
   bucketUs: number;
   idle: Spans;
   gaps: Spans;
+  /** In order. */
+  events: readonly { at_us: number }[];
   /** Wall clock at media time 0, milliseconds; undefined: labels count from the start. */
   startMs: number | undefined;
   /** The zone of such labels. */
@@ -46,6 +48,8 @@ export function drawBar(
     hatch(context, x(from), x(to), width, STRIP, colours.quiet, 0.35, 6);
   }
   for (const [from, to] of content.gaps) gap(context, x(from), x(to), width, colours.warn, colours.panel);
+
+  marks(context, width, view, content.events, colours.warn, colours.panel);
 
   // The track: all, what lies ready, what was played.
   context.fillStyle = colours.line;
@@ -113,6 +117,23 @@ function hatch(
   }
   context.stroke();
   context.restore();
+}
+
+/** A mark for each event, at the top: several at one place are one. */
+function marks(
+  context: CanvasRenderingContext2D,
+  width: number,
+  view: View,
+  events: readonly { at_us: number }[],
+  colour: string,
+  ground: string,
+): void {
+  for (const x of marksIn(events, view, width)) {
+    context.fillStyle = ground;
+    context.fillRect(x - 2, 0, 5, 12);
+    context.fillStyle = colour;
+    context.fillRect(x - 1, 0, 3, 11);
+  }
 }
 
 /** Nothing is recorded here: an emptied stretch between two edges, crossed twice, so that it is no idle time. */

@@ -5,6 +5,7 @@ import {
   contained,
   following,
   isWhole,
+  marksIn,
   panned,
   placed,
   ticks,
@@ -105,5 +106,22 @@ describe("the seek bar's geometry", () => {
       scale: 1,
     });
     expect(contained({ width: 10, height: 10 }, { width: 0, height: 0 }).scale).toBe(1);
+  });
+});
+
+describe("marks of events", () => {
+  const view = { fromUs: 10 * S, toUs: 20 * S };
+  const at = (...seconds: number[]) =>
+    marksIn(
+      seconds.map((second) => ({ at_us: second * S })),
+      view,
+      100,
+    );
+
+  it("stand where the event is, once for several at one place, and within the bar", () => {
+    expect(at(12, 12, 12.04, 15)).toEqual([20, 50]);
+    expect(at(10, 20)).toEqual([1, 98]);
+    expect(at(1, 9.9, 20.1)).toEqual([]);
+    expect(marksIn([], view, 0)).toEqual([]);
   });
 });

@@ -85,6 +85,18 @@ export function activityIn(
   return most;
 }
 
+/** Where marks for these times come on the bar, whole pixels, each once; what is out of view has none. Times are in order. */
+export function marksIn(events: readonly { at_us: number }[], view: View, width: number): number[] {
+  const found: number[] = [];
+  for (const { at_us } of events) {
+    if (at_us < view.fromUs) continue;
+    if (at_us > view.toUs) break;
+    const x = Math.min(Math.max(1, Math.round(xOf(at_us, view, width))), Math.max(1, width - 2));
+    if (found.at(-1) !== x) found.push(x);
+  }
+  return found;
+}
+
 export type Activity = "none" | "little" | "some" | "much";
 
 /** Activity from 0 to 255 in a word. */

@@ -32,7 +32,7 @@ describe("keys", () => {
 
   it("are all in the help", () => {
     const shown = new Set<string>(HELP.flatMap(([keys]) => keys));
-    for (const key of "KJL,.<>XMVNSYTDFI?") expect(shown.has(key)).toBe(true);
+    for (const key of "KJL,.<>XMVNSYTEDFI?") expect(shown.has(key)).toBe(true);
     for (const [keys] of HELP) {
       for (const key of keys.filter((name) => name.length === 1 && !/[←→↑↓…]/.test(name))) {
         expect(press(key), key).toBeDefined();

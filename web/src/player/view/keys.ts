@@ -14,6 +14,7 @@ export type Action =
   | { do: "screenshot" }
   | { do: "copy-link" }
   | { do: "clock" }
+  | { do: "events" }
   | { do: "stats" }
   | { do: "full-screen" }
   | { do: "pip" }
@@ -50,6 +51,7 @@ const KEYS: Record<string, Action> = {
   s: { do: "screenshot" },
   y: { do: "copy-link" },
   t: { do: "clock" },
+  e: { do: "events" },
   d: { do: "stats" },
   f: { do: "full-screen" },
   i: { do: "pip" },
@@ -95,6 +97,7 @@ export const HELP = [
   [["S"], "screenshot"],
   [["Y"], "copyLink"],
   [["T"], "clock"],
+  [["E"], "events"],
   [["D"], "stats"],
   [["F"], "fullScreen"],
   [["I"], "pip"],

@@ -11,6 +11,8 @@ import type { Snapshot, Spans } from "../core/messages";
 import { saveScreenshot, togglePictureInPicture } from "./capture";
 import { PlayerController, useSnapshot } from "./controller";
 import { Controls } from "./controls";
+import { useEvents } from "./events/feed";
+import { EventPane } from "./events/pane";
 import { type Action, actionOf, nextRate } from "./keys";
 import { MaskNote } from "./masks";
 import { monitorsIn, nextMonitor, type Part } from "./monitors";
@@ -34,6 +36,9 @@ interface Props {
   /** The monitor to show alone, as the address names it. */
   monitor: string | undefined;
   onMonitor: (name: string | undefined) => void;
+  /** Whether the events stand beside the picture. */
+  events: boolean;
+  onEvents: (open: boolean) => void;
   /** Told where the viewer has stopped, so that the address can say it. */
   onRest: (us: number | undefined) => void;
 }
@@ -85,6 +90,8 @@ function PlayerView({
   onRest,
   monitor,
   onMonitor,
+  events,
+  onEvents,
   player,
   onSkipIdle,
   onSound,
@@ -108,6 +115,10 @@ function PlayerView({
   const monitors = useMemo(() => monitorsIn(known, { width, height }), [known, width, height]);
   // A monitor that the address names and this desktop has not: all are shown.
   const part = monitors.find((other) => other.name === monitor);
+
+  const feed = useEvents(recording.id);
+  // There is no picture then, and the events take its place.
+  const alone = recording.session?.events_only === true;
 
   useFollowRecording(player, recording, timeline);
   useEffect(() => {
@@ -140,39 +151,67 @@ function PlayerView({
     },
     onClock: () => setDayClock(!dayClock),
     onStats: () => setStats((on) => !on),
+    events: events && !alone,
+    onEvents: () => {
+      if (!alone) onEvents(!events);
+    },
     onHelp: () => setHelp(true),
     onSkipIdle,
     onSound,
   });
   usePageKeys(act, help);
+  const pane = {
+    player,
+    feed,
+    live: recording.state === "live",
+    startMs,
+    dayClock,
+    onJump: (us: number) => player.send({ type: "seek", atUs: us, scrub: false }),
+  };
 
   return (
     <section ref={root} className="player" aria-label={t("player.stage")}>
-      <div className="player-stage">
-        <Stage
-          player={player}
-          label={t("player.stage")}
-          part={part}
-          onToggle={() => act({ do: "toggle" })}
-          onFullScreen={() => act({ do: "full-screen" })}
-        />
-        <Overlay player={player} />
-        <SoundHint player={player} />
-        {recording.masks?.length ? <MaskNote player={player} masks={recording.masks} /> : null}
-        {stats ? <Stats player={player} /> : null}
-        {skipped ? (
-          <div className="stage-note" role="status">
-            {skipped}
-          </div>
-        ) : null}
+      <div className="player-body">
+        <div className={alone ? "player-stage player-stage-events" : "player-stage"}>
+          {alone ? (
+            <EventPane {...pane} />
+          ) : (
+            <Stage
+              player={player}
+              label={t("player.stage")}
+              part={part}
+              onToggle={() => act({ do: "toggle" })}
+              onFullScreen={() => act({ do: "full-screen" })}
+            />
+          )}
+          <Overlay player={player} />
+          <SoundHint player={player} />
+          {recording.masks?.length ? <MaskNote player={player} masks={recording.masks} /> : null}
+          {stats ? <Stats player={player} /> : null}
+          {skipped ? (
+            <div className="stage-note" role="status">
+              {skipped}
+            </div>
+          ) : null}
+        </div>
+        {events && !alone ? <EventPane {...pane} onClose={() => onEvents(false)} /> : null}
       </div>
       <div className="player-controls">
-        <SeekBar player={player} timeline={timeline} startMs={startMs} dayClock={dayClock} />
+        <SeekBar
+          player={player}
+          timeline={timeline}
+          events={feed.events}
+          pictures={!alone}
+          startMs={startMs}
+          dayClock={dayClock}
+        />
         <Controls
           player={player}
           startMs={startMs}
           dayClock={dayClock}
           stats={stats}
+          pictures={!alone}
+          events={events && !alone}
           fullScreen={fullScreen}
           act={act}
           onRate={(rate) => player.send({ type: "rate", rate })}
@@ -249,6 +288,9 @@ interface Means {
   onMonitor: () => void;
   onClock: () => void;
   onStats: () => void;
+  /** Whether the events stand beside the picture. */
+  events: boolean;
+  onEvents: () => void;
   onHelp: () => void;
   onSkipIdle: (on: boolean) => void;
   onSound: (sound: Loudness) => void;
@@ -320,6 +362,7 @@ function useActions(means: Means): (action: Action) => void {
         means.onSound({ muted: player.sound.state.muted, volume: player.sound.state.volume });
         break;
       case "screenshot":
+        if (recording.session?.events_only) break;
         void saveScreenshot(
           player,
           `${recording.host} ${recording.user} ${dateTime(new Date(recording.started_at), "UTC")} ${clock(snapshot.positionUs)}`,
@@ -328,12 +371,15 @@ function useActions(means: Means): (action: Action) => void {
         break;
       case "copy-link":
         void copy(
-          `${window.location.origin}/recordings/${encodeURIComponent(recording.id)}?t=${addressSeconds(snapshot.positionUs)}${means.part ? `&monitor=${encodeURIComponent(means.part.name)}` : ""}`,
+          `${window.location.origin}/recordings/${encodeURIComponent(recording.id)}?t=${addressSeconds(snapshot.positionUs)}${means.part ? `&monitor=${encodeURIComponent(means.part.name)}` : ""}${means.events ? "&pane=events" : ""}`,
           t("player.linkCopied"),
         );
         break;
       case "clock":
         means.onClock();
+        break;
+      case "events":
+        means.onEvents();
         break;
       case "stats":
         means.onStats();
@@ -346,7 +392,7 @@ function useActions(means: Means): (action: Action) => void {
         else void means.root.current?.requestFullscreen().catch(() => undefined);
         break;
       case "pip":
-        if (document.pictureInPictureEnabled) {
+        if (document.pictureInPictureEnabled && !recording.session?.events_only) {
           togglePictureInPicture(player).catch(() => void notes.warning(t("player.pipFailed")));
         }
         break;

@@ -1,9 +1,11 @@
 import { useEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
-import type { Timeline } from "../../api/types";
+import type { RecordingEvent, Timeline } from "../../api/types";
 import { useZone } from "../../app/zone";
 import { clock, timeOfDay } from "../../format/time";
 import { spanAt } from "../core/idle";
+import { currentAt } from "./events/find";
+import { eventWords } from "./events/words";
 import { activityIn, activityWord } from "./geometry";
 import { THUMB_WIDTH, type Thumbs } from "./thumbs";
 
@@ -16,6 +18,10 @@ export interface Hover {
 interface Props {
   hover: Hover;
   timeline: Timeline | undefined;
+  /** In order. */
+  events: readonly RecordingEvent[];
+  /** What a pixel of the bar stands for, microseconds. */
+  pixelUs: number;
   /** Wall clock at media time 0, milliseconds. */
   startMs: number;
   dayClock: boolean;
@@ -25,7 +31,7 @@ interface Props {
 }
 
 /** What is at the place under the pointer: both clocks, how much happens there, and how it looked, once it was seen. */
-export function Preview({ hover, timeline, startMs, dayClock, thumbs, width }: Props) {
+export function Preview({ hover, timeline, events, pixelUs, startMs, dayClock, thumbs, width }: Props) {
   const { t } = useTranslation();
   const zone = useZone();
   const canvas = useRef<HTMLCanvasElement>(null);
@@ -38,6 +44,9 @@ export function Preview({ hover, timeline, startMs, dayClock, thumbs, width }: P
     element.getContext("2d")?.drawImage(thumb.picture, 0, 0);
   }, [thumb]);
 
+  // A mark is three pixels wide, and nobody meets one exactly.
+  const before = events[currentAt(events, hover.us + 4 * pixelUs)];
+  const event = before && before.at_us >= hover.us - 4 * pixelUs ? before : undefined;
   const media = clock(hover.us, true);
   const day = timeOfDay(new Date(startMs + hover.us / 1000), zone);
   // Kept within the bar: at its ends the box stays where it is.
@@ -58,6 +67,7 @@ export function Preview({ hover, timeline, startMs, dayClock, thumbs, width }: P
       <div className="seek-hover-other">
         <What us={hover.us} timeline={timeline} />
       </div>
+      {event ? <div className="seek-hover-event">{eventWords(t, event)}</div> : null}
     </div>
   );
 }

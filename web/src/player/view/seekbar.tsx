@@ -1,7 +1,7 @@
 import { Button } from "antd";
 import { type PointerEvent, useEffect, useMemo, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
-import type { Timeline } from "../../api/types";
+import type { RecordingEvent, Timeline } from "../../api/types";
 import { useMode } from "../../app/theme";
 import { useZone } from "../../app/zone";
 import { clock } from "../../format/time";
@@ -15,13 +15,17 @@ import { Thumbs } from "./thumbs";
 interface Props {
   player: PlayerController;
   timeline: Timeline | undefined;
+  /** In order. */
+  events: readonly RecordingEvent[];
+  /** Whether there are any to remember. */
+  pictures: boolean;
   /** Wall clock at media time 0, milliseconds. */
   startMs: number;
   dayClock: boolean;
 }
 
 /** The bar with everything that is known of a recording's course, by which one seeks. */
-export function SeekBar({ player, timeline, startMs, dayClock }: Props) {
+export function SeekBar({ player, timeline, events, pictures, startMs, dayClock }: Props) {
   const { t } = useTranslation();
   const mode = useMode();
   const zone = useZone();
@@ -39,7 +43,7 @@ export function SeekBar({ player, timeline, startMs, dayClock }: Props) {
   );
   const redraw = useRef<() => void>(() => undefined);
   const thumbs = useMemo(() => new Thumbs(player), [player]);
-  useEffect(() => thumbs.start(), [thumbs]);
+  useEffect(() => (pictures ? thumbs.start() : undefined), [thumbs, pictures]);
 
   const setView = (next: View) => {
     view.current = next;
@@ -75,6 +79,7 @@ export function SeekBar({ player, timeline, startMs, dayClock }: Props) {
         bucketUs: timeline?.bucket_us ?? 0,
         idle: timeline?.idle ?? [],
         gaps,
+        events,
         startMs: dayClock ? startMs : undefined,
         zone,
       };
@@ -104,7 +109,7 @@ export function SeekBar({ player, timeline, startMs, dayClock }: Props) {
       observer.disconnect();
       unsubscribe();
     };
-  }, [player, timeline, gaps, mode, dayClock, startMs, zone, t]);
+  }, [player, timeline, gaps, events, mode, dayClock, startMs, zone, t]);
 
   // React listens to wheels passively, and this one must not scroll the page.
   useEffect(() => {
@@ -193,6 +198,8 @@ export function SeekBar({ player, timeline, startMs, dayClock }: Props) {
         <Preview
           hover={hover}
           timeline={timeline}
+          events={events}
+          pixelUs={(view.current.toUs - view.current.fromUs) / Math.max(1, canvas.current?.clientWidth ?? 1)}
           startMs={startMs}
           dayClock={dayClock}
           thumbs={thumbs}

@@ -1,0 +1,28 @@
+/** Texts about the events of a recording. */
+export const events = {
+  title: "Events",
+  filter: "Filter",
+  close: "Close events",
+  found: "{{found}} of {{all}}",
+  only: "Only events of this session were recorded, not its screen.",
+  none: "No events in this recording.",
+  noneYet: "Nothing has happened yet.",
+  noneFound: "No event fits. Change the filter.",
+  full: "Only the first 20,000 events are listed.",
+  alone: "Events only",
+  aloneNote: "What happened in the session is recorded, not its screen.",
+  kinds: { notice: "Notice", helper: "Agent", unknown: "Unknown" },
+  notice: {
+    shown: "The user was told of the recording",
+    dismissed: "The user put the notice away",
+    asked: "The user was asked to consent; the session is covered",
+    accepted: "The user consented to the recording",
+    denied: "The user did not consent; the session was ended",
+    closed: "The notice was closed by force and shown again",
+    failed: "The notice could not be shown",
+  },
+  noticeOther: "Notice: {{what}}",
+  helperKilled: "The agent's helper was killed (signal {{signal}}) and started again",
+  helperEnded: "The agent's helper ended by itself and was started again",
+  unknown: "The agent told something that cannot be read",
+} as const;

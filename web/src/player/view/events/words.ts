@@ -1,0 +1,49 @@
+import type { TFunction } from "i18next";
+import type { RecordingEvent } from "../../../api/types";
+import type { events } from "../../../i18n/events";
+
+type NoticeWhat = keyof typeof events.notice;
+
+/** What happened, in words. What a later version tells is shown as it came. */
+export function eventWords(t: TFunction, event: RecordingEvent): string {
+  const { type, particulars } = event;
+  switch (type) {
+    case "notice": {
+      const { what } = particulars;
+      if (typeof what !== "string") return t("player.events.unknown");
+      return t(`player.events.notice.${what as NoticeWhat}`, {
+        defaultValue: t("player.events.noticeOther", { what }),
+      });
+    }
+    case "helper-ended": {
+      const { signal } = particulars;
+      return typeof signal === "number"
+        ? t("player.events.helperKilled", { signal })
+        : t("player.events.helperEnded");
+    }
+    case "unknown":
+      return t("player.events.unknown");
+    default: {
+      const told = Object.entries(particulars).map(([name, value]) => `${name}: ${plain(value)}`);
+      return told.length > 0 ? told.join(", ") : type;
+    }
+  }
+}
+
+/** The kind of event, in a word or two. */
+export function eventKind(t: TFunction, event: RecordingEvent): string {
+  switch (event.type) {
+    case "notice":
+      return t("player.events.kinds.notice");
+    case "helper-ended":
+      return t("player.events.kinds.helper");
+    case "unknown":
+      return t("player.events.kinds.unknown");
+    default:
+      return event.type;
+  }
+}
+
+function plain(value: unknown): string {
+  return typeof value === "string" ? value : JSON.stringify(value);
+}
