@@ -82,7 +82,6 @@ export const sessions = {
   id: "Session id",
   simulate: "Try policies on it",
   recordings: "Recordings",
-  allHost: "Recordings on {{host}}",
   none: "—",
   emptyTitle: "No session is running",
   empty: "As soon as a user signs in at a session host, the session shows up here.",
@@ -92,10 +91,6 @@ export const sessions = {
   next: "Next",
   first: "First page",
   paging: "Pages of the list",
-  hostPolicy: "Policy",
-  hostPolicyRevision: "revision {{revision}}",
-  hostPolicyError: "Not the newest",
-  hostSessions: "Sessions",
   nobody: "unknown user",
 } as const;
 

@@ -1,6 +1,6 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useRouteContext, useSearch } from "@tanstack/react-router";
-import { Button, Select } from "antd";
+import { Button, Select, Tooltip } from "antd";
 import { useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { asApiError } from "../../api/problem";
@@ -10,6 +10,7 @@ import { useListKeys } from "../../app/list-keys";
 import { EmptyState, ErrorState, PartialNotice, SkeletonRows, StaleNotice } from "../../app/states";
 import { useTitle } from "../../app/title";
 import { When } from "../../app/when";
+import { sentence } from "../../format/sentence";
 import "./hosts.css";
 import { JoinDialog } from "./join-dialog";
 import { QueueCell, QueueDialog } from "./queue";
@@ -99,6 +100,7 @@ function HostsTable({ items }: { items: SessionHost[] }) {
               {t("hosts.live")}
             </th>
             <th scope="col">{t("queue.column")}</th>
+            <th scope="col">{t("hosts.policy")}</th>
             <th scope="col">{t("hosts.version")}</th>
             <th scope="col">{t("hosts.enrolled")}</th>
             <th scope="col">{t("hosts.lastSeen")}</th>
@@ -129,6 +131,9 @@ function HostsTable({ items }: { items: SessionHost[] }) {
               <td>
                 <QueueCell queue={host.queue} host={host.host} onOpen={() => setOpen(host.id)} />
               </td>
+              <td>
+                <HostPolicy host={host} />
+              </td>
               <td>{host.version}</td>
               <td>
                 <When at={host.enrolled_at} />
@@ -140,5 +145,28 @@ function HostsTable({ items }: { items: SessionHost[] }) {
       </table>
       {opened ? <QueueDialog host={opened} onClose={() => setOpen(undefined)} /> : null}
     </div>
+  );
+}
+
+/** Which revision of the site's policy a host goes by, and what keeps it from a newer one; leads to its sessions. */
+function HostPolicy({ host }: { host: SessionHost }) {
+  const { t } = useTranslation();
+  if (!host.policy) return t("common.none");
+  const { revision, error } = host.policy;
+  const text = t("hosts.revision", { revision });
+  return (
+    <>
+      <Link to="/sessions" search={{ host: host.host }} aria-label={t("hosts.sessions", { host: host.host })}>
+        {text}
+      </Link>
+      {error ? (
+        <>
+          {" "}
+          <Tooltip title={sentence(error)}>
+            <span className="badge badge-warn">{t("hosts.oldPolicy")}</span>
+          </Tooltip>
+        </>
+      ) : null}
+    </>
   );
 }

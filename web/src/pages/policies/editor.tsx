@@ -151,7 +151,6 @@ export function Editor({ site, base, onRestored }: Props) {
             {!system ? <Duplicate site={site.id} policy={read} /> : null}
             {!system ? (
               <Button
-                size="small"
                 disabled={read.active}
                 title={read.active ? t("removeActive") : undefined}
                 onClick={() => setAsking("remove")}

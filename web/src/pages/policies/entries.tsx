@@ -30,6 +30,7 @@ const MOST_SHOWN = 50;
 export function Entries({ list, label, hint, values, onChange, known, single = false, error }: Props) {
   const { t } = useTranslation("policies");
   const [text, setText] = useState("");
+  const [open, setOpen] = useState(false);
   const directory = useDirectory(KINDS[list], text);
   const addresses = list === "addresses";
   const wrong = addresses && !single ? values.map((value) => slip(value, t)).find((said) => said) : undefined;
@@ -62,8 +63,12 @@ export function Entries({ list, label, hint, values, onChange, known, single = f
             label: <Option {...option} />,
           }))}
           onSearch={setText}
+          open={open}
+          onOpenChange={setOpen}
           onChange={(next) => {
             setText("");
+            // While it is open the Tab key chooses as Enter does, and would take back what was just chosen.
+            setOpen(false);
             const clean = next.map((entry) => entry.trim()).filter(Boolean);
             onChange([...new Set(clean)]);
           }}

@@ -158,7 +158,7 @@ function PolicyTable({ site, items, mayManage, onToggle, onRemove }: TableProps)
   const custom = items.some((policy) => policy.kind === "custom");
   return (
     <div className="table-frame">
-      <table className="table policy-table">
+      <table className="table policy-table" data-kind={custom ? "custom" : "system"}>
         <thead>
           <tr>
             <th scope="col">{t("name")}</th>
@@ -214,7 +214,7 @@ function PolicyTable({ site, items, mayManage, onToggle, onRemove }: TableProps)
                   {mayManage ? (
                     <td className="actions">
                       <span className="policy-actions">
-                        <Duplicate site={site.id} policy={policy} />
+                        <Duplicate site={site.id} policy={policy} small />
                         <Button
                           size="small"
                           disabled={policy.active}
@@ -238,7 +238,8 @@ function PolicyTable({ site, items, mayManage, onToggle, onRemove }: TableProps)
 }
 
 /** Makes a copy and opens it. */
-export function Duplicate({ site, policy }: { site: string; policy: { id: string; name: string } }) {
+export function Duplicate(props: { site: string; policy: { id: string; name: string }; small?: boolean }) {
+  const { site, policy, small = false } = props;
   const { t } = useTranslation("policies");
   const notes = useNotes();
   const client = useQueryClient();
@@ -264,7 +265,7 @@ export function Duplicate({ site, policy }: { site: string; policy: { id: string
   };
   return (
     <Button
-      size="small"
+      {...(small ? { size: "small" as const } : {})}
       loading={busy}
       aria-label={t("duplicateLabel", { policy: policy.name })}
       onClick={() => void copy()}

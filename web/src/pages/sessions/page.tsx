@@ -140,6 +140,7 @@ interface TableProps {
 function Table({ items, mayWatch, mayAct, onOpen, onAct }: TableProps) {
   const { t } = useTranslation("sessions");
   const why = useWhy();
+  const several = new Set(items.map((session) => session.site.id)).size > 1;
   return (
     <div className="table-frame">
       <table className="table">
@@ -147,7 +148,7 @@ function Table({ items, mayWatch, mayAct, onOpen, onAct }: TableProps) {
           <tr>
             <th scope="col">{t("user")}</th>
             <th scope="col">{t("host")}</th>
-            <th scope="col">{t("site")}</th>
+            {several ? <th scope="col">{t("site")}</th> : null}
             <th scope="col">{t("protocol")}</th>
             <th scope="col">{t("application")}</th>
             <th scope="col">{t("client")}</th>
@@ -177,9 +178,11 @@ function Table({ items, mayWatch, mayAct, onOpen, onAct }: TableProps) {
                 <td className="long" title={session.host}>
                   {session.host}
                 </td>
-                <td className="session-site" title={session.site.name}>
-                  {session.site.name}
-                </td>
+                {several ? (
+                  <td className="session-site" title={session.site.name}>
+                    {session.site.name}
+                  </td>
+                ) : null}
                 <td>{t(`protocols.${session.protocol}`)}</td>
                 <td className="session-site" title={session.application}>
                   {session.application}
@@ -197,7 +200,7 @@ function Table({ items, mayWatch, mayAct, onOpen, onAct }: TableProps) {
                   )}
                 </td>
                 <td>
-                  <When at={session.started_at} />
+                  <When at={session.started_at} relative />
                 </td>
                 <td>
                   <RecordingBadge session={session} />

@@ -21,6 +21,9 @@ export function RecordingBadge({ session }: { session: UserSession }) {
   return <span className="badge badge-live">{t(`does.${action}`)}</span>;
 }
 
+/** The system's policy by which nothing is recorded: the only one that does so without a rule that does not fit. */
+const NOTHING = "Do not record";
+
 /** Who or what decided whether it is recorded. */
 export function useWhy(): (session: UserSession) => string {
   const { t } = useTranslation("sessions");
@@ -29,8 +32,7 @@ export function useWhy(): (session: UserSession) => string {
     switch (decided.by) {
       case "policy":
         if (decided.rule) return t("decided.rule", { policy, rule: decided.rule });
-        // A system policy has no rules, and all but one of them record; one's own without a fitting rule does not.
-        return action === "disable" && !decided.rule && decided.rule !== undefined
+        return action === "disable" && policy !== NOTHING
           ? t("decided.none", { policy })
           : t("decided.system", { policy });
       case "request":
