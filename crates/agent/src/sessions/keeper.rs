@@ -262,7 +262,7 @@ impl Keeper {
             progress,
             since: Instant::now(),
             changed_at: Now::read().wall,
-            person: None,
+            person: known.as_ref().and_then(|known| known.person.clone()),
             facts: Default::default(),
             plan: None,
             is_provisional: false,
@@ -279,7 +279,6 @@ impl Keeper {
         if let Some(plan) = known.and_then(|known| known.plan) {
             // It goes on as it was. What has become of the policy since comes with the next segment.
             self.follow(key, Plan::from(plan));
-            self.roll_over(key);
         }
     }
 
@@ -316,9 +315,12 @@ impl Keeper {
         }
         session.person = Some(person);
         session.complete(&self.parts.host.name, &self.parts.settings.sessions);
-        if session.is_provisional {
+        if std::mem::take(&mut session.is_provisional) {
             let plan = self.decide(key);
             self.follow(key, plan);
+        } else {
+            // What has become of the policy since an earlier run of the agent.
+            self.roll_over(key);
         }
     }
 
@@ -352,6 +354,10 @@ impl Keeper {
         if is_without && self.decider.revision().is_none() {
             return;
         }
+        // Groups that are not known yet come soon, and then this is asked again.
+        if session.person.is_none() {
+            return;
+        }
         let plan = self.decide(key);
         if is_without {
             // That was nobody's decision: it does not last until the segment is full.
@@ -365,7 +371,7 @@ impl Keeper {
 
     fn decide(&mut self, key: Key) -> Plan {
         self.plans += 1;
-        let Some(session) = self.sessions.get_mut(&key) else {
+        let Some(session) = self.sessions.get(&key) else {
             return Plan {
                 number: self.plans,
                 action: Action::Disable,
@@ -373,7 +379,6 @@ impl Keeper {
                 decided: Decided::NoPolicy,
             };
         };
-        session.is_provisional = session.person.is_none();
         let is_partial = session.person.as_ref().is_none_or(|person| person.is_partial);
         Plan { number: self.plans, ..self.decider.decide(&session.facts, is_partial) }
     }
@@ -486,6 +491,9 @@ impl Keeper {
             .map(|(key, _)| *key)
             .collect();
         for key in due {
+            if let Some(session) = self.sessions.get_mut(&key) {
+                session.is_provisional = session.person.is_none();
+            }
             let plan = self.decide(key);
             self.follow(key, plan);
         }

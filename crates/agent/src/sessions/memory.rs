@@ -3,6 +3,7 @@
 //! A session is known by its X server's process: it has the same id as long as that runs. The file is the agent's alone; nothing that a
 //! session's user can change is asked for this.
 
+use super::Person;
 use crate::{control::Plan, discover::Process};
 use playhead_model::{
     Decided, SessionId, WallTime,
@@ -24,6 +25,9 @@ pub(super) struct Known {
     pub(super) server: Process,
     pub(super) user: u32,
     pub(super) started_at: WallTime,
+    /// Names and groups, as they were when they were last looked up.
+    #[serde(default)]
+    pub(super) person: Option<Person>,
     /// What is being done with it; `None` while nothing is decided.
     #[serde(default)]
     pub(super) plan: Option<KnownPlan>,
@@ -139,6 +143,7 @@ mod tests {
             server,
             user: 7,
             started_at: WallTime::from_micros(5),
+            person: None,
             plan: Some(KnownPlan {
                 action: Action::Record,
                 options: RuleOptions::default(),

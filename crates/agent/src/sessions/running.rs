@@ -214,6 +214,7 @@ impl Running {
             server: self.seen.server,
             user: self.seen.user,
             started_at: self.seen.started_at,
+            person: self.person.clone(),
             plan: self.plan.as_ref().filter(|_| !self.is_provisional).map(Into::into),
             told: self.telling.is_told,
         }
