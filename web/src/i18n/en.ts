@@ -1,5 +1,3 @@
-import { events } from "./events";
-
 /** Every text of the pages, by where it stands. */
 export const en = {
   product: "Playhead",
@@ -224,6 +222,8 @@ export const en = {
       video: "Films and photos are recorded as video, which is not exact",
       masks: "Applications are hidden",
     },
+    eventsOnly: "Events only",
+    eventsOnlyNote: "What happened in the session is recorded, not its screen.",
     interrupted: "Interrupted",
     interruptedNote: "The session host is not connected. Its recording goes on as soon as it is back.",
     states: { live: "Live", finished: "Finished", quarantined: "Quarantined" },
@@ -324,7 +324,7 @@ export const en = {
       chainOk: "holds",
       chainBroken: "broken",
     },
-    events,
+    events: "Events",
     helpTitle: "Keyboard",
     helpNote: "The keys work anywhere on this page, except while you type.",
     helpPointer:

@@ -1,4 +1,6 @@
-/** Texts about the events of a recording. */
+import { i18next } from "./index";
+
+/** Texts about the events of a recording, loaded with the player. */
 export const events = {
   title: "Events",
   filter: "Filter",
@@ -9,8 +11,6 @@ export const events = {
   noneYet: "Nothing has happened yet.",
   noneFound: "No event fits. Change the filter.",
   full: "Only the first 20,000 events are listed.",
-  alone: "Events only",
-  aloneNote: "What happened in the session is recorded, not its screen.",
   kinds: { notice: "Notice", helper: "Agent", unknown: "Unknown" },
   notice: {
     shown: "The user was told of the recording",
@@ -26,3 +26,5 @@ export const events = {
   helperEnded: "The agent's helper ended by itself and was started again",
   unknown: "The agent told something that cannot be read",
 } as const;
+
+i18next.addResourceBundle("en", "events", events);

@@ -4,6 +4,7 @@ import { initReactI18next } from "react-i18next";
 import type { directories } from "./directories";
 import { en } from "./en";
 import type { entering } from "./entering";
+import type { events } from "./events";
 import type { policies } from "./policies";
 import type { sessions } from "./sessions";
 
@@ -13,6 +14,7 @@ declare module "i18next" {
       translation: typeof en;
       directories: typeof directories;
       entering: typeof entering;
+      events: typeof events;
       policies: typeof policies;
       sessions: typeof sessions;
     };

@@ -37,9 +37,9 @@ export function EventsOnly({ recording }: { recording: Recording }): ReactNode {
   const { t } = useTranslation();
   if (!recording.session?.events_only) return null;
   return (
-    <Tooltip title={t("player.events.aloneNote")}>
+    <Tooltip title={t("recordings.eventsOnlyNote")}>
       <span className="badge" data-testid="events-only">
-        {t("player.events.alone")}
+        {t("recordings.eventsOnly")}
       </span>
     </Tooltip>
   );

@@ -136,7 +136,7 @@ export function Controls(props: Props) {
       ) : null}
       {pictures ? (
         <Control
-          label={t("player.events.title")}
+          label={t("player.events")}
           keys="E"
           pressed={events}
           testId="events"

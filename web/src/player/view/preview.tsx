@@ -33,6 +33,7 @@ interface Props {
 /** What is at the place under the pointer: both clocks, how much happens there, and how it looked, once it was seen. */
 export function Preview({ hover, timeline, events, pixelUs, startMs, dayClock, thumbs, width }: Props) {
   const { t } = useTranslation();
+  const { t: words } = useTranslation("events");
   const zone = useZone();
   const canvas = useRef<HTMLCanvasElement>(null);
   const thumb = thumbs.near(hover.us);
@@ -67,7 +68,7 @@ export function Preview({ hover, timeline, events, pixelUs, startMs, dayClock, t
       <div className="seek-hover-other">
         <What us={hover.us} timeline={timeline} />
       </div>
-      {event ? <div className="seek-hover-event">{eventWords(t, event)}</div> : null}
+      {event ? <div className="seek-hover-event">{eventWords(words, event)}</div> : null}
     </div>
   );
 }

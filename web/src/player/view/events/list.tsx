@@ -32,7 +32,7 @@ interface Props {
 
 /** The events in order, with the one highlighted that happened last before the playhead. Only rows in view are drawn. */
 export function EventList({ player, events, startMs, dayClock, onJump }: Props) {
-  const { t } = useTranslation();
+  const { t } = useTranslation("events");
   const zone = useZone();
   const box = useRef<HTMLDivElement>(null);
   const [scroll, setScroll] = useState({ top: 0, height: 600 });
@@ -111,7 +111,7 @@ export function EventList({ player, events, startMs, dayClock, onJump }: Props) 
   const stop = current >= from && current < to ? current : from;
   return (
     <div ref={box} className="events-rows" onWheel={byHand} onPointerDown={byHand} onTouchMove={byHand}>
-      <ol style={{ height: events.length * ROW }} onKeyDown={onKeyDown} aria-label={t("player.events.title")}>
+      <ol style={{ height: events.length * ROW }} onKeyDown={onKeyDown} aria-label={t("title")}>
         {rows.map((event, offset) => {
           const index = from + offset;
           const words = eventWords(t, event);

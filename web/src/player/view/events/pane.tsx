@@ -25,7 +25,8 @@ interface Props {
 
 /** What happened in the session: beside the picture, or in its place where there is none. */
 export function EventPane({ player, feed, live, startMs, dayClock, onJump, onClose }: Props) {
-  const { t } = useTranslation();
+  const { t } = useTranslation("events");
+  const { t: common } = useTranslation();
   const [text, setText] = useState("");
   const sought = useDeferredValue(text);
   const found = useMemo(
@@ -34,20 +35,20 @@ export function EventPane({ player, feed, live, startMs, dayClock, onJump, onClo
   );
   const alone = onClose === undefined;
   return (
-    <aside className={alone ? "events events-alone" : "events"} aria-label={t("player.events.title")}>
+    <aside className={alone ? "events events-alone" : "events"} aria-label={t("title")}>
       <header className="events-head">
-        <h2>{t("player.events.title")}</h2>
+        <h2>{t("title")}</h2>
         <span className="quiet" role="status" data-testid="event-count">
           {found.length === feed.events.length
             ? count(feed.events.length)
-            : t("player.events.found", { found: count(found.length), all: count(feed.events.length) })}
+            : t("found", { found: count(found.length), all: count(feed.events.length) })}
         </span>
         <Input
           size="small"
           allowClear
           prefix={<SearchOutlined aria-hidden />}
-          placeholder={t("player.events.filter")}
-          aria-label={t("player.events.filter")}
+          placeholder={t("filter")}
+          aria-label={t("filter")}
           value={text}
           onChange={(event) => setText(event.target.value)}
         />
@@ -56,33 +57,35 @@ export function EventPane({ player, feed, live, startMs, dayClock, onJump, onClo
             type="text"
             size="small"
             icon={<CloseOutlined />}
-            aria-label={t("player.events.close")}
+            aria-label={t("close")}
             onClick={onClose}
           />
         ) : null}
       </header>
-      {alone ? <p className="events-note quiet">{t("player.events.only")}</p> : null}
+      {alone ? <p className="events-note quiet">{t("only")}</p> : null}
       {feed.error ? (
         <Alert
           type={feed.error.passing ? "warning" : "error"}
           showIcon
           title={sentence(
-            feed.error.away ? t("player.trouble.away") : feed.error.detail || t("errors.failedTitle"),
+            feed.error.away
+              ? common("player.trouble.away")
+              : feed.error.detail || common("errors.failedTitle"),
           )}
         />
       ) : null}
-      {feed.full ? <Alert type="info" showIcon title={t("player.events.full")} /> : null}
+      {feed.full ? <Alert type="info" showIcon title={t("full")} /> : null}
       {found.length > 0 ? (
         <EventList player={player} events={found} startMs={startMs} dayClock={dayClock} onJump={onJump} />
       ) : feed.error ? null : (
         <p className="events-none quiet">
           {feed.events.length > 0
-            ? t("player.events.noneFound")
+            ? t("noneFound")
             : !feed.caughtUp
-              ? t("common.loading")
+              ? common("common.loading")
               : live
-                ? t("player.events.noneYet")
-                : t("player.events.none")}
+                ? t("noneYet")
+                : t("none")}
         </p>
       )}
     </aside>

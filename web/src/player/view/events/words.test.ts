@@ -5,7 +5,7 @@ import { events } from "../../../i18n/events";
 import { event } from "./testing";
 import { eventKind, eventWords } from "./words";
 
-const t = i18next.t as TFunction;
+const t = i18next.getFixedT("en", "events") as TFunction<"events">;
 const words = (type: string, particulars: Record<string, unknown>) =>
   eventWords(t, event(0, type, particulars));
 

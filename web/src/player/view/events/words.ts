@@ -1,28 +1,27 @@
 import type { TFunction } from "i18next";
 import type { RecordingEvent } from "../../../api/types";
 import type { events } from "../../../i18n/events";
+import "../../../i18n/events";
 
 type NoticeWhat = keyof typeof events.notice;
 
 /** What happened, in words. What a later version tells is shown as it came. */
-export function eventWords(t: TFunction, event: RecordingEvent): string {
+export function eventWords(t: TFunction<"events">, event: RecordingEvent): string {
   const { type, particulars } = event;
   switch (type) {
     case "notice": {
       const { what } = particulars;
-      if (typeof what !== "string") return t("player.events.unknown");
-      return t(`player.events.notice.${what as NoticeWhat}`, {
-        defaultValue: t("player.events.noticeOther", { what }),
+      if (typeof what !== "string") return t("unknown");
+      return t(`notice.${what as NoticeWhat}`, {
+        defaultValue: t("noticeOther", { what }),
       });
     }
     case "helper-ended": {
       const { signal } = particulars;
-      return typeof signal === "number"
-        ? t("player.events.helperKilled", { signal })
-        : t("player.events.helperEnded");
+      return typeof signal === "number" ? t("helperKilled", { signal }) : t("helperEnded");
     }
     case "unknown":
-      return t("player.events.unknown");
+      return t("unknown");
     default: {
       const told = Object.entries(particulars).map(([name, value]) => `${name}: ${plain(value)}`);
       return told.length > 0 ? told.join(", ") : type;
@@ -31,14 +30,14 @@ export function eventWords(t: TFunction, event: RecordingEvent): string {
 }
 
 /** The kind of event, in a word or two. */
-export function eventKind(t: TFunction, event: RecordingEvent): string {
+export function eventKind(t: TFunction<"events">, event: RecordingEvent): string {
   switch (event.type) {
     case "notice":
-      return t("player.events.kinds.notice");
+      return t("kinds.notice");
     case "helper-ended":
-      return t("player.events.kinds.helper");
+      return t("kinds.helper");
     case "unknown":
-      return t("player.events.kinds.unknown");
+      return t("kinds.unknown");
     default:
       return event.type;
   }
