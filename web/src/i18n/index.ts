@@ -7,11 +7,12 @@ import type { entering } from "./entering";
 import type { events } from "./events";
 import type { policies } from "./policies";
 import type { sessions } from "./sessions";
+import type { sites } from "./sites";
 
 declare module "i18next" {
   interface CustomTypeOptions {
     resources: {
-      translation: typeof en;
+      translation: typeof en & typeof sites;
       directories: typeof directories;
       entering: typeof entering;
       events: typeof events;

@@ -1,6 +1,7 @@
 import { useQuery } from "@tanstack/react-query";
 import { Tooltip } from "antd";
 import { useTranslation } from "react-i18next";
+import "../../i18n/sites";
 import { siteServersQuery } from "../../api/queries";
 import type { Site, SiteServers } from "../../api/types";
 import { count } from "../../format/numbers";

@@ -2,6 +2,7 @@ import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
 import { Button, Tooltip } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
+import "../../i18n/sites";
 import { answer, api } from "../../api/client";
 import { asApiError } from "../../api/problem";
 import { storageQuery } from "../../api/queries";
