@@ -12,6 +12,7 @@ import "../../i18n/policies";
 import "./policies.css";
 
 const FORBIDDEN = new ApiError(403, "", "", "forbidden", undefined, undefined);
+const MISSING = new ApiError(404, "", "", "not-found", undefined, undefined);
 
 export type PolicyPage = "policies" | "simulator" | "notices" | "history";
 
@@ -79,6 +80,8 @@ export function PolicyFrame({ page, about, site: wanted, onSite, actions, childr
         <SkeletonRows rows={6} />
       ) : site ? (
         children(site)
+      ) : wanted ? (
+        <ErrorState error={MISSING} />
       ) : (
         <EmptyState title={t("siteAway")}>
           <p>{t("siteAwayAbout")}</p>
