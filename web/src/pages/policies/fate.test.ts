@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { fate } from "./outlook";
+import { fate } from "./fate";
 import type { RuleAction, UserSession } from "./types";
 
 const session = (action: RuleAction, by = "policy") =>
