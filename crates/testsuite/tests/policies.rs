@@ -1,4 +1,4 @@
-//! A policy is made, tried and activated in a real browser, and a session is recorded by it.
+//! A policy is made, tried and activated in a real browser, and a running session is stopped and started by hand.
 
 use anyhow::{Context as _, Result, ensure};
 use fantoccini::{Locator, elements::Element, key::Key};
