@@ -15,15 +15,15 @@ export const events = {
   notice: {
     shown: "The user was told of the recording",
     dismissed: "The user put the notice away",
-    asked: "The user was asked to consent; the session is covered",
+    asked: "The user was asked to consent",
     accepted: "The user consented to the recording",
-    denied: "The user did not consent; the session was ended",
-    closed: "The notice was closed by force and shown again",
+    denied: "The user declined: session ended",
+    closed: "Notice closed by force, shown again",
     failed: "The notice could not be shown",
   },
   noticeOther: "Notice: {{what}}",
-  helperKilled: "The agent's helper was killed (signal {{signal}}) and started again",
-  helperEnded: "The agent's helper ended by itself and was started again",
+  helperKilled: "Helper killed (signal {{signal}}), restarted",
+  helperEnded: "Helper ended by itself, restarted",
   unknown: "The agent told something that cannot be read",
 } as const;
 
