@@ -484,7 +484,7 @@ impl Recorder {
     /// Puts in what stands at the start of a segment.
     fn begin_segment(&mut self, at: Moment) -> Result<(), RecordError> {
         self.begin(at).flags.first_of_segment = true;
-        let info = MetaMessage::Recording { info: self.info.clone() };
+        let info = MetaMessage::Recording { info: Box::new(self.info.clone()) };
         self.builder.push(Channel::Meta, at.media_us, at.wall_us, &info.encode())?;
         if let Some(gap) = self.gap.clone() {
             self.declare(at, gap)?;

@@ -11,7 +11,7 @@ pub enum MetaMessage {
     /// The recording's particulars: the first message after the head in every segment's first fragment.
     Recording {
         /// The particulars.
-        info: RecordingInfo,
+        info: Box<RecordingInfo>,
     },
     /// Nothing is recorded of this span of media time.
     Gap {

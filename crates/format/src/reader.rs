@@ -103,7 +103,7 @@ impl<R: Read + Seek> SegmentReader<R> {
             if message.channel == crate::Channel::Meta.id()
                 && let MetaMessage::Recording { info } = MetaMessage::parse(message.data)
             {
-                return Ok(info);
+                return Ok(*info);
             }
         }
         Err(FormatError::invalid(

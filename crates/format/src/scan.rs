@@ -322,7 +322,7 @@ impl<R: Read + Seek> Scanner<R> {
             channel.bytes += message.data.len() as u64;
             if message.channel == Channel::Meta.id() {
                 match MetaMessage::parse(message.data) {
-                    MetaMessage::Recording { info } => self.scan.info = self.scan.info.take().or(Some(info)),
+                    MetaMessage::Recording { info } => self.scan.info = self.scan.info.take().or(Some(*info)),
                     MetaMessage::Gap { from_us, to_us, cause } => {
                         has_gap = true;
                         self.scan.gaps.push(Gap { from_us, to_us, cause });

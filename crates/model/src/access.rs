@@ -191,7 +191,9 @@ mod tests {
         };
         let starts = statement(Role::Full, Some(vec![Permission::ManageSessions]));
         assert!(starts.allows(Permission::ManageSessions) && !starts.allows(Permission::ViewSessions));
-        assert!(!statement(Role::ReadOnly, Some(vec![Permission::ManageSites])).allows(Permission::ManageSites));
+        assert!(
+            !statement(Role::ReadOnly, Some(vec![Permission::ManageSites])).allows(Permission::ManageSites)
+        );
         assert!(statement(Role::ReadOnly, None).allows(Permission::ViewSites));
         assert!(!statement(Role::Full, Some(Vec::new())).allows(Permission::ViewSites));
         let json = serde_json::to_value(statement(Role::Full, None)).unwrap();

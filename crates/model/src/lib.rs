@@ -21,8 +21,8 @@ pub use mask::{AppliedMask, Mask, MaskColour};
 pub use picture::{PictureMode, PictureSettings, Quality};
 pub use recording::{EndReason, Gap, GapCause, Monitor, RecordedSession, RecordingInfo, RecordingState};
 pub use session::{
-    Decided, Notice, NoticeError, PolicyDocument, RemoteProtocol, SessionCommand, SessionInfo, SessionRecording,
-    SessionState,
+    Decided, Notice, NoticeError, PolicyDocument, RemoteProtocol, SessionCommand, SessionInfo,
+    SessionRecording, SessionState,
 };
 pub use settings::{RecordingSettings, SettingsError};
 pub use time::{TimeError, WallTime};

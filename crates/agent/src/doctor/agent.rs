@@ -81,7 +81,7 @@ pub(super) fn disk(settings: &Settings, findings: &mut Vec<Finding>) {
     let folder = settings.data.ancestors().find(|folder| folder.exists()).unwrap_or(Path::new("/"));
     findings.push(match statvfs(folder) {
         Ok(disk) => {
-            let free = disk.blocks_available() as u64 * disk.fragment_size() as u64;
+            let free = disk.blocks_available() * disk.fragment_size();
             let least = settings.spool.least_free_bytes;
             let found = format!("{free} bytes are free for the queue in {}", settings.data.display());
             if free > least {

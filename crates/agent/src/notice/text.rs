@@ -65,7 +65,7 @@ enum Set {
 
 /// Whether the host has fonts that text can be set with.
 pub(crate) fn has_fonts(root: &Path) -> bool {
-    load(root).len() > 0
+    !load(root).is_empty()
 }
 
 fn load(root: &Path) -> fontdb::Database {

@@ -76,7 +76,7 @@ pub(super) fn renumber(
         builder.push(Channel::Meta, old.start_us, old.wall_us, &message.encode())
     };
     if begins {
-        meta(&mut builder, MetaMessage::Recording { info: info.clone() })?;
+        meta(&mut builder, MetaMessage::Recording { info: Box::new(info.clone()) })?;
     }
     if let Some(cause) = hole {
         let gap = Gap { from_us: position.end_us, to_us: old.start_us, cause };

@@ -8,7 +8,7 @@ use std::{
 };
 
 /// Longest request, in bytes.
-const MOST_BYTES: u64 = 64 << 10;
+const MOST_BYTES: usize = 64 << 10;
 
 /// Show a notice on the user's screen: a request as one line of JSON on standard input, what happens as lines on standard output
 #[derive(Debug, clap::Args)]
@@ -45,12 +45,13 @@ fn unbuffered(input: &io::Stdin) -> impl Read + '_ {
 
 /// The first line.
 fn request(input: &mut impl Read) -> anyhow::Result<Request> {
-    let mut line = Vec::new();
-    for byte in input.take(MOST_BYTES).bytes() {
-        match byte.context("cannot read the request from standard input")? {
-            b'\n' => break,
-            byte => line.push(byte),
-        }
+    let (mut line, mut byte) = (Vec::new(), [0]);
+    // One at a time: what comes after the line is for somebody else.
+    while line.len() < MOST_BYTES
+        && input.read(&mut byte).context("cannot read the request from standard input")? == 1
+        && byte != [b'\n']
+    {
+        line.push(byte[0]);
     }
     ensure!(!line.is_empty(), "expected a request as a line of JSON on standard input, got nothing");
     serde_json::from_slice(&line).context("expected a request as a line of JSON on standard input")

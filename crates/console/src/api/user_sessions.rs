@@ -20,6 +20,7 @@ use playhead_model::{
     AgentId, Decided, RecordingId, RemoteProtocol, SessionId, SessionState, SiteId, WallTime, policy::Action,
 };
 use serde::{Deserialize, Serialize};
+use std::cmp::Reverse;
 use utoipa::{IntoParams, ToSchema};
 
 const MOST_ON_A_PAGE: u32 = 500;
@@ -278,7 +279,7 @@ pub(crate) async fn list_user_sessions(
 
 /// One page of what several sites gave. A site that has more gave a whole page, so nothing of it can be missing before the end of this one.
 fn merged(mut all: Vec<(Session, String)>, more: bool, limit: usize) -> (Vec<Session>, Option<String>) {
-    all.sort_by(|(a, _), (b, _)| (b.started_at, b.id).cmp(&(a.started_at, a.id)));
+    all.sort_by_key(|(session, _)| Reverse((session.started_at, session.id)));
     let more = more || all.len() > limit;
     all.truncate(limit);
     let next = all.last().filter(|_| more).map(|(_, cursor)| cursor.clone());

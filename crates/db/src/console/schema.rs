@@ -3,7 +3,8 @@
 use crate::Area;
 
 /// The tables of a console and how they came about.
-pub(super) const AREA: Area = Area { name: "console", migrations: &[FIRST, BROWSERS, DIRECTORIES, API_CLIENTS] };
+pub(super) const AREA: Area =
+    Area { name: "console", migrations: &[FIRST, BROWSERS, DIRECTORIES, API_CLIENTS] };
 
 const FIRST: &str = "
 CREATE TABLE accounts (

@@ -163,7 +163,7 @@ pub(crate) async fn a_command_is_taken_once_by_the_server_that_has_the_agent(pla
     store.write_sessions(SERVER, &[], &[(agent, connected)], at(2)).await.unwrap();
     assert_eq!(store.take_commands(OTHER, at(0)).await.unwrap(), []);
     assert_eq!(store.take_commands(SERVER, at(11)).await.unwrap(), [], "nobody waits for it any more");
-    assert_eq!(store.take_commands(SERVER, at(0)).await.unwrap(), [waiting.clone()]);
+    assert_eq!(store.take_commands(SERVER, at(0)).await.unwrap(), std::slice::from_ref(&waiting));
     assert_eq!(store.take_commands(SERVER, at(0)).await.unwrap(), []);
     assert!(!store.remove_command(waiting.id).await.unwrap());
     assert_eq!(store.command_outcome(waiting.id).await.unwrap(), None);

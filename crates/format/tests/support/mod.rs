@@ -52,7 +52,7 @@ impl Maker {
             self.builder.push(channel, start_us + after_us, wall_us + after_us, data).unwrap();
         };
         if flags.first_of_segment {
-            push(Channel::Meta, 0, &MetaMessage::Recording { info: info(self.recording) }.encode());
+            push(Channel::Meta, 0, &MetaMessage::Recording { info: Box::new(info(self.recording)) }.encode());
         }
         if self.declare.take().unwrap_or(flags.gap_before) {
             let gap = Gap { from_us: start_us - 300_000, to_us: start_us, cause: GapCause::QueueFull };

@@ -113,7 +113,7 @@ impl Maker {
         self.now_us += plan.gap_us;
         let start_us = self.now_us;
         if first {
-            self.meta(0, &MetaMessage::Recording { info: info(self.recording) });
+            self.meta(0, &MetaMessage::Recording { info: Box::new(info(self.recording)) });
         }
         if plan.gap_us > 0 {
             let gap = Gap { from_us, to_us: start_us, cause: GapCause::AgentRestarted };

@@ -53,7 +53,9 @@ fn check(
     }
     if !statement.allows(permission) {
         return Err(Problem::forbidden(match &statement.permissions {
-            Some(_) => format!("the API client does not hold the permission {permission}: make one that does"),
+            Some(_) => {
+                format!("the API client does not hold the permission {permission}: make one that does")
+            }
             None => {
                 format!("the role {} does not include {permission}: ask an administrator", statement.role)
             }

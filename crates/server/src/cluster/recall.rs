@@ -18,7 +18,7 @@ use futures_util::{StreamExt as _, stream};
 use playhead_db::DbError;
 use playhead_model::{RecordingId, RecordingState};
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry},
     sync::{Arc, atomic::Ordering},
     time::{Duration, Instant},
 };
@@ -130,10 +130,11 @@ async fn read_back(core: &Shared, epoch: u64, defects: &[Defect]) -> Result<(usi
         };
         for fragment in fragments {
             let id = fragment.head.recording;
-            if !takings.contains_key(&id) {
-                takings.insert(id, taking(core, id).await?);
-            }
-            let Some(Some(taking)) = takings.get_mut(&id) else { continue };
+            let taking = match takings.entry(id) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(place) => place.insert(taking(core, id).await?),
+            };
+            let Some(taking) = taking else { continue };
             taking.take_out_of(&name, core, fragment).await?;
             take_strays(core, taking).await?;
         }

@@ -108,7 +108,7 @@ impl Tape {
             ..self.previous
         };
         if flags.first_of_segment {
-            let info = MetaMessage::Recording { info: self.info.clone() };
+            let info = MetaMessage::Recording { info: Box::new(self.info.clone()) };
             self.builder.push(Channel::Meta, start_us, 0, &info.encode()).unwrap();
         }
         for message in meta {

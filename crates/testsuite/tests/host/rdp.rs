@@ -34,7 +34,7 @@ const PROGRAMS: [&str; 6] = [
 const PASSWORD: &str = "Play-head-7";
 
 /// xrdp, and accounts on this machine. All of it is gone with this value.
-pub struct Host {
+pub(crate) struct Host {
     folder: PathBuf,
     daemons: Vec<Child>,
     people: Vec<String>,
@@ -45,7 +45,7 @@ pub struct Host {
 
 impl Host {
     /// Starts one; `None` where that is not possible, which is told.
-    pub async fn start(folder: &Path, people: &[&str]) -> Result<Option<Self>> {
+    pub(crate) async fn start(folder: &Path, people: &[&str]) -> Result<Option<Self>> {
         let missing = PROGRAMS.iter().find(|program| !Path::new(program).exists());
         if let Some(missing) = missing {
             println!("not run: there is no {missing} (scripts/deps.sh test)");
@@ -97,7 +97,7 @@ impl Host {
     }
 
     /// Signs somebody in from a client of this name, with a desktop of this size.
-    pub fn sign_in(&self, person: &str, client: &str, size: &str) -> Result<Client> {
+    pub(crate) fn sign_in(&self, person: &str, client: &str, size: &str) -> Result<Client> {
         let log = std::fs::File::create(self.folder.join(format!("{person}-{client}.log")))?;
         let mut command = Command::new("xfreerdp");
         command.args(["/v:127.0.0.1", "/cert:ignore", &format!("/u:{person}"), &format!("/p:{PASSWORD}")]);
@@ -135,7 +135,7 @@ fn run(program: &str, arguments: &[&str]) -> Result<()> {
 }
 
 /// A client that is connected. Dropped, it is cut off; the session goes on.
-pub struct Client(Child);
+pub(crate) struct Client(Child);
 
 impl Drop for Client {
     fn drop(&mut self) {
@@ -145,14 +145,14 @@ impl Drop for Client {
 }
 
 /// Somebody at the keyboard of a session.
-pub struct Hands {
+pub(crate) struct Hands {
     connection: RustConnection,
     root: u32,
 }
 
 impl Hands {
     /// At the display of a person's session.
-    pub fn at(display: &str, person: &str) -> Result<Self> {
+    pub(crate) fn at(display: &str, person: &str) -> Result<Self> {
         // Tests that run beside this one must not be sent to another display's cookies.
         let cookies = format!("/home/{person}/.Xauthority");
         let told = Command::new("xauth").args(["-f", &cookies, "list", display]).output()?;
@@ -172,7 +172,7 @@ impl Hands {
     }
 
     /// Presses the key with this X keysym.
-    pub fn press(&self, keysym: u32) -> Result<()> {
+    pub(crate) fn press(&self, keysym: u32) -> Result<()> {
         let setup = self.connection.setup();
         let (first, last) = (setup.min_keycode, setup.max_keycode);
         let keys = self.connection.get_keyboard_mapping(first, last - first + 1)?.reply()?;
@@ -186,13 +186,13 @@ impl Hands {
     }
 
     /// Waits until the notice is shown.
-    pub async fn see_notice(&self) -> Result<()> {
+    pub(crate) async fn see_notice(&self) -> Result<()> {
         wait_for("the notice", Duration::from_secs(20), async || Ok(self.notice(self.root)?.map(|_| ())))
             .await
     }
 
     /// Clicks the button of the notice, which is at its lower right, where one is shown.
-    pub fn click_notice(&self) -> Result<()> {
+    pub(crate) fn click_notice(&self) -> Result<()> {
         let Some((window, width, height)) = self.notice(self.root)? else { return Ok(()) };
         let (right, up) = (98, 56);
         let place = self
@@ -228,7 +228,7 @@ impl Hands {
     }
 
     /// Width and height of the session's screen.
-    pub fn size(&self) -> Result<(u16, u16)> {
+    pub(crate) fn size(&self) -> Result<(u16, u16)> {
         let root = self.connection.get_geometry(self.root)?.reply()?;
         Ok((root.width, root.height))
     }

@@ -118,7 +118,7 @@ impl Piece {
         let mut own = Vec::with_capacity(LEAF);
         put_message(&mut own, Channel::Fragment, 0, (head.start_us, head.wall_us), &head.encode());
         if let Some(at) = self.info_at {
-            let info = MetaMessage::Recording { info: place.info.clone() }.encode();
+            let info = MetaMessage::Recording { info: Box::new(place.info.clone()) }.encode();
             put_message(&mut own, Channel::Meta, 1, at, &info);
         }
         let (expected, actual) = (self.own, own.len());
@@ -251,7 +251,7 @@ mod tests {
         let flags =
             Flags { key_frame: seq == 0, anchor: seq == 0, first_of_segment: seq == 0, ..Flags::default() };
         if seq == 0 {
-            let info = MetaMessage::Recording { info: particulars(id, 0, BEGAN) };
+            let info = MetaMessage::Recording { info: Box::new(particulars(id, 0, BEGAN)) };
             builder.push(Channel::Meta, 0, 7, &info.encode()).unwrap();
         }
         let mut state = seq as u32;
