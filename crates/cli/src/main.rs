@@ -9,6 +9,7 @@ mod data;
 mod demo;
 mod directory;
 mod download;
+mod events;
 mod front;
 mod inspect;
 mod key;
@@ -58,6 +59,7 @@ enum Command {
     Server(server::Args),
     Agent(agent::Args),
     Inspect(inspect::Args),
+    Events(events::Args),
     Verify(verify::Args),
     Token(token::Args),
     Servers(servers::Args),
@@ -90,6 +92,7 @@ fn main() -> ExitCode {
             (None, None) => on_runtime(agent::run(args)),
         },
         Command::Inspect(args) => inspect::run(args),
+        Command::Events(args) => on_runtime(events::run(args)),
         Command::Verify(args) => verify::run(args),
         Command::Token(args) => on_runtime(token::run(args)),
         Command::Servers(args) => on_runtime(servers::run(args)),

@@ -98,6 +98,9 @@ pub enum ServerError {
     /// A recording that cannot be given as a file.
     #[error("cannot download: {0}")]
     Download(String),
+    /// Events of a recording cannot be told.
+    #[error("{0}")]
+    Events(String),
     /// A recording that cannot be shredded.
     #[error("cannot shred: {0}")]
     Shred(String),

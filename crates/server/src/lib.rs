@@ -57,6 +57,7 @@ pub use error::ServerError;
 pub use journal::JournalError;
 pub use keys::{AddressError, KeyAdmin, KeyReport, RewrapReport, ShredReport, SiteKeyAddress, SiteKeyReport};
 pub use metrics::Monitor;
+pub use playback::{Event, EventReader, EventReport};
 pub use policy::{
     ActiveReport, DiffReport, HistoryReport, ItemReport, NamedPolicy, NamedRule, PolicyAdmin, PolicyDetail,
     PolicyList, PolicySummary, RevisionReport, RuleReport, Simulation, SimulationFacts, SimulationReport,

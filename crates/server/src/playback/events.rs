@@ -1,17 +1,18 @@
 //! What happened in a recording: the messages of its event channel, page by page.
 
 use super::{
-    PlaybackError,
+    IndexCache, PlaybackError,
+    customary::customarily,
     source::{Place, Source},
 };
-use crate::core::Shared;
+use crate::{ServerError, core::Shared, folder, keys::Keyring, storage::Locations};
 use bytes::Bytes;
-use playhead_db::site::RecordingRow;
-use playhead_format::{Channel, IndexEntry, OpenFragment, open_fragment};
-use playhead_model::{RecordingState, WallTime};
+use playhead_db::site::{RecordingRow, SegmentRow, Store};
+use playhead_format::{Channel, FormatError, IndexEntry, OpenFragment, open_fragment};
+use playhead_model::{RecordingId, RecordingState, WallTime};
 use serde::Serialize;
 use serde_json::{Map, Value};
-use std::{fmt, str::FromStr, sync::Arc};
+use std::{fmt, io, path::Path, str::FromStr, sync::Arc};
 
 /// Most fragments that are opened for one page.
 const MOST_FRAGMENTS: usize = 256;
@@ -26,15 +27,16 @@ const UNKNOWN: &str = "unknown";
 
 /// Something that happened, as the agent has told it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub(crate) struct Event {
+pub struct Event {
     /// Media time, microseconds.
-    pub(crate) at_us: u64,
+    pub at_us: u64,
     /// The host's clock.
-    pub(crate) at: WallTime,
+    pub at: WallTime,
+    /// What it is; `unknown` where the agent told nothing that can be read.
     #[serde(rename = "type")]
-    pub(crate) kind: String,
+    pub kind: String,
     /// The message's other fields.
-    pub(crate) particulars: Map<String, Value>,
+    pub particulars: Map<String, Value>,
 }
 
 /// A page of events, in order.
@@ -120,7 +122,7 @@ pub(crate) async fn events(
                 continue;
             }
             let place = Place::Stored { segment: Arc::clone(&segment), index: Arc::clone(&index), position };
-            if !page.take(&source, &place, entry).await? {
+            if page.is_full(entry) || !page.take(entry.seq, &open(&source, &place).await?) {
                 return Ok(page.finish(live));
             }
         }
@@ -131,11 +133,107 @@ pub(crate) async fn events(
             continue;
         }
         let place = source.from(entry.seq).await?.ok_or(PlaybackError::Missing(entry.seq))?;
-        if !page.take(&source, &place, entry).await? {
+        if page.is_full(entry) || !page.take(entry.seq, &open(&source, &place).await?) {
             break;
         }
     }
     Ok(page.finish(live))
+}
+
+/// A page of what happened in a recording, as far as it is stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct EventReport {
+    /// In order.
+    pub items: Vec<Event>,
+    /// Where to go on; `None` when there is nothing more in storage.
+    pub next: Option<String>,
+    /// Whether all of the recording is in storage. What is not can be asked of the server alone.
+    pub whole: bool,
+}
+
+/// Tells the events of stored recordings, for whoever works on the server's machine. The server may run or not.
+pub struct EventReader {
+    store: Store,
+    storage: Locations,
+    indexes: IndexCache,
+}
+
+impl EventReader {
+    /// Opens it. `database` as the server is told it.
+    ///
+    /// # Errors
+    /// No server was ever started with the folder, or its database cannot be used.
+    pub async fn open(data: &Path, database: Option<&str>) -> Result<Self, ServerError> {
+        let store = folder::open_store(data, database).await?;
+        let keys = Arc::new(Keyring::open(data, None, store.clone()).await?);
+        let storage = Locations::known(&store).await?.with_keys(&keys);
+        // Each is read once.
+        Ok(Self { store, storage, indexes: IndexCache::new(0) })
+    }
+
+    /// The events from a media time on, at most `limit` of them; `cursor` is `next` of the page before.
+    ///
+    /// # Errors
+    /// There is no such recording, it was shredded, or cannot be read; a cursor that is none.
+    pub async fn read(
+        &self,
+        recording: RecordingId,
+        from_us: u64,
+        limit: usize,
+        cursor: Option<&str>,
+    ) -> Result<EventReport, ServerError> {
+        let row = self.store.recording(recording).await?;
+        let row = row
+            .ok_or_else(|| ServerError::Events(format!("there is no recording {recording} at this site")))?;
+        if row.privacy.shredded.is_some() {
+            let text = "the recording was shredded: its key is gone, and nobody can read it any more";
+            return Err(ServerError::Events(text.into()));
+        }
+        let mark = cursor.map(str::parse).transpose().map_err(|()| {
+            ServerError::Events(format!(
+                "expected a cursor as 'next' gives it, got '{}'",
+                cursor.unwrap_or("")
+            ))
+        })?;
+        let segments = self.store.segments(recording).await?;
+        let stored = segments.last().map_or(0, |segment| segment.next_seq);
+        let whole = row.state != RecordingState::Live && stored >= row.fragments;
+        let mut page = Page::new(WantedEvents { from_us, limit: limit.max(1), mark });
+        let filled = self.fill(&mut page, &segments).await;
+        filled.map_err(|error| ServerError::Events(error.to_string()))?;
+        let Events { items, next, .. } = page.finish(false);
+        Ok(EventReport { items, next: next.map(|mark| mark.to_string()), whole })
+    }
+
+    async fn fill(&self, page: &mut Page, segments: &[SegmentRow]) -> Result<(), PlaybackError> {
+        for segment in segments.iter().filter(|segment| segment.events > 0) {
+            if segment.end_us < page.wanted.from_us || segment.next_seq <= page.from.seq {
+                continue;
+            }
+            let index = self.indexes.get(&self.storage, segment).await?;
+            for entry in &index.entries {
+                if !page.wants(entry) {
+                    continue;
+                }
+                if page.is_full(entry) {
+                    return Ok(());
+                }
+                let range = entry.offset..entry.offset + u64::from(entry.length);
+                let record = self.storage.read(segment, range).await?;
+                let record = customarily(segment, record).await?;
+                let open = opened(record).await?.map_err(|error| damaged(segment, &error))?;
+                if !page.take(entry.seq, &open) {
+                    return Ok(());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends.
+    pub async fn close(self) {
+        self.store.database().close().await;
+    }
 }
 
 /// A page that is being filled.
@@ -166,21 +264,19 @@ impl Page {
         entry.events > 0 && entry.seq >= self.from.seq && entry.end_us >= self.wanted.from_us
     }
 
-    /// Takes the events of the fragment with which the place begins. Returns whether the page goes on.
-    async fn take(
-        &mut self,
-        source: &Source,
-        place: &Place,
-        entry: &IndexEntry,
-    ) -> Result<bool, PlaybackError> {
+    /// Whether there is no room for another fragment's events; the next page begins with that one then.
+    fn is_full(&mut self, entry: &IndexEntry) -> bool {
         if self.fragments == MOST_FRAGMENTS {
             self.next = Some(Mark { seq: entry.seq, skip: 0 });
-            return Ok(false);
+            return true;
         }
         self.fragments += 1;
-        let (record, _) = source.read(place, 1).await?;
-        let open = open(place, record).await?;
-        let skip = if entry.seq == self.from.seq { self.from.skip } else { 0 };
+        false
+    }
+
+    /// Takes the events of a fragment. Returns whether the page goes on.
+    fn take(&mut self, seq: u64, open: &OpenFragment) -> bool {
+        let skip = if seq == self.from.seq { self.from.skip } else { 0 };
         let messages = open.messages().flatten();
         let events = messages.filter(|message| Channel::from_id(message.channel) == Some(Channel::Event));
         for (number, message) in events.enumerate().skip(skip) {
@@ -188,15 +284,15 @@ impl Page {
                 continue;
             }
             if self.items.len() >= self.wanted.limit || self.bytes >= MOST_BYTES {
-                self.next = Some(Mark { seq: entry.seq, skip: number });
-                return Ok(false);
+                self.next = Some(Mark { seq, skip: number });
+                return false;
             }
             self.bytes += message.data.len().min(MOST_MESSAGE);
             let (kind, particulars) = told(message.data);
             let at = WallTime::from_micros(i64::try_from(message.publish_time_us).unwrap_or(i64::MAX));
             self.items.push(Event { at_us: message.log_time_us, at, kind, particulars });
         }
-        Ok(true)
+        true
     }
 
     fn finish(self, live: bool) -> Events {
@@ -210,16 +306,24 @@ impl Page {
     }
 }
 
-/// Opens the one fragment that was read. It may have to be decompressed: not on the runtime's threads.
-async fn open(place: &Place, record: Bytes) -> Result<OpenFragment, PlaybackError> {
-    tokio::task::spawn_blocking(move || open_fragment(&record)).await?.map_err(|error| match place {
-        Place::Journal(_) => PlaybackError::Journal(std::io::Error::other(error)),
-        Place::Stored { segment, .. } => PlaybackError::Damaged {
-            segment: segment.number,
-            path: segment.path.clone(),
-            reason: error.to_string(),
-        },
-    })
+/// Opens the fragment with which the place begins.
+async fn open(source: &Source, place: &Place) -> Result<OpenFragment, PlaybackError> {
+    let (record, _) = source.read(place, 1).await?;
+    match place {
+        Place::Journal(_) => {
+            opened(record).await?.map_err(|error| PlaybackError::Journal(io::Error::other(error)))
+        }
+        Place::Stored { segment, .. } => opened(record).await?.map_err(|error| damaged(segment, &error)),
+    }
+}
+
+/// It may have to be decompressed: not on the runtime's threads.
+async fn opened(record: Bytes) -> Result<Result<OpenFragment, FormatError>, PlaybackError> {
+    Ok(tokio::task::spawn_blocking(move || open_fragment(&record)).await?)
+}
+
+fn damaged(segment: &SegmentRow, error: &FormatError) -> PlaybackError {
+    PlaybackError::Damaged { segment: segment.number, path: segment.path.clone(), reason: error.to_string() }
 }
 
 /// Type and particulars of a message. What an agent of a later version tells is handed on as it is; what is no event is told as unknown.

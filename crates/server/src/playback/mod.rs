@@ -8,6 +8,7 @@ mod sparse;
 mod stream;
 mod timeline;
 
+pub use events::{Event, EventReader, EventReport};
 pub(crate) use events::{Events, WantedEvents, events};
 pub(crate) use index::IndexCache;
 pub(crate) use source::Source;

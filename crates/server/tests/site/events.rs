@@ -97,6 +97,16 @@ async fn events_come_from_journal_and_storage_and_go_on_where_a_page_ended() {
     assert_eq!(stored["items"].as_array().unwrap().len(), 7);
     assert_eq!(stored["items"].as_array().unwrap()[..6], expected().as_array().unwrap()[..]);
     assert_eq!(stored["next"], Value::Null);
+
+    // The same beside the server, out of storage alone.
+    let reader = playhead_server::EventReader::open(house.data(), None).await.unwrap();
+    let first = reader.read(tape.id(), 0, 3, None).await.unwrap();
+    let rest = reader.read(tape.id(), 0, 1000, first.next.as_deref()).await.unwrap();
+    let told = serde_json::to_value([first.items, rest.items].concat()).unwrap();
+    assert_eq!((&told, rest.next, rest.whole), (&stored["items"], None, true));
+    let error = reader.read(tape.id(), 0, 3, Some("x")).await.unwrap_err().to_string();
+    assert!(error.contains("got 'x'"), "{error}");
+    reader.close().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
