@@ -21,7 +21,8 @@ const SILENCE_US: u64 = 10_000_000;
 #[derive(Debug, Default)]
 pub(crate) struct Verdict {
     pub(crate) recordings: usize,
-    pub(crate) quarantined: usize,
+    /// Why, of each one that is quarantined.
+    pub(crate) quarantined: Vec<String>,
     pub(crate) fragments: u64,
     pub(crate) acknowledged: u64,
     pub(crate) gaps: usize,
@@ -62,7 +63,7 @@ pub(crate) async fn judge(site: &mut Site, excuses: &Excuses) -> Result<Verdict>
         verdict.acknowledged += acknowledged.next();
         let folder = site.download(id);
         if let Some(reason) = recording["quarantine"]["reason"].as_str() {
-            verdict.quarantined += 1;
+            verdict.quarantined.push(format!("{id}: {reason}"));
             if excuses.rotten_journals == 0 || !reason.contains("journal") {
                 verdict.problems.push(format!("recording {id} is quarantined without a cause: {reason}"));
             }
@@ -100,7 +101,7 @@ pub(crate) async fn judge(site: &mut Site, excuses: &Excuses) -> Result<Verdict>
     }
     // Of a quarantined recording nobody can tell how many of its gaps came before the damage.
     let expected = excuses.restarts;
-    if restarts > expected || (restarts < expected && verdict.quarantined == 0) {
+    if restarts > expected || (restarts < expected && verdict.quarantined.is_empty()) {
         verdict.problems.push(format!("expected {expected} gaps after restarts of agents, got {restarts}"));
     }
     Ok(verdict)

@@ -116,11 +116,12 @@ async fn soak(site: &mut Site, count: usize, seed: u64, plant: Option<Plant>) ->
         "{} recordings in {} files, {} quarantined; {} fragments acknowledged; {} stored in the others; {} gaps declared",
         verdict.recordings,
         verdict.files,
-        verdict.quarantined,
+        verdict.quarantined.len(),
         verdict.acknowledged,
         verdict.fragments,
         verdict.gaps
     );
+    verdict.quarantined.iter().for_each(|reason| println!("quarantined {reason}"));
     let seconds = began.elapsed().as_secs();
     println!(
         "{count} faults in {seconds} s; at most {:.1} s until all was recorded again",
