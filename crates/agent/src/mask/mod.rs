@@ -86,6 +86,8 @@ pub(crate) struct Masks {
     blank: bool,
     /// The windows could not be followed: they are asked about again after this.
     gave_up: Option<Instant>,
+    /// When the picture that is being made was begun.
+    begun: Option<Instant>,
 }
 
 impl Masks {
@@ -127,6 +129,7 @@ impl Masks {
             applied: 0,
             blank: true,
             gave_up: None,
+            begun: None,
         })
     }
 
@@ -174,6 +177,7 @@ impl Masks {
         self.size = size;
         self.tree.resize(size.0, size.1);
         self.everything = false;
+        self.begun = Some(now);
         self.go_through(connection, other, now)?;
         // Only now: what was drawn within the time may have been heard of just now.
         self.trail.expire(now);
@@ -198,6 +202,9 @@ impl Masks {
         now: Instant,
     ) -> Result<Covered, ReplyOrIdError> {
         self.go_through(connection, other, now)?;
+        if let Some(begun) = self.begun.take() {
+            self.trail.looked(now.saturating_duration_since(begun));
+        }
         let cover = self.cover(now);
         let mut left = std::mem::take(&mut self.shown);
         let before = left.clone();

@@ -4,13 +4,17 @@
 //! pixels of the window that was above until its program draws, and a program that hangs does not draw. So the place stays
 //! covered until something was drawn there. It was drawn *after* the window had gone, for the display tells of drawings and of
 //! windows in one order. A program may move what it has (scroll) before it draws what is missing: whatever is drawn touching such
-//! a place within [`SETTLE`] after the first drawing stays covered as well.
+//! a place within [`SETTLE`] after the first drawing stays covered as well. On a host that is short of processors programs take longer
+//! between the two: how long is told by how long looking at the display takes.
 
 use super::region::{Area, Cover, Region};
 use std::time::{Duration, Instant};
 
 /// A program that has begun to draw a place anew is done within this time.
 const SETTLE: Duration = Duration::from_millis(300);
+/// How many times as long as one look at the display took a program may take, and the longest that is waited for it.
+const LATE: u32 = 8;
+const LATEST: Duration = Duration::from_secs(10);
 /// Drawings within this time count as one.
 const TOGETHER: Duration = Duration::from_millis(40);
 
@@ -27,6 +31,8 @@ pub(super) struct Trail {
     /// Nothing was drawn there since.
     bare: Cover,
     drying: Vec<Drying>,
+    /// How long programs may take on a host as slow as this one was lately.
+    slow: Duration,
 }
 
 impl Trail {
@@ -79,14 +85,24 @@ impl Trail {
         self.bare.touches(area) || self.drying.iter().any(|drying| drying.cover.touches(area))
     }
 
+    /// Looking at the display took so long. One slow look counts for some pictures.
+    pub(super) fn looked(&mut self, took: Duration) {
+        self.slow = (self.slow - self.slow / 8).max(took * LATE).min(LATEST);
+    }
+
+    fn settle(&self) -> Duration {
+        SETTLE.max(self.slow)
+    }
+
     /// Lets go of what has been drawn for long enough.
     pub(super) fn expire(&mut self, now: Instant) {
-        self.drying.retain(|drying| now.saturating_duration_since(drying.since) < SETTLE);
+        let settle = self.settle();
+        self.drying.retain(|drying| now.saturating_duration_since(drying.since) < settle);
     }
 
     /// When the next place can be let go of.
     pub(super) fn next(&self) -> Option<Instant> {
-        self.drying.iter().map(|drying| drying.since + SETTLE).min()
+        self.drying.iter().map(|drying| drying.since + self.settle()).min()
     }
 
     pub(super) fn add_to(&self, cover: &mut Cover) {
@@ -124,6 +140,24 @@ mod tests {
         assert!(!covers(&trail, 50, 45));
         assert!(covers(&trail, 50, 90), "nobody drew there");
         assert_eq!(trail.next(), None);
+    }
+
+    #[test]
+    fn on_a_slow_host_a_place_stays_covered_for_longer() {
+        let (mut trail, start) = (Trail::default(), Instant::now());
+        let mut gone = Cover::default();
+        gone.add(Grey, Area::new(0, 0, 100, 100));
+        trail.left(&gone);
+        trail.drawn(Area::new(0, 0, 100, 100), start);
+        trail.looked(Duration::from_millis(200));
+        trail.expire(start + SETTLE);
+        assert!(covers(&trail, 50, 50));
+        assert_eq!(trail.next(), Some(start + Duration::from_millis(1_600)));
+        for _ in 0..40 {
+            trail.looked(Duration::from_millis(1));
+        }
+        trail.expire(start + SETTLE);
+        assert!(!covers(&trail, 50, 50), "it is quick again");
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! The shapes of the API's answers that several endpoints share.
 
 use playhead_model::{
-    Decided, EndReason, GapCause, RecordingId, RecordingState, RemoteProtocol, ServerId, SessionId, SiteId, WallTime,
+    Decided, EndReason, GapCause, RecordingId, RecordingState, RemoteProtocol, ServerId, SessionId, SiteId,
+    WallTime,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
