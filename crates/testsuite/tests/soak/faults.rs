@@ -14,8 +14,8 @@ use std::{
 };
 
 /// Bytes at the end of the journal that are left alone. A server cannot tell damage there from what a crash cut off: nothing
-/// that follows says that it had been durable.
-const JOURNAL_END: u64 = 256 << 10;
+/// that follows says that it had been durable. As much as a group with a key frame of each display can have.
+const JOURNAL_END: u64 = 1536 << 10;
 /// How far before that a byte is damaged, so that it is one that still matters.
 const JOURNAL_REACH: u64 = 768 << 10;
 
