@@ -186,10 +186,12 @@ impl Player<'_> {
     /// It does not in time.
     pub async fn shows(&self, shot: &Shot, patience: Duration) -> Result<()> {
         let expected = (u64::from(shot.width), u64::from(shot.height), shot.hash());
-        wait_for(&format!("the canvas to show {shot:?}"), patience, async || {
-            Ok((self.hash().await? == expected).then_some(()))
-        })
-        .await
+        let what = format!("the canvas to show {shot:?}");
+        let shown = wait_for(&what, patience, async || Ok((self.hash().await? == expected).then_some(())));
+        match shown.await {
+            Ok(()) => Ok(()),
+            Err(error) => Err(error.context(shot.difference(&self.pixels().await?))),
+        }
     }
 
     /// Runs a script in the page.

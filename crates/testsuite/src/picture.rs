@@ -20,6 +20,25 @@ impl Shot {
         Self { width, height, rgba }
     }
 
+    /// Where another picture differs, for people.
+    pub fn difference(&self, other: &Self) -> String {
+        if (self.width, self.height) != (other.width, other.height) {
+            return format!("{other:?} has another size");
+        }
+        let pixels = self.rgba.chunks_exact(4).zip(other.rgba.chunks_exact(4)).enumerate();
+        let wrong: Vec<(usize, &[u8], &[u8])> =
+            pixels.filter(|(_, (a, b))| a != b).map(|(at, (a, b))| (at, a, b)).collect();
+        let Some(&(first, expected, actual)) = wrong.first() else { return "nothing differs".into() };
+        let width = self.width as usize;
+        let (columns, rows) = (wrong.iter().map(|w| w.0 % width), wrong.iter().map(|w| w.0 / width));
+        let (left, right) = (columns.clone().min().unwrap_or(0), columns.max().unwrap_or(0));
+        let (top, bottom) = (first / width, rows.max().unwrap_or(0));
+        format!(
+            "{} pixels differ, in columns {left} to {right} and rows {top} to {bottom}; the first is {actual:?} in place of {expected:?}",
+            wrong.len()
+        )
+    }
+
     /// SHA-256 over the RGBA bytes, in hexadecimal.
     pub fn hash(&self) -> String {
         Sha256::digest(&self.rgba).iter().map(|byte| format!("{byte:02x}")).collect()

@@ -175,10 +175,12 @@ impl Stack {
     /// # Errors
     /// It does not come to that in time.
     pub async fn until(&self, id: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
-        wait_for(&format!("recording {id}: {what}"), Duration::from_secs(30), async || {
-            Ok(Some(self.look(id).await?).filter(|recording| wanted(recording)))
-        })
-        .await
+        let (mut last, what) = (Value::Null, format!("recording {id}: {what}"));
+        let there = wait_for(&what, Duration::from_secs(30), async || {
+            last = self.look(id).await?;
+            Ok(wanted(&last).then(|| last.clone()))
+        });
+        there.await.with_context(|| format!("the recording is {last}"))
     }
 
     /// Every stored file of a recording, in order.

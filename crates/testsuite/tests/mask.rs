@@ -5,64 +5,67 @@ use playhead_format::{Channel, SegmentReader, open_fragment};
 use playhead_screen::Decoder;
 use playhead_testsuite::{Browser, Display, Layout, Player, Shot, Stack, wait_for};
 use serde_json::Value;
-use std::{fs::File, path::PathBuf, time::Duration};
+use std::{
+    fs::File,
+    path::PathBuf,
+    process::{Child, Command},
+    time::Duration,
+};
 use x11rb::{
     connection::Connection as _,
-    protocol::xproto::{AtomEnum, ConnectionExt as _, CreateWindowAux, PropMode, Window, WindowClass},
-    rust_connection::RustConnection,
-    wrapper::ConnectionExt as _,
+    protocol::xproto::{AtomEnum, ConnectionExt as _, MapState},
 };
 
-/// Where the secret window is: left, top, columns, rows. Not at edges of the codec's tiles.
-const PLACE: (u16, u16, u16, u16) = (213, 127, 330, 210);
 /// What it is filled with, and what nothing else on the display looks like.
 const SECRET: u32 = 0x00fe_0187;
 /// What covers it.
 const GREY: [u8; 3] = [0x80; 3];
 
-/// A window of an application that is to be masked.
+/// An application that is to be masked, with its one window.
 struct Secret {
-    connection: RustConnection,
-    window: Window,
+    program: Child,
+    /// Left, top, columns, rows.
+    place: (u16, u16, u16, u16),
 }
 
 impl Secret {
-    fn show(display: &str) -> Result<Self> {
+    /// A program of its own: a window of this one would have all windows of this one masked.
+    async fn show(display: &str) -> Result<Self> {
         let (connection, screen) = x11rb::connect(Some(display))?;
-        let root = connection.setup().roots[screen].clone();
-        let window = connection.generate_id()?;
-        let values = CreateWindowAux::new().background_pixel(SECRET);
-        let ((x, y, width, height), class) = (PLACE, WindowClass::INPUT_OUTPUT);
-        let (left, top) = (i16::try_from(x)?, i16::try_from(y)?);
-        connection.create_window(
-            root.root_depth,
-            window,
-            root.root,
-            left,
-            top,
-            width,
-            height,
-            0,
-            class,
-            root.root_visual,
-            &values,
-        )?;
-        let name = b"vault\0Vault\0";
-        connection.change_property8(PropMode::REPLACE, window, AtomEnum::WM_CLASS, AtomEnum::STRING, name)?;
-        connection.map_window(window)?;
-        connection.sync()?;
-        Ok(Self { connection, window })
+        let root = connection.setup().roots[screen].root;
+        let colour = format!("#{SECRET:06x}");
+        let program = Command::new("xterm")
+            .args(["-display", display, "-class", "Vault", "-name", "vault", "-geometry", "50x15+213+127"])
+            .args([
+                "-b", "0", "-bw", "0", "+sb", "-bg", &colour, "-fg", &colour, "-cr", &colour, "-e", "sleep",
+                "600",
+            ])
+            .spawn()
+            .context("cannot start xterm")?;
+        let place = wait_for("xterm's window", Duration::from_secs(10), async || {
+            for window in connection.query_tree(root)?.reply()?.children {
+                let (class, string) = (AtomEnum::WM_CLASS, AtomEnum::STRING);
+                let class = connection.get_property(false, window, class, string, 0, 64)?.reply()?;
+                let shown = connection.get_window_attributes(window)?.reply()?.map_state;
+                if class.value.starts_with(b"vault\0") && shown == MapState::VIEWABLE {
+                    let area = connection.get_geometry(window)?.reply()?;
+                    return Ok(Some((area.x.try_into()?, area.y.try_into()?, area.width, area.height)));
+                }
+            }
+            Ok(None)
+        });
+        Ok(Self { place: place.await?, program })
     }
 
-    fn close(self) -> Result<()> {
-        self.connection.destroy_window(self.window)?;
-        Ok(self.connection.sync()?)
+    fn close(mut self) -> Result<()> {
+        self.program.kill()?;
+        self.program.wait()?;
+        Ok(())
     }
 }
 
 /// The display as the recording may show it: grey where the window is.
-fn covered(shot: &Shot) -> Shot {
-    let (left, top, columns, rows) = PLACE;
+fn covered(shot: &Shot, (left, top, columns, rows): (u16, u16, u16, u16)) -> Shot {
     let mut rgba = shot.rgba.clone();
     for y in top..top + rows {
         for x in left..left + columns {
@@ -128,13 +131,21 @@ async fn a_masked_window_is_never_seen_and_the_viewer_is_told() -> Result<()> {
     player.shows(&bare, Duration::from_secs(10)).await.context("nothing is masked yet")?;
     ensure!(note(&player).await?.is_none(), "a note before there was a mask");
 
-    let secret = Secret::show(display.name())?;
-    let shot = display.shot()?;
-    ensure!(secret_pixels(&shot) > 10_000, "the window is not to be seen on the display itself");
-    player.shows(&covered(&shot), Duration::from_secs(10)).await.context("the window is grey")?;
+    let secret = Secret::show(display.name()).await?;
+    let shot = wait_for("the window's colour", Duration::from_secs(10), async || {
+        Ok(Some(display.shot()?).filter(|shot| secret_pixels(shot) > 10_000))
+    });
+    let shot = shot.await?;
+    player
+        .shows(&covered(&shot, secret.place), Duration::from_secs(10))
+        .await
+        .context("the window is grey")?;
     // What is drawn beside it still comes, exactly.
     display.write(580, 400)?;
-    player.shows(&covered(&display.shot()?), Duration::from_secs(10)).await.context("beside the window")?;
+    player
+        .shows(&covered(&display.shot()?, secret.place), Duration::from_secs(10))
+        .await
+        .context("beside the window")?;
     let masked =
         stack.until(id, "a mask", |recording| recording["masks"].as_array().is_some_and(|m| !m.is_empty()));
     let applied = masked.await?["masks"][0].clone();
@@ -144,8 +155,10 @@ async fn a_masked_window_is_never_seen_and_the_viewer_is_told() -> Result<()> {
     );
 
     secret.close()?;
-    let after = display.shot()?;
-    ensure!(secret_pixels(&after) == 0, "the window is still there");
+    let after = wait_for("the window to be gone", Duration::from_secs(10), async || {
+        Ok(Some(display.shot()?).filter(|shot| secret_pixels(shot) == 0))
+    });
+    let after = after.await?;
     player.shows(&after, Duration::from_secs(10)).await.context("the window is gone")?;
 
     agent.stop(Duration::from_secs(20))?;
@@ -162,8 +175,9 @@ async fn a_masked_window_is_never_seen_and_the_viewer_is_told() -> Result<()> {
     let told = wait_for("the note", Duration::from_secs(10), async || note(&page).await).await?;
     ensure!(told == "vault is hidden by policy.", "{told}");
     ensure!(secret_pixels(&page.pixels().await?) == 0, "the player shows the window");
-    let early = browser.player(id, Some(0.0)).await?;
-    early.shows(&bare, Duration::from_secs(10)).await.context("the first picture")?;
+    // At the very beginning nobody knows yet whose the windows are, and everything is covered.
+    let early = browser.player(id, Some(first - 0.5)).await?;
+    early.shows(&bare, Duration::from_secs(10)).await.context("before the mask")?;
     ensure!(note(&early).await?.is_none(), "a note before the mask covers anything");
     browser.close().await
 }
