@@ -96,7 +96,8 @@ async fn the_demonstrations_session_is_found_stopped_and_started() -> Result<()>
     assert_eq!(me["Customers"][0]["Sites"][0]["Id"], script.site.as_str());
     let search = json!({ "SearchFilters": [
         { "Property": "ConnectionProtocol", "Value": "Console", "Operator": "Equals" },
-        { "Property": "SessionState", "Value": "Active", "Operator": "Equals" }
+        { "Property": "SessionState", "Value": "Active", "Operator": "Equals" },
+        { "Property": "UserName", "Value": "demo", "Operator": "Equals" }
     ] });
     let session = wait_for("the session", PATIENCE, async || {
         let found = script.call(Method::POST, "Sessions/$search?limit=10", Some(search.clone())).await?;

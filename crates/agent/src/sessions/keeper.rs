@@ -308,8 +308,14 @@ impl Keeper {
         }
     }
 
-    fn know(&mut self, key: Key, person: Person) {
+    fn know(&mut self, key: Key, mut person: Person) {
         let Some(session) = self.sessions.get_mut(&key) else { return };
+        let display = session.is_fixed.then_some(&session.seen.display);
+        let settings = self.parts.settings.displays.iter().find(|fixed| Some(&fixed.display) == display);
+        if let Some(name) = settings.and_then(|fixed| fixed.user.clone()) {
+            // Whose session it is stands in the settings, as in the recording.
+            (person.user, person.names) = (name.clone(), vec![name]);
+        }
         if person.is_partial {
             tracing::warn!(session = %session.id(), user = person.user, "not all names and groups of the user could be found out");
         }
