@@ -1,5 +1,6 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
 import { Button, Checkbox, Input, InputNumber } from "antd";
+import type { TFunction } from "i18next";
 import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { answer, api } from "../../api/client";
@@ -201,6 +202,34 @@ function Secret(props: {
   );
 }
 
+type LdapText = "bind_dn" | "user_base" | "group_base" | "user_filter" | "group_filter";
+type OpenIdText = "issuer" | "client_id" | "user_claim" | "groups_claim";
+
+/** Makes fields for settings that are texts. */
+function texts<N extends LdapText | OpenIdText>(
+  t: TFunction<["translation", "directories"]>,
+  value: { [name in N]?: string | null },
+  onChange: (change: { [name in N]?: string }) => void,
+) {
+  return (name: N, more: { hint?: string; error?: string | undefined; placeholder?: string } = {}) => (
+    <Field
+      label={t(`directories:${name as LdapText | OpenIdText}`)}
+      {...(more.hint ? { hint: more.hint } : {})}
+      error={more.error}
+    >
+      {(props) => (
+        <Input
+          {...props}
+          spellCheck={false}
+          placeholder={more.placeholder}
+          value={value[name] ?? ""}
+          onChange={(event) => onChange({ [name]: event.target.value } as { [name in N]?: string })}
+        />
+      )}
+    </Field>
+  );
+}
+
 interface FieldsProps<T> {
   value: T;
   onChange: (value: T) => void;
@@ -211,29 +240,14 @@ interface FieldsProps<T> {
 function LdapFields({ value, onChange, errors, secret }: FieldsProps<LdapSettings>) {
   const { t } = useTranslation(["translation", "directories"]);
   const preset = PRESETS[value.preset ?? "openldap"];
-  const text = (
-    name: "bind_dn" | "user_base" | "group_base" | "user_filter" | "group_filter",
-    more: { hint?: string; error?: string | undefined; placeholder?: string } = {},
-  ) => (
-    <Field label={t(`directories:${name}`)} {...(more.hint ? { hint: more.hint } : {})} error={more.error}>
-      {(props) => (
-        <Input
-          {...props}
-          spellCheck={false}
-          placeholder={more.placeholder}
-          value={value[name] ?? ""}
-          onChange={(event) => onChange({ ...value, [name]: event.target.value })}
-        />
-      )}
-    </Field>
-  );
+  const text = texts<LdapText>(t, value, (change) => onChange({ ...value, ...change }));
   return (
     <>
       <Field label={t("directories:preset")}>
         {(props) => (
           <select
             {...dom(props)}
-            className="directory-select"
+            className="plain-select"
             value={value.preset ?? "openldap"}
             onChange={(event) => onChange({ ...newLdap(event.target.value as "openldap"), ...keep(value) })}
           >
@@ -294,7 +308,7 @@ function LdapFields({ value, onChange, errors, secret }: FieldsProps<LdapSetting
               {(props) => (
                 <select
                   {...dom(props)}
-                  className="directory-select"
+                  className="plain-select"
                   value={value.nesting ?? "auto"}
                   onChange={(event) => onChange({ ...value, nesting: event.target.value as "auto" })}
                 >
@@ -335,22 +349,7 @@ function LdapFields({ value, onChange, errors, secret }: FieldsProps<LdapSetting
 
 function OpenIdFields({ value, onChange, errors, secret }: FieldsProps<OpenIdSettings>) {
   const { t } = useTranslation(["translation", "directories"]);
-  const text = (
-    name: "issuer" | "client_id" | "user_claim" | "groups_claim",
-    more: { hint?: string; error?: string | undefined; placeholder?: string } = {},
-  ) => (
-    <Field label={t(`directories:${name}`)} {...(more.hint ? { hint: more.hint } : {})} error={more.error}>
-      {(props) => (
-        <Input
-          {...props}
-          spellCheck={false}
-          placeholder={more.placeholder}
-          value={value[name] ?? ""}
-          onChange={(event) => onChange({ ...value, [name]: event.target.value })}
-        />
-      )}
-    </Field>
-  );
+  const text = texts<OpenIdText>(t, value, (change) => onChange({ ...value, ...change }));
   return (
     <>
       {text("issuer", {

@@ -138,7 +138,7 @@ function Give({ directory }: { directory: Directory }) {
           {({ status: _, ...props }) => (
             <select
               {...props}
-              className="directory-select"
+              className="plain-select"
               value={kind}
               onChange={(event) => {
                 setKind(event.target.value as Kind);
@@ -173,7 +173,7 @@ function Give({ directory }: { directory: Directory }) {
           {({ status: _, ...props }) => (
             <select
               {...props}
-              className="directory-select"
+              className="plain-select"
               value={role}
               onChange={(event) => setRole(event.target.value as typeof role)}
             >

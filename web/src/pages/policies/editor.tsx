@@ -1,5 +1,5 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
-import { useBlocker, useNavigate, useRouteContext, useSearch } from "@tanstack/react-router";
+import { useNavigate, useRouteContext, useSearch } from "@tanstack/react-router";
 import { Button, Input } from "antd";
 import { useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
@@ -7,7 +7,6 @@ import { answer, api } from "../../api/client";
 import { asApiError } from "../../api/problem";
 import type { Site } from "../../api/types";
 import { Confirm } from "../../app/confirm";
-import { Dialog } from "../../app/dialog";
 import { Field } from "../../app/field";
 import { useNotes } from "../../app/notes";
 import { ProblemAlert } from "../../app/states";
@@ -16,6 +15,7 @@ import { Activate } from "./activate";
 import { Conflict } from "./conflict";
 import { type Draft, faults, sameDraft, toDraft, toPolicy } from "./draft";
 import type { FactsSearch } from "./facts";
+import { Leaving } from "./leave";
 import { Duplicate, useRemove } from "./page";
 import { policiesQuery, policyQuery, readPolicy, versionsQuery } from "./queries";
 import { Rules } from "./rules";
@@ -36,7 +36,6 @@ const TABS = ["rules", "try", "versions"] as const;
 /** A policy to look at, or to change. Nothing is kept before it is saved. */
 export function Editor({ site, base, onRestored }: Props) {
   const { t } = useTranslation("policies");
-  const { t: common } = useTranslation();
   const { me } = useRouteContext({ from: "/app" });
   const search = useSearch({ from: "/app/policies/$policy" });
   const navigate = useNavigate({ from: "/policies/$policy" });
@@ -59,12 +58,6 @@ export function Editor({ site, base, onRestored }: Props) {
   const dirty = !sameDraft(draft, kept.current);
   const editable = mayManage && !system;
   useTitle(`${draft.name || t("createTitle")} · ${t("title")}`);
-  const blocker = useBlocker({
-    shouldBlockFn: ({ current, next }) => dirty && !done.current && current.pathname !== next.pathname,
-    enableBeforeUnload: () => dirty && !done.current,
-    withResolver: true,
-  });
-
   const take = (policy: PolicyDetail) => {
     const next = toDraft(policy.policy ?? { name: policy.name });
     kept.current = next;
@@ -322,26 +315,9 @@ export function Editor({ site, base, onRestored }: Props) {
           <p>{t("removeAbout")}</p>
         </Confirm>
       ) : null}
-      {blocker.status === "blocked" ? (
-        <Dialog
-          title={t("leaveTitle")}
-          width={480}
-          onClose={() => blocker.reset()}
-          onSubmit={() => blocker.proceed()}
-          footer={
-            <>
-              <Button data-first onClick={() => blocker.reset()}>
-                {common("common.cancel")}
-              </Button>
-              <Button type="primary" danger htmlType="submit">
-                {t("leave")}
-              </Button>
-            </>
-          }
-        >
-          <p>{t("leaveAbout")}</p>
-        </Dialog>
-      ) : null}
+      <Leaving dirty={() => dirty && !done.current}>
+        <p>{t("leaveAbout")}</p>
+      </Leaving>
     </>
   );
 }

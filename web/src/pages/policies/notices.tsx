@@ -1,13 +1,13 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { useBlocker, useNavigate, useRouteContext, useSearch } from "@tanstack/react-router";
+import { useNavigate, useRouteContext, useSearch } from "@tanstack/react-router";
 import { Button, Input } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { answer, api } from "../../api/client";
-import { Dialog } from "../../app/dialog";
 import { Field } from "../../app/field";
 import { useNotes } from "../../app/notes";
 import { ErrorState, ProblemAlert, SkeletonRows } from "../../app/states";
+import { Leaving } from "./leave";
 import { noticesQuery } from "./queries";
 import { PolicyFrame } from "./site";
 import type { Notice } from "./types";
@@ -42,7 +42,6 @@ type Row = Notice & { key: number };
 
 function Texts({ site, kept }: { site: string; kept: Notice[] }) {
   const { t } = useTranslation("policies");
-  const { t: common } = useTranslation();
   const { me } = useRouteContext({ from: "/app" });
   const client = useQueryClient();
   const notes = useNotes();
@@ -51,11 +50,6 @@ function Texts({ site, kept }: { site: string; kept: Notice[] }) {
   const [checked, setChecked] = useState(false);
   const plain = (all: readonly Row[]): Notice[] => all.map(({ key: _, ...notice }) => notice);
   const dirty = JSON.stringify(plain(rows)) !== JSON.stringify(kept);
-  const blocker = useBlocker({
-    shouldBlockFn: ({ current, next }) => dirty && current.pathname !== next.pathname,
-    enableBeforeUnload: () => dirty,
-    withResolver: true,
-  });
   const save = useMutation({
     mutationFn: () =>
       answer(
@@ -204,26 +198,9 @@ function Texts({ site, kept }: { site: string; kept: Notice[] }) {
           {dirty ? <span className="badge badge-warn">{t("unsaved")}</span> : null}
         </div>
       ) : null}
-      {blocker.status === "blocked" ? (
-        <Dialog
-          title={t("leaveTitle")}
-          width={480}
-          onClose={() => blocker.reset()}
-          onSubmit={() => blocker.proceed()}
-          footer={
-            <>
-              <Button data-first onClick={() => blocker.reset()}>
-                {common("common.cancel")}
-              </Button>
-              <Button type="primary" danger htmlType="submit">
-                {t("leave")}
-              </Button>
-            </>
-          }
-        >
-          <p>{t("unsavedNote")}</p>
-        </Dialog>
-      ) : null}
+      <Leaving dirty={() => dirty}>
+        <p>{t("unsavedNote")}</p>
+      </Leaving>
     </div>
   );
 }

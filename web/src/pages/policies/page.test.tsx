@@ -1,6 +1,7 @@
 // @vitest-environment jsdom
 import { describe, expect, it, vi } from "vitest";
 import { type Answers, button, me, press, requests, router, see, show } from "../../app/page-testing";
+import { session } from "../sessions/testing";
 
 const ALL = ["view-sites", "view-policies", "manage-policies", "view-sessions", "manage-sessions"];
 const SITE = "/api/v1/sites/s1";
@@ -57,35 +58,7 @@ const list = {
     by: "ada",
   },
 };
-const running = {
-  id: "u1",
-  site: { id: "s1", name: "Vienna" },
-  user: "carl",
-  users: ["carl"],
-  groups: [],
-  host: "ws-1",
-  application: "desktop",
-  delivery_groups: [],
-  tags: [],
-  address: null,
-  client: null,
-  client_version: null,
-  display: ":10",
-  protocol: "rdp",
-  state: "connected",
-  reachable: true,
-  agent: "a1",
-  started_at: "2026-03-01T09:30:00Z",
-  changed_at: "2026-03-01T09:30:00Z",
-  ended_at: null,
-  heard_at: "2026-03-01T09:30:00Z",
-  recording: {
-    action: "record",
-    recording: "r1",
-    decided: { by: "policy", revision: 4, policy: "Ours", rule: "Finance" },
-    trouble: null,
-  },
-};
+const running = { ...session, user: "carl", users: ["carl"], groups: [], address: null, client: null };
 const answer = {
   facts: {
     users: ["carl"],

@@ -1,8 +1,7 @@
-import { useQuery } from "@tanstack/react-query";
-import { Button, Input, Select } from "antd";
-import { lazy, Suspense, useEffect, useRef, useState } from "react";
+import { Button, Select } from "antd";
+import { lazy, Suspense, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { sitesQuery } from "../../api/queries";
+import { SiteFilter, TextFilter } from "../../app/filters";
 import type { Zone } from "../../format/time";
 import { filtered, type ListSearch, PRESETS, type Preset, STATES, type State } from "./search";
 
@@ -27,9 +26,7 @@ const PRESET_LABELS = {
 export function Filters({ zone, search, maySeeSites, onChange, onClear }: Props) {
   const { t } = useTranslation();
   const [custom, setCustom] = useState(false);
-  const sites = useQuery({ ...sitesQuery, enabled: maySeeSites });
   const showRange = !search.range && (custom || Boolean(search.from || search.to));
-  const several = (sites.data?.items.length ?? 0) > 1 || search.site !== undefined;
 
   return (
     <search className="filters" aria-label={t("recordings.filters")}>
@@ -59,8 +56,18 @@ export function Filters({ zone, search, maySeeSites, onChange, onClear }: Props)
           />
         </Suspense>
       ) : null}
-      <TextFilter label={t("recordings.user")} value={search.user} onChange={(user) => onChange({ user })} />
-      <TextFilter label={t("recordings.host")} value={search.host} onChange={(host) => onChange({ host })} />
+      <TextFilter
+        className="filter-text"
+        label={t("recordings.user")}
+        value={search.user}
+        onChange={(user) => onChange({ user })}
+      />
+      <TextFilter
+        className="filter-text"
+        label={t("recordings.host")}
+        value={search.host}
+        onChange={(host) => onChange({ host })}
+      />
       <Select<State | "">
         aria-label={t("recordings.state")}
         className="filter-state"
@@ -72,19 +79,14 @@ export function Filters({ zone, search, maySeeSites, onChange, onClear }: Props)
         ]}
         onChange={(state) => onChange({ state: state || undefined })}
       />
-      {several ? (
-        <Select<string>
-          aria-label={t("recordings.site")}
-          className="filter-state"
-          value={search.site ?? ""}
-          popupMatchSelectWidth={false}
-          options={[
-            { value: "", label: t("recordings.anySite") },
-            ...(sites.data?.items ?? []).map((site) => ({ value: site.id, label: site.name })),
-          ]}
-          onChange={(site) => onChange({ site: site || undefined })}
-        />
-      ) : null}
+      <SiteFilter
+        label={t("recordings.site")}
+        any={t("recordings.anySite")}
+        className="filter-state"
+        value={search.site}
+        maySeeSites={maySeeSites}
+        onChange={(site) => onChange({ site })}
+      />
       {filtered(search) ? (
         <Button
           type="link"
@@ -97,47 +99,5 @@ export function Filters({ zone, search, maySeeSites, onChange, onClear }: Props)
         </Button>
       ) : null}
     </search>
-  );
-}
-
-const TYPING_MS = 300;
-
-/** A text that takes effect a moment after the last key, or at once with Enter. */
-function TextFilter(props: { label: string; value: string | undefined; onChange: (value?: string) => void }) {
-  const { label, value = "", onChange } = props;
-  const [text, setText] = useState(value);
-  const timer = useRef<number>(undefined);
-  const sent = useRef(value);
-
-  // The address changed from elsewhere: by the back button, or by clearing all filters.
-  useEffect(() => {
-    if (value === sent.current) return;
-    sent.current = value;
-    clearTimeout(timer.current);
-    setText(value);
-  }, [value]);
-  useEffect(() => () => clearTimeout(timer.current), []);
-
-  const send = (next: string) => {
-    clearTimeout(timer.current);
-    sent.current = next.trim();
-    onChange(next.trim() || undefined);
-  };
-  return (
-    <Input
-      className="filter-text"
-      allowClear
-      aria-label={label}
-      placeholder={label}
-      value={text}
-      maxLength={200}
-      onChange={(event) => {
-        const next = event.target.value;
-        setText(next);
-        clearTimeout(timer.current);
-        timer.current = window.setTimeout(() => send(next), next === "" ? 0 : TYPING_MS);
-      }}
-      onPressEnter={() => send(text)}
-    />
   );
 }

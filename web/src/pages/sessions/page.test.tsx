@@ -1,37 +1,9 @@
 // @vitest-environment jsdom
 import { describe, expect, it, vi } from "vitest";
 import { type Answers, button, me, requests, see, show } from "../../app/page-testing";
+import { session } from "./testing";
 
 const ALL = ["view-sites", "view-sessions", "manage-sessions", "play-recordings", "view-policies"];
-const session = {
-  id: "u1",
-  site: { id: "s1", name: "Vienna" },
-  user: "CORP\\carl",
-  users: ["carl", "CORP\\carl"],
-  groups: ["Finance"],
-  host: "ws-1",
-  application: "desktop",
-  delivery_groups: [],
-  tags: [],
-  address: "10.1.2.3",
-  client: "PC1",
-  client_version: null,
-  display: ":10",
-  protocol: "rdp",
-  state: "connected",
-  reachable: true,
-  agent: "a1",
-  started_at: "2026-03-01T09:30:00Z",
-  changed_at: "2026-03-01T09:30:00Z",
-  ended_at: null,
-  heard_at: "2026-03-01T09:30:00Z",
-  recording: {
-    action: "record",
-    recording: "r1",
-    decided: { by: "policy", revision: 4, policy: "Ours", rule: "Finance" },
-    trouble: null,
-  },
-};
 const stopped = {
   ...session,
   id: "u2",

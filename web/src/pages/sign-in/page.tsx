@@ -76,7 +76,7 @@ export function SignInPage() {
             {({ status: _, ...props }) => (
               <select
                 {...props}
-                className="sign-in-by"
+                className="plain-select"
                 value={by}
                 onChange={(event) => setBy(event.target.value)}
               >

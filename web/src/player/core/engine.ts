@@ -3,6 +3,7 @@ import { Driver } from "./driver";
 import { idleJump } from "./idle";
 import { livePosition } from "./live-clock";
 import type { Command, OpenRecording, Seek, Snapshot, Spans, Status, Trouble } from "./messages";
+import { Shown } from "./shown";
 import { SoundFeed } from "./sound-feed";
 import type { Surroundings } from "./surroundings";
 
@@ -45,6 +46,7 @@ export class Engine {
   readonly #driver: Driver;
   readonly #decoding: Decoding;
   readonly #sound: SoundFeed;
+  readonly #shown: Shown;
   #playing: boolean;
   #following = false;
   #rate: number;
@@ -65,18 +67,11 @@ export class Engine {
   #lastReport = 0;
   /** Times of pictures found one by one, for stepping back. */
   #pictureTimes: number[] = [];
-  #width = 0;
-  #height = 0;
-  #pictures = 0;
   #decodeMs = 0;
   /** Spent decoding since the last seek began. */
   #decodingMs = 0;
   #delayMs: number | undefined;
   #seeks: Seek[] = [];
-  #serial = 0;
-  #shownSerial = 0;
-  #paintedUs = -1;
-  #appliedUs = 0;
 
   constructor(
     private readonly around: Surroundings,
@@ -93,6 +88,10 @@ export class Engine {
     this.#sound = new SoundFeed(around.core, (sound, transfer) =>
       around.report({ type: "sound", sound: { ...sound, atMs: this.#sharedMs(around.now()) } }, transfer),
     );
+    this.#shown = new Shown(around, (atUs) => {
+      this.#delayMs = this.#measureDelay(atUs);
+      this.#tell(true);
+    });
     this.#playing = recording.play;
     this.#rate = recording.rate;
     this.#skipIdle = recording.skipIdle;
@@ -123,7 +122,7 @@ export class Engine {
         await this.#sleep(TICK_MS);
       } else {
         // Play may have stopped while a picture was held back.
-        if (this.#serial > 0) this.#paint(this.#positionUs);
+        if (this.#shown.started) this.#shown.paint(this.#positionUs);
         this.#tell(true);
         await this.#sleep(undefined);
       }
@@ -227,7 +226,7 @@ export class Engine {
     }
     await this.#videoSettled(VIDEO_PATIENCE_MS);
     // A browser that is slow to show pictures would pile them up, eight megabytes each.
-    if (this.#serial - this.#shownSerial < MOST_UNSHOWN || this.#ended) this.#paint(this.#positionUs);
+    if (this.#shown.unshown < MOST_UNSHOWN || this.#ended) this.#shown.paint(this.#positionUs);
     this.#driver.pump(this.#positionUs, this.#rate, this.#durationUs);
     this.#sound.pump(this.#positionUs, this.#rate, this.#decoding.record, this.#driver.queue);
     this.#tell(!this.#playing);
@@ -305,7 +304,7 @@ export class Engine {
     this.#positionUs = target;
     this.#following = job.live && this.#driver.live;
     const decoded = this.around.now();
-    this.#paint(target);
+    this.#shown.paint(target);
     const painted = this.around.now();
     this.#seeks.push({
       at_us: target,
@@ -321,12 +320,12 @@ export class Engine {
 
   /** Whether the picture of this media time is painted, if perhaps not yet shown. */
   #shows(target: number): boolean {
-    return this.#serial > 0 && this.#appliedUs === target && this.#decoding.reachedUs === target;
+    return this.#shown.isOf(target) && this.#decoding.reachedUs === target;
   }
 
   /** Whether going on from here is enough: nothing to fetch, little to decode. */
   #nearAhead(target: number, live: boolean): boolean {
-    if (this.#paintedUs < 0 || target < this.#positionUs) return false;
+    if (this.#shown.paintedUs < 0 || target < this.#positionUs) return false;
     const state = this.#driver.state;
     if (live)
       return state === "reading" && this.#driver.queue.bytes < 1024 * 1024 && this.#edgeUs() >= target;
@@ -453,7 +452,7 @@ export class Engine {
       if (next && this.#decoding.endUs < at && next.startUs > at) at = next.startUs;
       const outcome = this.#advance(Math.min(at, limit), SEEK_SLICE_MS);
       await this.#videoSettled(VIDEO_SEEK_PATIENCE_MS);
-      if (this.#paint(Math.min(at, limit))) {
+      if (this.#shown.paint(Math.min(at, limit))) {
         const time = Math.min(at, limit);
         this.#pictureTimes.push(time);
         if (this.#pictureTimes.length > 1000) this.#pictureTimes.shift();
@@ -487,42 +486,11 @@ export class Engine {
     if (video && video.backlog > 0) await video.settled(ms);
   }
 
-  // --- painting and telling
-
-  /** Paints what has changed; true when anything has. */
-  #paint(atUs: number): boolean {
-    this.#appliedUs = atUs;
-    const picture = this.around.core.takePicture();
-    const moved = this.around.video?.takeChanged() ?? [];
-    if (moved.length > 0) this.around.painter.paintVideo(moved, this.around.video?.plane);
-    if (picture) {
-      this.around.painter.paint(picture);
-      this.#width = picture.width;
-      this.#height = picture.height;
-    }
-    if (picture || (moved.length > 0 && this.#serial > 0)) {
-      this.#pictures += 1;
-      this.#serial += 1;
-      const serial = this.#serial;
-      this.#paintedUs = Math.min(this.#paintedUs, atUs);
-      this.around.painter.shown(() => {
-        if (serial < this.#shownSerial) return;
-        this.#shownSerial = serial;
-        this.#paintedUs = serial === this.#serial ? this.#appliedUs : atUs;
-        this.#delayMs = this.#measureDelay(atUs);
-        this.#tell(true);
-      });
-    } else if (this.#shownSerial === this.#serial && this.#serial > 0) {
-      this.#paintedUs = atUs;
-    }
-    const pointer = this.around.core.takePointer();
-    if (pointer) this.around.report({ type: "pointer", ...pointer });
-    return picture !== undefined || moved.length > 0;
-  }
+  // --- telling
 
   #status(now: number): Status {
     if (this.#driver.state === "failed" && !this.#canGoOn()) return "failed";
-    if (this.#serial === 0) return this.#driver.state === "ended" && !this.#working ? "ended" : "loading";
+    if (!this.#shown.started) return this.#driver.state === "ended" && !this.#working ? "ended" : "loading";
     if (this.#working && now - this.#working.since >= QUIET_MS) return "seeking";
     if (this.#ended) return "ended";
     if (!this.#playing) return "paused";
@@ -530,7 +498,7 @@ export class Engine {
   }
 
   #canGoOn(): boolean {
-    return this.#driver.queue.length > 0 || (this.#paintedUs >= 0 && !this.#playing && !this.#working);
+    return this.#driver.queue.length > 0 || (this.#shown.paintedUs >= 0 && !this.#playing && !this.#working);
   }
 
   #tell(always: boolean): void {
@@ -547,7 +515,7 @@ export class Engine {
     const snapshot: Snapshot = {
       status: this.#status(now),
       positionUs: Math.round(this.#positionUs),
-      paintedUs: Math.round(this.#paintedUs),
+      paintedUs: Math.round(this.#shown.paintedUs),
       bufferedUs: Math.max(this.#edgeUs(), Math.round(this.#positionUs)),
       bufferBytes: this.#driver.queue.bytes,
       durationUs: Math.max(this.#durationUs, this.#driver.live ? this.#edgeUs() : 0),
@@ -556,9 +524,9 @@ export class Engine {
       delayMs: this.#following ? this.#delayMs : undefined,
       rate: this.#rate,
       skipIdle: this.#skipIdle,
-      width: this.#width,
-      height: this.#height,
-      pictures: this.#pictures,
+      width: this.#shown.width,
+      height: this.#shown.height,
+      pictures: this.#shown.pictures,
       bytes: this.#driver.received,
       fragments: this.#decoding.fragments,
       decodeMs: this.#decodeMs,
