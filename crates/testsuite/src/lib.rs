@@ -10,6 +10,7 @@ mod picture;
 mod program;
 mod sound;
 mod stack;
+mod stored;
 
 pub use api::Api;
 pub use browser::{AWAIT_COLOUR, Browser, Player};
@@ -18,3 +19,4 @@ pub use picture::Shot;
 pub use program::{Program, free_port, playhead, wait_for};
 pub use sound::SoundServer;
 pub use stack::{Layout, Stack};
+pub use stored::each_message;

@@ -1,11 +1,10 @@
 //! Recorded lossily, text still reaches the browser in every pixel, and a film beside it nearly as it was.
 
 use anyhow::{Context as _, Result, ensure};
-use playhead_format::{Channel, SegmentReader, open_fragment};
+use playhead_format::Channel;
 use playhead_model::WallTime;
-use playhead_testsuite::{Browser, Display, Layout, Player, Shot, Stack, playhead, wait_for};
+use playhead_testsuite::{Browser, Display, Layout, Player, Shot, Stack, each_message, playhead, wait_for};
 use std::{
-    fs::File,
     process::{Child, Command, Stdio},
     time::{Duration, SystemTime, UNIX_EPOCH},
 };
@@ -200,14 +199,9 @@ async fn text_stays_exact_beside_a_film_live_from_storage_and_after_seeks() -> R
 /// Messages of the video channel in stored files.
 fn video_messages(files: &[std::path::PathBuf]) -> Result<usize> {
     let mut found = 0;
-    for file in files {
-        let mut reader = SegmentReader::open(File::open(file)?)?;
-        for position in 0..reader.index().entries.len() {
-            let fragment = open_fragment(&reader.fragment(position)?)?;
-            for message in fragment.messages() {
-                found += usize::from(message?.channel == Channel::Video.id());
-            }
-        }
-    }
+    each_message(files, |channel, _, _| {
+        found += usize::from(channel == Channel::Video);
+        Ok(())
+    })?;
     Ok(found)
 }

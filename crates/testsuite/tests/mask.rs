@@ -1,12 +1,11 @@
 //! A masked application never leaves the host: not live, not in what is stored, and the viewer is told.
 
 use anyhow::{Context as _, Result, ensure};
-use playhead_format::{Channel, SegmentReader, open_fragment};
+use playhead_format::Channel;
 use playhead_screen::Decoder;
-use playhead_testsuite::{Browser, Display, Layout, Player, Shot, Stack, wait_for};
+use playhead_testsuite::{Browser, Display, Layout, Player, Shot, Stack, each_message, wait_for};
 use serde_json::Value;
 use std::{
-    fs::File,
     path::PathBuf,
     process::{Child, Command},
     time::Duration,
@@ -83,24 +82,16 @@ fn secret_pixels(shot: &Shot) -> usize {
 
 /// Pictures in stored files, of which none may show a pixel of the secret.
 fn stored_pictures(files: &[PathBuf]) -> Result<usize> {
-    let mut pictures = 0;
-    for file in files {
-        let mut reader = SegmentReader::open(File::open(file)?)?;
-        let mut decoder = Decoder::new();
-        for position in 0..reader.index().entries.len() {
-            let fragment = open_fragment(&reader.fragment(position)?)?;
-            for message in fragment.messages() {
-                let message = message?;
-                if message.channel != Channel::Screen.id() {
-                    continue;
-                }
-                decoder.decode(message.data)?;
-                pictures += 1;
-                let leaked = decoder.pixels().iter().filter(|pixel| **pixel & 0x00ff_ffff == SECRET).count();
-                ensure!(leaked == 0, "{leaked} pixels of the window at {} us", message.log_time_us);
-            }
+    let (mut pictures, mut decoder) = (0, Decoder::new());
+    each_message(files, |channel, at_us, data| {
+        if channel == Channel::Screen {
+            decoder.decode(data)?;
+            pictures += 1;
+            let leaked = decoder.pixels().iter().filter(|pixel| **pixel & 0x00ff_ffff == SECRET).count();
+            ensure!(leaked == 0, "{leaked} pixels of the window at {at_us} us");
         }
-    }
+        Ok(())
+    })?;
     Ok(pictures)
 }
 

@@ -5,12 +5,11 @@
 use anyhow::{Context as _, Result, ensure};
 use fantoccini::{Locator, wd::TimeoutConfiguration};
 use opus::{Channels, Decoder as Opus};
-use playhead_format::{AudioMessage, Channel, SegmentReader, audio::PACKET_US, open_fragment};
+use playhead_format::{AudioMessage, Channel, audio::PACKET_US};
 use playhead_screen::Decoder;
-use playhead_testsuite::{Browser, Display, Layout, SoundServer, Stack, wait_for};
+use playhead_testsuite::{Browser, Display, Layout, SoundServer, Stack, each_message, wait_for};
 use serde_json::Value;
 use std::{
-    fs::File,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -36,53 +35,42 @@ fn moments(files: &[PathBuf]) -> Result<Moments> {
     let mut screen = Decoder::new();
     let mut opus = Opus::new(48_000, Channels::Stereo)?;
     let (mut colour, mut quiet_until_us) = (None, 0);
-    for file in files {
-        let mut reader = SegmentReader::open(File::open(file)?)?;
-        for position in 0..reader.index().entries.len() {
-            let fragment = open_fragment(&reader.fragment(position)?)?;
-            for message in fragment.messages() {
-                let message = message?;
-                match Channel::from_id(message.channel) {
-                    Some(Channel::Screen) => {
-                        screen.decode(message.data)?;
-                        let now = screen.pixels()[0];
-                        if colour.replace(now).is_some_and(|before| before != now) {
-                            found.flashes.push(message.log_time_us);
-                        }
-                    }
-                    Some(Channel::Audio) => {
-                        let sound = AudioMessage::parse(message.data)?.context("an unknown kind of sound")?;
-                        ensure!(
-                            sound.fits(message.log_time_us),
-                            "sound of {} us at {} us",
-                            sound.at_us,
-                            message.log_time_us
-                        );
-                        found.messages += 1;
-                        found.bytes += message.data.len();
-                        if sound.begins {
-                            opus.reset_state()?;
-                        }
-                        for (number, packet) in sound.packets.iter().enumerate() {
-                            let mut samples = [0_i16; SAMPLES];
-                            opus.decode(packet, &mut samples, false)?;
-                            let at_us = sound.at_us + number as u64 * PACKET_US;
-                            for (number, _) in
-                                samples.iter().enumerate().filter(|(_, sample)| sample.unsigned_abs() > 4_000)
-                            {
-                                let heard_us = at_us + number as u64 / 2 * 125 / 6;
-                                if heard_us > quiet_until_us {
-                                    found.beeps.push(heard_us);
-                                }
-                                quiet_until_us = heard_us + 200_000;
-                            }
-                        }
-                    }
-                    _ => {}
+    each_message(files, |channel, log_time_us, data| {
+        match channel {
+            Channel::Screen => {
+                screen.decode(data)?;
+                let now = screen.pixels()[0];
+                if colour.replace(now).is_some_and(|before| before != now) {
+                    found.flashes.push(log_time_us);
                 }
             }
+            Channel::Audio => {
+                let sound = AudioMessage::parse(data)?.context("an unknown kind of sound")?;
+                ensure!(sound.fits(log_time_us), "sound of {} us at {log_time_us} us", sound.at_us);
+                found.messages += 1;
+                found.bytes += data.len();
+                if sound.begins {
+                    opus.reset_state()?;
+                }
+                for (number, packet) in sound.packets.iter().enumerate() {
+                    let mut samples = [0_i16; SAMPLES];
+                    opus.decode(packet, &mut samples, false)?;
+                    let at_us = sound.at_us + number as u64 * PACKET_US;
+                    for (number, _) in
+                        samples.iter().enumerate().filter(|(_, sample)| sample.unsigned_abs() > 4_000)
+                    {
+                        let heard_us = at_us + number as u64 / 2 * 125 / 6;
+                        if heard_us > quiet_until_us {
+                            found.beeps.push(heard_us);
+                        }
+                        quiet_until_us = heard_us + 200_000;
+                    }
+                }
+            }
+            _ => {}
         }
-    }
+        Ok(())
+    })?;
     Ok(found)
 }
 

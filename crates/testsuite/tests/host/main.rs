@@ -5,13 +5,12 @@
 mod rdp;
 
 use anyhow::{Context as _, Result, ensure};
-use playhead_format::{Channel, EventMessage, SegmentReader, event::NoticeEvent, open_fragment};
-use playhead_testsuite::{Layout, Stack, wait_for};
+use playhead_format::{Channel, EventMessage, event::NoticeEvent};
+use playhead_testsuite::{Layout, Stack, each_message, wait_for};
 use rdp::{Hands, Host};
 use reqwest::Method;
 use serde_json::{Value, json};
 use std::{
-    fs::File,
     path::PathBuf,
     process::Command,
     time::{Duration, Instant},
@@ -75,18 +74,12 @@ impl<'a> Site<'a> {
 /// All events of a recording's files.
 fn events(files: &[PathBuf]) -> Result<Vec<EventMessage>> {
     let mut found = Vec::new();
-    for file in files {
-        let mut reader = SegmentReader::open(File::open(file)?)?;
-        for position in 0..reader.index().entries.len() {
-            let fragment = open_fragment(&reader.fragment(position)?)?;
-            for message in fragment.messages() {
-                let message = message?;
-                if Channel::from_id(message.channel) == Some(Channel::Event) {
-                    found.push(EventMessage::parse(message.data));
-                }
-            }
+    each_message(files, |channel, _, data| {
+        if channel == Channel::Event {
+            found.push(EventMessage::parse(data));
         }
-    }
+        Ok(())
+    })?;
     Ok(found)
 }
 
