@@ -2,13 +2,11 @@
 
 use crate::{
     front::Known,
-    place::{answer, who},
-    up,
+    place::{ConsolePlace, answer, who},
 };
 use playhead_console::{ApiClientAdmin, KeptApiClient, NewApiClient};
 use playhead_model::Permission;
 use serde::Serialize;
-use std::path::PathBuf;
 
 /// Make, show and revoke API clients: programs that use the console without anybody signing in
 #[derive(Debug, clap::Args)]
@@ -31,33 +29,20 @@ enum Command {
         #[arg(long, value_name = "NUMBER", default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=3_650))]
         valid_days: u32,
         #[command(flatten)]
-        place: Place,
+        place: ConsolePlace,
     },
     /// Show those there are
     List {
         #[command(flatten)]
-        place: Place,
+        place: ConsolePlace,
     },
     /// Revoke one at once, with all its tokens
     Revoke {
         /// Its id or its name
         client: String,
         #[command(flatten)]
-        place: Place,
+        place: ConsolePlace,
     },
-}
-
-#[derive(Debug, clap::Args)]
-struct Place {
-    /// Data folder of the `playhead up` or `playhead console`, which may run or not
-    #[arg(long, value_name = "FOLDER", env = "PLAYHEAD_DATA")]
-    data: PathBuf,
-    /// The console's database, when it does not lie in the data folder
-    #[arg(long, value_name = "ADDRESS", env = "PLAYHEAD_CONSOLE_DATABASE", hide_env_values = true)]
-    database: Option<String>,
-    /// For scripts: print one JSON object
-    #[arg(long)]
-    json: bool,
 }
 
 /// All clients.
@@ -73,8 +58,7 @@ struct Clients {
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let (Command::Create { place, .. } | Command::List { place } | Command::Revoke { place, .. }) =
         &args.command;
-    let within = place.data.join(up::CONSOLE);
-    let data = if within.is_dir() { within } else { place.data.clone() };
+    let data = place.folder();
     let Known { url, .. } = Known::read(&data)?;
     let admin = ApiClientAdmin::open(&data, place.database.as_deref(), &who()).await?;
     let done = act(args.command, &admin, &url).await;
@@ -145,7 +129,7 @@ fn words(permissions: &[Permission]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{front, testing::parse_at};
+    use crate::{front, testing::parse_at, up};
     use std::path::Path;
 
     async fn asked(data: &Path, line: &[&str]) -> anyhow::Result<()> {

@@ -59,12 +59,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         | Command::Revoke { place, .. }
         | Command::Export { place, .. } => place,
     };
-    let admin = CertificateAdmin::open(&place.data, place.database.as_deref()).await.with_context(|| {
-        format!(
-            "cannot look at the certificates: was a recording server started with {}?",
-            place.data.display()
-        )
-    })?;
+    let admin = CertificateAdmin::open(&place.data, place.database.as_deref())
+        .await
+        .with_context(|| place.unopened("look at the certificates"))?;
     let json = place.json;
     let done = act(args.command, json, &admin).await;
     admin.close().await;

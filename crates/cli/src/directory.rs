@@ -1,6 +1,9 @@
 //! `playhead directory`: directories of a console, on the console's own machine.
 
-use crate::{front::Known, place::answer, up};
+use crate::{
+    front::Known,
+    place::{ConsolePlace, answer},
+};
 use anyhow::Context as _;
 use playhead_console::{DirectoryAdmin, DirectoryReport, TestReport};
 use serde_json::{Map, Value, json};
@@ -21,25 +24,12 @@ pub(crate) struct Args {
     command: Command,
 }
 
-#[derive(Debug, clap::Args)]
-struct Place {
-    /// Data folder of the `playhead up` or `playhead console`, which may run or not
-    #[arg(long, value_name = "FOLDER", env = "PLAYHEAD_DATA")]
-    data: PathBuf,
-    /// The console's database, when it does not lie in its data folder
-    #[arg(long, value_name = "ADDRESS", env = "PLAYHEAD_CONSOLE_DATABASE", hide_env_values = true)]
-    database: Option<String>,
-    /// For scripts: print one JSON object
-    #[arg(long)]
-    json: bool,
-}
-
 #[derive(Debug, clap::Subcommand)]
 enum Command {
     /// Show the directories
     List {
         #[command(flatten)]
-        place: Place,
+        place: ConsolePlace,
     },
     /// Connect a directory
     Add(Box<Add>),
@@ -55,7 +45,7 @@ enum Command {
         #[arg(long, value_name = "FILE", requires = "user")]
         password_file: Option<PathBuf>,
         #[command(flatten)]
-        place: Place,
+        place: ConsolePlace,
     },
     /// Give a role to a user or group
     Give {
@@ -72,7 +62,7 @@ enum Command {
         #[arg(value_enum)]
         role: GivenRole,
         #[command(flatten)]
-        place: Place,
+        place: ConsolePlace,
     },
     /// Remove a directory, with the roles in it and the accounts of its people
     Remove {
@@ -80,7 +70,7 @@ enum Command {
         #[arg(value_name = "DIRECTORY")]
         directory: String,
         #[command(flatten)]
-        place: Place,
+        place: ConsolePlace,
     },
 }
 
@@ -125,7 +115,7 @@ struct Add {
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     set: Vec<(String, Value)>,
     #[command(flatten)]
-    place: Place,
+    place: ConsolePlace,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -166,8 +156,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         | Command::Remove { place, .. } => place,
         Command::Add(add) => &add.place,
     };
-    let within = place.data.join(up::CONSOLE);
-    let data = if within.is_dir() { within } else { place.data.clone() };
+    let data = place.folder();
     let known = Known::read(&data)?;
     let admin = DirectoryAdmin::open(&data, place.database.as_deref(), &known.url).await?;
     let json = place.json;

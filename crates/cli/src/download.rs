@@ -49,9 +49,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let passphrase = passphrase_file.as_deref().map(first_line).transpose()?;
     let secrecy = Secrecy::of(passphrase, &recipients)?;
     let encrypted = secrecy.is_some();
-    let from = Downloader::open(&place.data, place.database.as_deref()).await.with_context(|| {
-        format!("cannot download: was a recording server started with {}?", place.data.display())
-    })?;
+    let from = Downloader::open(&place.data, place.database.as_deref())
+        .await
+        .with_context(|| place.unopened("download"))?;
     let cannot = || format!("cannot write {}", output.display());
     let mut file = File::create_new(&output).with_context(cannot)?;
     let written = from.write(recording, secrecy, &mut file).await;

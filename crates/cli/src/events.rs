@@ -32,9 +32,9 @@ pub(crate) struct Args {
 /// There is no such recording, or it cannot be read.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let Args { recording, from_us, limit, cursor, place } = args;
-    let reader = EventReader::open(&place.data, place.database.as_deref()).await.with_context(|| {
-        format!("cannot read recordings: was a recording server started with {}?", place.data.display())
-    })?;
+    let reader = EventReader::open(&place.data, place.database.as_deref())
+        .await
+        .with_context(|| place.unopened("read recordings"))?;
     let read = reader.read(recording, from_us, limit as usize, cursor.as_deref()).await;
     reader.close().await;
     answer(place.json, &read?, text)

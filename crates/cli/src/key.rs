@@ -56,9 +56,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         | Command::Rewrap { place }
         | Command::Destroy { place, .. } => place,
     };
-    let admin = KeyAdmin::open(&place.data, place.database.as_deref()).await.with_context(|| {
-        format!("cannot look at the keys: was a recording server started with {}?", place.data.display())
-    })?;
+    let admin = KeyAdmin::open(&place.data, place.database.as_deref())
+        .await
+        .with_context(|| place.unopened("look at the keys"))?;
     let json = place.json;
     let done = act(args.command, json, &admin).await;
     admin.close().await;

@@ -1,9 +1,10 @@
 //! Commands that work on a site from its server's own machine: where its data lies, and how they answer.
 
+use crate::up;
 use serde::Serialize;
 use std::{
     io::{self, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
 };
 
 #[derive(Debug, clap::Args)]
@@ -17,6 +18,45 @@ pub(crate) struct Place {
     /// For scripts: print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+impl Place {
+    /// What to say when the site's data cannot be opened, and so something `cannot` be done.
+    pub(crate) fn unopened(&self, cannot: &str) -> String {
+        unopened(cannot, &self.data)
+    }
+}
+
+/// The same for a folder.
+pub(crate) fn unopened(cannot: &str, data: &Path) -> String {
+    format!("cannot {cannot}: was a recording server started with {}?", data.display())
+}
+
+/// Where the data of a console lies, and how its commands answer.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ConsolePlace {
+    /// Data folder of the `playhead up` or `playhead console`, which may run or not
+    #[arg(long, value_name = "FOLDER", env = "PLAYHEAD_DATA")]
+    data: PathBuf,
+    /// The console's database, when it does not lie in the data folder
+    #[arg(long, value_name = "ADDRESS", env = "PLAYHEAD_CONSOLE_DATABASE", hide_env_values = true)]
+    pub(crate) database: Option<String>,
+    /// For scripts: print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+impl ConsolePlace {
+    /// The console's own folder.
+    pub(crate) fn folder(&self) -> PathBuf {
+        console_folder(&self.data)
+    }
+}
+
+/// The console's own folder: that of a `playhead up` holds it.
+pub(crate) fn console_folder(data: &Path) -> PathBuf {
+    let within = data.join(up::CONSOLE);
+    if within.is_dir() { within } else { data.to_owned() }
 }
 
 /// Who does it, for what is written down.

@@ -189,13 +189,9 @@ impl Command {
 /// No server was ever started with the folder; a file that is no policy; whatever the site refuses.
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let place = args.command.place();
-    let admin =
-        PolicyAdmin::open(&place.data, place.database.as_deref(), &who()).await.with_context(|| {
-            format!(
-                "cannot look at the policies: was a recording server started with {}?",
-                place.data.display()
-            )
-        })?;
+    let admin = PolicyAdmin::open(&place.data, place.database.as_deref(), &who())
+        .await
+        .with_context(|| place.unopened("look at the policies"))?;
     let json = place.json;
     let done = act(args.command, json, &admin).await;
     admin.close().await;

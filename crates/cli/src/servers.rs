@@ -23,9 +23,9 @@ struct Servers {
 /// # Errors
 /// No server was ever started with the folder; its database cannot be reached.
 pub(crate) async fn run(Args { place }: Args) -> anyhow::Result<()> {
-    let admin = ServersAdmin::open(&place.data, place.database.as_deref()).await.with_context(|| {
-        format!("cannot look at the servers: was a recording server started with {}?", place.data.display())
-    })?;
+    let admin = ServersAdmin::open(&place.data, place.database.as_deref())
+        .await
+        .with_context(|| place.unopened("look at the servers"))?;
     let items = admin.report().await;
     admin.close().await;
     answer(place.json, &Servers { items: items? }, text)

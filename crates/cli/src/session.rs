@@ -93,13 +93,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         | Command::StartRecording { place, .. }
         | Command::StopRecording { place, .. } => place,
     };
-    let admin =
-        SessionAdmin::open(&place.data, place.database.as_deref(), &who()).await.with_context(|| {
-            format!(
-                "cannot look at the sessions: was a recording server started with {}?",
-                place.data.display()
-            )
-        })?;
+    let admin = SessionAdmin::open(&place.data, place.database.as_deref(), &who())
+        .await
+        .with_context(|| place.unopened("look at the sessions"))?;
     let json = place.json;
     let done = act(args.command, json, &admin).await;
     admin.close().await;

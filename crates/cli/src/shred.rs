@@ -29,9 +29,9 @@ pub(crate) struct Args {
 pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
     let Args { recording, why, yes, place } = args;
     anyhow::ensure!(yes || confirmed(recording)?, "nothing was done: say --yes to shred {recording}");
-    let admin = KeyAdmin::open(&place.data, place.database.as_deref()).await.with_context(|| {
-        format!("cannot shred: was a recording server started with {}?", place.data.display())
-    })?;
+    let admin = KeyAdmin::open(&place.data, place.database.as_deref())
+        .await
+        .with_context(|| place.unopened("shred"))?;
     let done = admin.shred(recording, &who(), &why).await;
     admin.close().await;
     answer(place.json, &done?, |ShredReport { recording, at, by, .. }| {

@@ -90,9 +90,9 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
         | Command::Scrub { place, .. }
         | Command::Activate { place, .. } => place,
     };
-    let admin = StorageAdmin::open(&place.data, place.database.as_deref()).await.with_context(|| {
-        format!("cannot look at the storage: was a recording server started with {}?", place.data.display())
-    })?;
+    let admin = StorageAdmin::open(&place.data, place.database.as_deref())
+        .await
+        .with_context(|| place.unopened("look at the storage"))?;
     let json = place.json;
     let done = act(args.command, json, &admin).await;
     admin.close().await;

@@ -1,6 +1,9 @@
 //! `playhead token`: makes join tokens on the machine itself, without signing in.
 
-use crate::{front::Known, up};
+use crate::{
+    front::Known,
+    place::{console_folder, unopened},
+};
 use anyhow::Context as _;
 use playhead_console::{Console, Password, Settings};
 use playhead_model::SiteId;
@@ -60,12 +63,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
             let seconds = args.valid_minutes * 60;
             let made =
                 playhead_server::agent_token(&args.data, args.database.as_deref(), seconds, args.uses).await;
-            made.with_context(|| {
-                format!(
-                    "cannot make a token for agents: was a recording server started with {}?",
-                    args.data.display()
-                )
-            })?
+            made.with_context(|| unopened("make a token for agents", &args.data))?
         }
         Kind::Server => {
             let valid = Duration::from_secs(u64::from(args.valid_minutes) * 60);
@@ -92,8 +90,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<()> {
 
 /// The settings of the console that was started with this folder, as far as tokens need them.
 fn console(data: &Path, database: Option<String>) -> anyhow::Result<Settings> {
-    let within = data.join(up::CONSOLE);
-    let data = if within.is_dir() { within } else { data.to_owned() };
+    let data = console_folder(data);
     let Known { url, authority } = Known::read(&data)?;
     let secure = url.starts_with("https://");
     Ok(Settings { data, database, secure, public_url: url, authority, password: Password::Told })

@@ -40,7 +40,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next element's content, when it has this tag.
-    pub(crate) fn expect(&mut self, tag: u8, expected: &'static str) -> Result<&'a [u8], WireError> {
+    pub(crate) fn element(&mut self, tag: u8, expected: &'static str) -> Result<&'a [u8], WireError> {
         match self.next()? {
             (actual, content) if actual == tag => Ok(content),
             (actual, _) => Err(WireError::Tag { expected, actual }),
@@ -49,7 +49,7 @@ impl<'a> Reader<'a> {
 
     /// A number that is not negative.
     pub(crate) fn number(&mut self, tag: u8, expected: &'static str) -> Result<u32, WireError> {
-        let content = self.expect(tag, expected)?;
+        let content = self.element(tag, expected)?;
         // Five bytes where the first is the sign's.
         let digits = if content.len() == 5 && content[0] == 0 { &content[1..] } else { content };
         if digits.is_empty() || digits.len() > 4 || content[0] & 0x80 != 0 {
@@ -60,7 +60,7 @@ impl<'a> Reader<'a> {
 
     /// A text.
     pub(crate) fn text(&mut self, expected: &'static str) -> Result<String, WireError> {
-        let content = self.expect(OCTETS, expected)?;
+        let content = self.element(OCTETS, expected)?;
         String::from_utf8(content.to_vec()).map_err(|_| WireError::Text(expected))
     }
 }
@@ -127,7 +127,7 @@ mod tests {
             let mut out = Vec::new();
             put(&mut out, OCTETS, &vec![7; length]);
             let mut reader = Reader::new(&out);
-            assert_eq!(reader.expect(OCTETS, "bytes").map(<[u8]>::len), Ok(length));
+            assert_eq!(reader.element(OCTETS, "bytes").map(<[u8]>::len), Ok(length));
             assert!(reader.is_empty());
         }
     }

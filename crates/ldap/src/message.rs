@@ -189,7 +189,7 @@ pub fn frame(bytes: &[u8], most: usize) -> Result<Option<usize>, WireError> {
 /// # Errors
 /// No message.
 pub fn decode(message: &[u8]) -> Result<(u32, Answer), WireError> {
-    let mut message = Reader::new(Reader::new(message).expect(SEQUENCE, "a message")?);
+    let mut message = Reader::new(Reader::new(message).element(SEQUENCE, "a message")?);
     let id = message.number(INTEGER, "a message's number")?;
     let (tag, content) = message.next()?;
     let mut content = Reader::new(content);
@@ -206,22 +206,22 @@ pub fn decode(message: &[u8]) -> Result<(u32, Answer), WireError> {
 
 fn outcome(content: &mut Reader<'_>) -> Result<Outcome, WireError> {
     let code = content.number(ENUMERATED, "a result code")?;
-    content.expect(OCTETS, "the name of what was found")?;
-    let text = content.expect(OCTETS, "a message for people")?;
+    content.element(OCTETS, "the name of what was found")?;
+    let text = content.element(OCTETS, "a message for people")?;
     Ok(Outcome { code, text: String::from_utf8_lossy(text).into_owned() })
 }
 
 fn entry(content: &mut Reader<'_>) -> Result<Entry, WireError> {
     let dn = content.text("the name of an entry")?;
-    let mut list = Reader::new(content.expect(SEQUENCE, "attributes")?);
+    let mut list = Reader::new(content.element(SEQUENCE, "attributes")?);
     let mut attributes = Vec::new();
     while !list.is_empty() {
-        let mut attribute = Reader::new(list.expect(SEQUENCE, "an attribute")?);
+        let mut attribute = Reader::new(list.element(SEQUENCE, "an attribute")?);
         let name = attribute.text("the name of an attribute")?;
-        let mut set = Reader::new(attribute.expect(0x31, "values")?);
+        let mut set = Reader::new(attribute.element(0x31, "values")?);
         let mut values = Vec::new();
         while !set.is_empty() {
-            values.push(set.expect(OCTETS, "a value")?.to_vec());
+            values.push(set.element(OCTETS, "a value")?.to_vec());
         }
         attributes.push((name, values));
     }
@@ -233,19 +233,19 @@ fn cookie(message: &mut Reader<'_>) -> Result<Vec<u8>, WireError> {
     if message.peek() != Some(0xa0) {
         return Ok(Vec::new());
     }
-    let mut controls = Reader::new(message.expect(0xa0, "controls")?);
+    let mut controls = Reader::new(message.element(0xa0, "controls")?);
     while !controls.is_empty() {
-        let mut control = Reader::new(controls.expect(SEQUENCE, "a control")?);
-        if control.expect(OCTETS, "a control's name")? != PAGING {
+        let mut control = Reader::new(controls.element(SEQUENCE, "a control")?);
+        if control.element(OCTETS, "a control's name")? != PAGING {
             continue;
         }
         if control.peek() == Some(BOOLEAN) {
-            control.expect(BOOLEAN, "whether it matters")?;
+            control.element(BOOLEAN, "whether it matters")?;
         }
-        let mut value = Reader::new(control.expect(OCTETS, "a control's value")?);
-        let mut value = Reader::new(value.expect(SEQUENCE, "a page")?);
-        value.expect(INTEGER, "a count")?;
-        return Ok(value.expect(OCTETS, "a cookie")?.to_vec());
+        let mut value = Reader::new(control.element(OCTETS, "a control's value")?);
+        let mut value = Reader::new(value.element(SEQUENCE, "a page")?);
+        value.element(INTEGER, "a count")?;
+        return Ok(value.element(OCTETS, "a cookie")?.to_vec());
     }
     Ok(Vec::new())
 }

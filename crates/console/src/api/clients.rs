@@ -3,47 +3,21 @@
 use super::extract::{Body, Place};
 use crate::{
     accounts::Caller,
-    clients::{self, ClientSite, Made, Wanted},
+    clients::{self, ClientSite, KeptApiClient, Made, Wanted},
     core::Shared,
     problem::Problem,
 };
 use axum::{Extension, Json, extract::State};
 use http::StatusCode;
-use playhead_db::console as db;
-use playhead_model::{Permission, WallTime};
+use playhead_model::Permission;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
-
-/// A program that may use the console. Its secret is kept nowhere.
-#[derive(Serialize, ToSchema)]
-pub(crate) struct ApiClient {
-    /// Its id, which it signs in with.
-    id: String,
-    /// Its name.
-    name: String,
-    /// What it may do.
-    #[schema(value_type = Vec<String>, example = json!(["view-sessions", "manage-sessions"]))]
-    permissions: Vec<Permission>,
-    /// Who made it.
-    made_by: String,
-    /// When it was made.
-    #[schema(value_type = String, format = DateTime)]
-    created_at: WallTime,
-    /// From when on it is void.
-    #[schema(value_type = String, format = DateTime)]
-    expires_at: WallTime,
-    /// Whether that is over.
-    expired: bool,
-    /// When it was last used, about to the minute.
-    #[schema(value_type = Option<String>, format = DateTime, required)]
-    last_used_at: Option<WallTime>,
-}
 
 /// The API clients, and how they address this console.
 #[derive(Serialize, ToSchema)]
 pub(crate) struct ApiClients {
     /// By name.
-    items: Vec<ApiClient>,
+    items: Vec<KeptApiClient>,
     /// The id under which clients address this console.
     customer_id: String,
     /// The sites that they can address.
@@ -70,7 +44,7 @@ pub(crate) struct ApiClientRequest {
 #[derive(Serialize, ToSchema)]
 pub(crate) struct MadeApiClient {
     /// The client.
-    client: ApiClient,
+    client: KeptApiClient,
     /// Its secret.
     secret: String,
     /// Where it gets a token for them: `POST` with the form `grant_type=client_credentials&client_id=…&client_secret=…`.
@@ -86,26 +60,11 @@ const fn a_year() -> u32 {
     365
 }
 
-impl ApiClient {
-    fn new(client: db::ApiClient, now: WallTime) -> Self {
-        Self {
-            expired: client.expires_at <= now,
-            id: client.id,
-            name: client.name,
-            permissions: client.permissions,
-            made_by: client.made_by,
-            created_at: client.created_at,
-            expires_at: client.expires_at,
-            last_used_at: client.last_used,
-        }
-    }
-}
-
 /// The API clients
 #[utoipa::path(get, path = "/api/v1/api-clients", tag = "clients", responses((status = 200, body = ApiClients)))]
 pub(crate) async fn list_api_clients(State(core): State<Shared>) -> Result<Json<ApiClients>, Problem> {
     let now = core.clock.now();
-    let items = core.store.api_clients().await?.into_iter().map(|client| ApiClient::new(client, now));
+    let items = core.store.api_clients().await?.into_iter().map(|client| KeptApiClient::new(client, now));
     Ok(Json(ApiClients {
         items: items.collect(),
         customer_id: clients::customer_id(&core.store).await?,
@@ -146,7 +105,7 @@ pub(crate) async fn create_api_client(
     Ok((
         StatusCode::CREATED,
         Json(MadeApiClient {
-            client: ApiClient::new(client, now),
+            client: KeptApiClient::new(client, now),
             secret,
             token_url: format!("{}/cctrustoauth2/{customer_id}/tokens/clients", core.public_url),
             customer_id,

@@ -1,6 +1,6 @@
 //! API clients beside a console, by whoever has its data folder.
 
-use super::{ClientSite, Made, Refusal, Wanted, customer_id, make, revoke, sites};
+use super::{ClientSite, KeptApiClient, Made, Refusal, Wanted, customer_id, make, revoke, sites};
 use crate::clock::Clock;
 use playhead_db::{DbError, console::Store};
 use playhead_model::{Permission, WallTime};
@@ -40,27 +40,6 @@ impl std::fmt::Debug for NewApiClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("NewApiClient").field("id", &self.id).field("name", &self.name).finish_non_exhaustive()
     }
-}
-
-/// A client as it is kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct KeptApiClient {
-    /// Its id.
-    pub id: String,
-    /// Its name.
-    pub name: String,
-    /// What it may do.
-    pub permissions: Vec<Permission>,
-    /// Who made it.
-    pub made_by: String,
-    /// When it was made.
-    pub created_at: WallTime,
-    /// From when on it is void.
-    pub expires_at: WallTime,
-    /// Whether that is over.
-    pub expired: bool,
-    /// When it was last used, about to the minute.
-    pub last_used_at: Option<WallTime>,
 }
 
 /// Why an API client cannot be made, listed or revoked.
@@ -126,16 +105,7 @@ impl ApiClientAdmin {
     /// The database failed.
     pub async fn list(&self) -> Result<Vec<KeptApiClient>, ApiClientError> {
         let now = self.clock.now();
-        let kept = self.store.api_clients().await?.into_iter().map(|client| KeptApiClient {
-            expired: client.expires_at <= now,
-            id: client.id,
-            name: client.name,
-            permissions: client.permissions,
-            made_by: client.made_by,
-            created_at: client.created_at,
-            expires_at: client.expires_at,
-            last_used_at: client.last_used,
-        });
+        let kept = self.store.api_clients().await?.into_iter().map(|client| KeptApiClient::new(client, now));
         Ok(kept.collect())
     }
 

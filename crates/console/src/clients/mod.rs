@@ -4,10 +4,12 @@
 //! client is there. Of secrets and tokens the database has hashes alone: both are 256 random bits.
 
 mod admin;
+mod kept;
 #[cfg(test)]
 mod tests;
 
-pub use admin::{ApiClientAdmin, ApiClientError, KeptApiClient, NewApiClient};
+pub use admin::{ApiClientAdmin, ApiClientError, NewApiClient};
+pub use kept::KeptApiClient;
 
 use crate::{
     accounts::{self, Caller},

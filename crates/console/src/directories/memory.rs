@@ -140,18 +140,12 @@ pub(crate) async fn search(
     let asking = directories.into_iter().map(async |directory| {
         let now = core.clock.now();
         let of = &core.directories;
-        let asked = match of.memory.failed(&directory, now) {
-            Some(why) => Err(why),
-            None => {
-                ask(of, &directory, now, async {
-                    let found = of.ldap(&directory)?.search(part, kinds, most).await?;
-                    of.memory.keep(&directory.id, &found.principals, now);
-                    Ok(found)
-                })
-                .await
-            }
-        };
-        match asked {
+        let asked = ask(of, &directory, now, async {
+            let found = of.ldap(&directory)?.search(part, kinds, most).await?;
+            of.memory.keep(&directory.id, &found.principals, now);
+            Ok(found)
+        });
+        match asked.await {
             Ok(found) => {
                 let fresh = |principal| Remembered { principal, seen_at: None };
                 let more = found.more;
@@ -177,16 +171,10 @@ pub(crate) async fn groups(core: &Core, login: &str) -> Result<Vec<Searched>, pl
     let asking = directories.into_iter().map(async |directory| {
         let now = core.clock.now();
         let of = &core.directories;
-        let asked = match of.memory.failed(&directory, now) {
-            Some(why) => Err(why),
-            None => {
-                ask(of, &directory, now, async {
-                    Ok(of.ldap(&directory)?.groups_of(login).await?.unwrap_or_default())
-                })
-                .await
-            }
-        };
-        let (found, seen_at, problem) = match asked {
+        let asked = ask(of, &directory, now, async {
+            Ok(of.ldap(&directory)?.groups_of(login).await?.unwrap_or_default())
+        });
+        let (found, seen_at, problem) = match asked.await {
             Ok(groups) => {
                 of.memory.with(&directory.id, |of| of.people.put(key.clone(), (groups.clone(), now)));
                 (groups, None, None)
@@ -202,13 +190,16 @@ pub(crate) async fn groups(core: &Core, login: &str) -> Result<Vec<Searched>, pl
     Ok(join_all(asking).await)
 }
 
-/// Asks one directory, not for longer than a picker can wait, and notes how it went.
+/// Asks one directory, unless it failed a moment ago, not for longer than a picker can wait, and notes how it went.
 async fn ask<T>(
     of: &Directories,
     directory: &Directory,
     now: WallTime,
     asking: impl Future<Output = Result<T, DirectoryError>>,
 ) -> Result<T, String> {
+    if let Some(why) = of.memory.failed(directory, now) {
+        return Err(why);
+    }
     let asked = match tokio::time::timeout(PATIENCE, asking).await {
         Ok(asked) => asked,
         Err(_) => Err(DirectoryError::Ldap(super::LdapError::Late {

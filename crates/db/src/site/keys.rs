@@ -1,6 +1,6 @@
 //! Data keys of recordings, wrapped by keys of the site, and their end.
 
-use super::Store;
+use super::{Store, set};
 use crate::{DbError, Dialect, RowExt as _};
 use playhead_model::{RecordingId, WallTime};
 use sqlx::any::AnyRow;
@@ -265,14 +265,7 @@ impl Store {
     /// The database's.
     pub async fn set_encryption(&self, value: &str, now: WallTime) -> Result<(), DbError> {
         let mut tx = self.write().await?;
-        sqlx::query(
-            "INSERT INTO settings (name, value, changed_at) VALUES ('encryption', $1, $2)
-             ON CONFLICT (name) DO UPDATE SET value = excluded.value, changed_at = excluded.changed_at",
-        )
-        .bind(value.to_owned())
-        .bind(now.as_micros())
-        .execute(&mut *tx)
-        .await?;
+        set(&mut tx, "encryption", value.to_owned(), now).await?;
         tx.commit().await
     }
 }

@@ -138,14 +138,21 @@ impl Store {
         // A struct of numbers always serialises.
         let value = serde_json::to_string(settings).unwrap_or_default();
         let mut tx = self.write().await?;
-        sqlx::query(
-            "INSERT INTO settings (name, value, changed_at) VALUES ('recording', $1, $2)
-             ON CONFLICT (name) DO UPDATE SET value = excluded.value, changed_at = excluded.changed_at",
-        )
-        .bind(value)
-        .bind(now.as_micros())
-        .execute(&mut *tx)
-        .await?;
+        set(&mut tx, "recording", value, now).await?;
         tx.commit().await
     }
+}
+
+/// Sets one of the site's settings.
+async fn set(tx: &mut WriteTx, name: &'static str, value: String, now: WallTime) -> Result<(), DbError> {
+    sqlx::query(
+        "INSERT INTO settings (name, value, changed_at) VALUES ($1, $2, $3)
+         ON CONFLICT (name) DO UPDATE SET value = excluded.value, changed_at = excluded.changed_at",
+    )
+    .bind(name)
+    .bind(value)
+    .bind(now.as_micros())
+    .execute(&mut **tx)
+    .await?;
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! Recording policies: their versions, and which one is active.
 
-use super::Store;
+use super::{Store, set};
 use crate::{DbError, RowExt as _, WriteTx};
 use playhead_model::{
     Notice, WallTime,
@@ -311,14 +311,7 @@ impl Store {
         let value = serde_json::to_string(notices)
             .map_err(|_| DbError::Content { column: "value", expected: "notices" })?;
         let mut tx = self.write().await?;
-        sqlx::query(
-            "INSERT INTO settings (name, value, changed_at) VALUES ('notices', $1, $2)
-             ON CONFLICT (name) DO UPDATE SET value = excluded.value, changed_at = excluded.changed_at",
-        )
-        .bind(value)
-        .bind(now.as_micros())
-        .execute(&mut *tx)
-        .await?;
+        set(&mut tx, "notices", value, now).await?;
         let (id, version) = match active_row(&mut tx).await? {
             Some((_, id, version)) => (id, version),
             None => (SYSTEM_POLICIES[0].id.to_owned(), 0),
