@@ -57,7 +57,7 @@ enum Command {
         #[command(flatten)]
         place: Place,
     },
-    /// Make a policy with the rules of another one
+    /// Make a policy with the rules of another one; of one of the system's, with one rule for everyone that does the same
     Duplicate {
         /// Its id or name
         policy: String,

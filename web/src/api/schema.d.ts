@@ -1086,7 +1086,9 @@ export interface paths {
         put?: never;
         /**
          * Duplicate a recording policy
-         * @description Needs the permission `manage-policies`.
+         * @description The copy of one of the system's policies has one rule for everyone that does the same: to start a policy of one's own from.
+         *
+         *     Needs the permission `manage-policies`.
          */
         post: operations["duplicate_policy"];
         delete?: never;
@@ -2641,7 +2643,7 @@ export interface components {
         };
         /**
          * @description Which sessions a rule is for: those that fit one entry of each list that is not empty, where users and groups count as one list, and
-         *     hosts and delivery groups too. At least one list is not empty. Letter case does not matter.
+         *     hosts and delivery groups too. Either at least one list is not empty, or the rule is for everyone. Letter case does not matter.
          */
         RuleScope: {
             /** @description Addresses of the user's own machine: `10.1.2.3`, `10.0.0.0/8`, `10.0.0.1-10.0.0.50`, `fd00::/8`. */
@@ -2650,6 +2652,8 @@ export interface components {
             applications?: string[];
             /** @description Delivery groups. */
             delivery_groups?: string[];
+            /** @description Every session. All lists are empty then. */
+            everyone?: boolean;
             /** @description Groups that the user is a member of, directly or not. */
             groups?: string[];
             /** @description Session hosts. */

@@ -72,7 +72,11 @@ fn rule(rule: &Rule) -> String {
     for more in more.into_iter().flatten() {
         let _ = write!(text, ", {more}");
     }
-    let RuleScope { users, groups, applications, delivery_groups, hosts, addresses, tags } = &rule.scope;
+    let RuleScope { everyone, users, groups, applications, delivery_groups, hosts, addresses, tags } =
+        &rule.scope;
+    if *everyone {
+        text.push_str("\n    everyone: every session");
+    }
     let addresses: Vec<String> = addresses.iter().map(ToString::to_string).collect();
     let lists = [
         ("users", users),

@@ -42,6 +42,7 @@ async fn policies_are_made_changed_tried_and_deleted_beside_a_server() {
     asked(data, &["diff", "theirs", "1", "2"]).await.unwrap();
     assert!(refused(&["diff", "theirs", "1", "9"]).await.contains("no version 9"));
     asked(data, &["duplicate", "theirs"]).await.unwrap();
+    asked(data, &["duplicate", "record-audio", "--name", "Loud"]).await.unwrap();
     asked(data, &["activate", "record-lossy"]).await.unwrap();
     asked(data, &["history"]).await.unwrap();
     asked(data, &["delete", "theirs"]).await.unwrap();
@@ -57,6 +58,9 @@ async fn policies_are_made_changed_tried_and_deleted_beside_a_server() {
     let copy = list.items.iter().find(|policy| policy.name == "Theirs (copy)").unwrap();
     let copy = admin.one(&copy.id).await.unwrap();
     assert!(shown::one(&copy).contains("addresses: fd00::/8"), "{}", shown::one(&copy));
+    let loud = list.items.iter().find(|policy| policy.name == "Loud").unwrap();
+    let loud = shown::one(&admin.one(&loud.id).await.unwrap());
+    assert!(loud.contains("with sound") && loud.contains("everyone: every session"), "{loud}");
     admin.close().await;
 }
 

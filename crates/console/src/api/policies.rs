@@ -112,6 +112,8 @@ pub(crate) struct PolicyCopy {
 }
 
 /// Duplicate a recording policy
+///
+/// The copy of one of the system's policies has one rule for everyone that does the same: to start a policy of one's own from.
 #[utoipa::path(post, path = "/api/v1/sites/{id}/policies/{policy}/duplicate", tag = "policies", request_body = PolicyCopy,
     params(("id" = Uuid, Path, description = "The site"), ("policy" = String, Path, description = "The policy")),
     responses((status = 201, body = PolicyDetail)))]

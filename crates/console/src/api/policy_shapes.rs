@@ -199,9 +199,12 @@ pub(crate) struct RuleMask {
 }
 
 /// Which sessions a rule is for: those that fit one entry of each list that is not empty, where users and groups count as one list, and
-/// hosts and delivery groups too. At least one list is not empty. Letter case does not matter.
+/// hosts and delivery groups too. Either at least one list is not empty, or the rule is for everyone. Letter case does not matter.
 #[derive(ToSchema)]
 pub(crate) struct RuleScope {
+    /// Every session. All lists are empty then.
+    #[schema(required = false)]
+    everyone: bool,
     /// Users: `ada`, `CORP\ada` or `ada@corp.example`.
     #[schema(required = false)]
     users: Vec<String>,

@@ -50,8 +50,20 @@ pub enum PolicyError {
     #[error("two rules are named '{0}': give one another name")]
     Twice(String),
     /// A scope without an entry.
-    #[error("rule '{0}' names no sessions: choose users, applications, hosts, addresses or tags")]
+    #[error(
+        "rule '{0}' names no sessions: choose users, applications, hosts, addresses or tags, or say that it is for everyone"
+    )]
     NoScope(String),
+    /// A scope for everyone that is narrowed down.
+    #[error(
+        "rule '{rule}' is for everyone and has {list} as well: take those out, or do not make it for everyone"
+    )]
+    EveryoneAnd {
+        /// The rule.
+        rule: String,
+        /// A list that is not empty.
+        list: &'static str,
+    },
     /// An entry that is empty or too long.
     #[error("rule '{rule}' has an entry of {actual} bytes among its {list}, expected 1 to {ENTRY}")]
     Entry {
@@ -134,7 +146,8 @@ fn at_most(what: &str, most: usize, actual: usize) -> Result<(), PolicyError> {
 
 fn check_scope(rule: &Rule) -> Result<(), PolicyError> {
     // Taken apart, so that a new list cannot be forgotten here.
-    let RuleScope { users, groups, applications, delivery_groups, hosts, addresses, tags } = &rule.scope;
+    let RuleScope { everyone, users, groups, applications, delivery_groups, hosts, addresses, tags } =
+        &rule.scope;
     let lists = [
         ("users", users),
         ("groups", groups),
@@ -143,8 +156,12 @@ fn check_scope(rule: &Rule) -> Result<(), PolicyError> {
         ("hosts", hosts),
         ("tags", tags),
     ];
-    if addresses.is_empty() && lists.iter().all(|(_, list)| list.is_empty()) {
-        return Err(PolicyError::NoScope(rule.name.clone()));
+    let named = lists.iter().find(|(_, list)| !list.is_empty()).map(|(name, _)| *name);
+    let named = named.or_else(|| (!addresses.is_empty()).then_some("addresses"));
+    match named {
+        None if !everyone => return Err(PolicyError::NoScope(rule.name.clone())),
+        Some(list) if *everyone => return Err(PolicyError::EveryoneAnd { rule: rule.name.clone(), list }),
+        _ => {}
     }
     at_most(&format!("addresses in rule '{}'", rule.name), ENTRIES, addresses.len())?;
     for (name, list) in lists {
@@ -198,6 +215,8 @@ mod tests {
     #[test]
     fn what_is_right_passes() {
         assert_eq!(policy(|_| ()).check(), Ok(()));
+        let everyone = RuleScope { everyone: true, ..RuleScope::default() };
+        assert_eq!(policy(|r| r.scope = everyone).check(), Ok(()));
         assert_eq!(
             Policy { name: "Empty".into(), description: String::new(), rules: vec![] }.check(),
             Ok(())
@@ -210,6 +229,12 @@ mod tests {
         assert!(wrong(|r| r.name = " ".into()).contains("1 to 100 characters"));
         assert!(wrong(|r| r.description = "é".repeat(301)).contains("at most 300"));
         assert!(wrong(|r| r.scope = RuleScope::default()).contains("'Ada' names no sessions"));
+        assert!(wrong(|r| r.scope.everyone = true).contains("'Ada' is for everyone and has users as well"));
+        let from_all = |r: &mut Rule| {
+            let addresses = vec!["10.0.0.0/8".parse().unwrap()];
+            r.scope = RuleScope { everyone: true, addresses, ..RuleScope::default() };
+        };
+        assert!(wrong(from_all).contains("has addresses as well"));
         assert!(wrong(|r| r.scope.groups = vec![String::new()]).contains("among its groups"));
         assert!(wrong(|r| r.scope.tags = vec!["t".into(); 1_001]).contains("at most 1000 tags"));
         let silent = |r: &mut Rule| (r.action, r.options.consent) = (Action::Record, true);

@@ -107,7 +107,7 @@ fn addresses(rule: &Rule, facts: &SessionFacts) -> Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::policy::{Action, Engine, RuleOptions, RuleScope};
+    use crate::policy::{Action, Engine, RuleOptions, RuleScope, SYSTEM_POLICIES};
 
     struct Chance(u64);
 
@@ -128,6 +128,7 @@ mod tests {
         fn policy(&mut self, rules: u64) -> Policy {
             let rules = (0..rules).map(|number| {
                 let mut scope = RuleScope {
+                    everyone: false,
                     users: self.maybe("User"),
                     groups: self.maybe("g"),
                     applications: self.maybe("app"),
@@ -183,6 +184,22 @@ mod tests {
             }
         }
         assert!((1_000..6_000).contains(&decided), "{decided} of 6400 decided by a rule");
+    }
+
+    #[test]
+    fn what_is_made_of_a_system_policy_decides_as_it_does() {
+        let mut chance = Chance(2);
+        for system in &SYSTEM_POLICIES {
+            let policy = system.as_rules("Ours".into());
+            assert_eq!(policy.check(), Ok(()));
+            let (ours, theirs) = (Engine::new(&policy), Engine::system(system));
+            for facts in (0..200).map(|_| chance.facts()).chain([SessionFacts::default()]) {
+                let (ours, theirs) = (ours.decide(&facts), theirs.decide(&facts));
+                assert_eq!((ours.action, ours.options), (theirs.action, theirs.options), "{facts:?}");
+                assert_eq!((ours.rule, theirs.rule), (Some(0), None));
+                assert!(policy.explain(&facts)[0].decides);
+            }
+        }
     }
 
     #[test]

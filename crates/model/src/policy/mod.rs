@@ -116,12 +116,16 @@ pub struct RuleOptions {
     pub masks: Vec<Mask>,
 }
 
-/// Which sessions a rule is for: those that fit one entry of each list that is not empty. At least one list is not.
+/// Which sessions a rule is for: those that fit one entry of each list that is not empty. Either at least one list is not, or the rule is
+/// for everyone.
 ///
 /// Names are compared without regard to upper and lower case, and as a whole.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub struct RuleScope {
+    /// Every session. It is said, and stands alone: lists that were forgotten are no rule for everyone.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub everyone: bool,
     /// Users, as the session host names them: `ada`, `CORP\ada` or `ada@corp.example`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub users: Vec<String>,

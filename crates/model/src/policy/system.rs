@@ -1,6 +1,6 @@
 //! The policies that every site has: one action for every session. They cannot be changed.
 
-use super::{Action, RuleOptions};
+use super::{Action, Policy, Rule, RuleOptions, RuleScope};
 use crate::{PictureMode, PictureSettings};
 
 /// A policy that every site has.
@@ -107,6 +107,18 @@ impl SystemPolicy {
         let picture =
             self.lossy.then(|| PictureSettings { mode: PictureMode::Lossy, ..PictureSettings::default() });
         RuleOptions { audio: self.audio, picture, ..RuleOptions::default() }
+    }
+
+    /// A policy that does the same with every session, as one rule for everyone: to start one's own from.
+    pub fn as_rules(&self, name: String) -> Policy {
+        let rule = Rule {
+            name: "Everyone".into(),
+            description: String::new(),
+            action: self.action,
+            options: self.options(),
+            scope: RuleScope { everyone: true, ..RuleScope::default() },
+        };
+        Policy { name, description: self.description.into(), rules: vec![rule] }
     }
 }
 

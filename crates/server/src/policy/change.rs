@@ -79,7 +79,7 @@ async fn newer(store: &Store, id: &str, read: u32, newest: u32) -> Result<AskErr
     )))
 }
 
-/// Makes a policy with the rules of another one.
+/// Makes a policy with the rules of another one; of one of the system's, with one rule for everyone that does the same.
 ///
 /// # Errors
 /// A name that is taken or makes no sense; there is none with this id; the database's.
@@ -89,22 +89,19 @@ pub(crate) async fn duplicate(
     name: Option<String>,
     by: &str,
 ) -> Result<PolicyDetail, AskError> {
-    if let Some(system) = SystemPolicy::by_id(id) {
-        return Err(AskError::Invalid(format!(
-            "'{}' is one of the system's policies and has no rules that could be duplicated: make a policy of your own",
-            system.name
-        )));
-    }
-    let row = store.policy(id).await?.ok_or_else(|| report::missing(id))?;
+    let policy = match SystemPolicy::by_id(id) {
+        Some(system) => system.as_rules(system.name.to_owned()),
+        None => store.policy(id).await?.ok_or_else(|| report::missing(id))?.policy,
+    };
     let name = match name {
         Some(name) => name,
         None => {
             let taken: Vec<String> =
                 store.policies().await?.into_iter().map(|row| row.policy.name.to_lowercase()).collect();
-            copied(&row.policy.name, |name| taken.contains(&name.to_lowercase()))
+            copied(&policy.name, |name| taken.contains(&name.to_lowercase()))
         }
     };
-    create(store, Policy { name, ..row.policy }, by).await
+    create(store, Policy { name, ..policy }, by).await
 }
 
 /// A name for a copy.
@@ -173,8 +170,16 @@ fn checked(mut policy: Policy) -> Result<Policy, AskError> {
         trim(&mut rule.name);
         trim(&mut rule.description);
         // Taken apart, so that a new list cannot be forgotten here.
-        let RuleScope { users, groups, applications, delivery_groups, hosts, addresses: _, tags } =
-            &mut rule.scope;
+        let RuleScope {
+            everyone: _,
+            users,
+            groups,
+            applications,
+            delivery_groups,
+            hosts,
+            addresses: _,
+            tags,
+        } = &mut rule.scope;
         for list in [users, groups, applications, delivery_groups, hosts, tags] {
             list.iter_mut().for_each(trim);
         }

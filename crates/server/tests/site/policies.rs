@@ -176,9 +176,17 @@ async fn what_makes_no_sense_is_refused_with_words_and_changes_nothing() {
         house.ask(Method::DELETE, "/site/v1/policies/record", None).await.status(),
         StatusCode::CONFLICT
     );
+    let everyone = |users: Value| json!({ "everyone": true, "users": users });
     assert_eq!(
-        post(&house, "/site/v1/policies/record/duplicate", json!({})).await.0,
-        StatusCode::BAD_REQUEST
+        post(&house, "/site/v1/policies/recorded/duplicate", json!({})).await.0,
+        StatusCode::NOT_FOUND
+    );
+    let both = rules_with_scope(everyone(json!(["ada"])));
+    let (status, problem) = post(&house, "/site/v1/policies", both).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert!(
+        problem["detail"].as_str().unwrap().contains("is for everyone and has users as well"),
+        "{problem}"
     );
     assert_eq!(
         post(&house, "/site/v1/policies/recorded/activate", Value::Null).await.0,
@@ -193,6 +201,43 @@ async fn what_makes_no_sense_is_refused_with_words_and_changes_nothing() {
         StatusCode::BAD_REQUEST
     );
     assert_eq!(house.json("/site/v1/policies").await["active"]["revision"], 0);
+}
+
+fn rules_with_scope(scope: Value) -> Value {
+    json!({ "name": "New", "rules": [{ "name": "r", "action": "record", "scope": scope }] })
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_copy_of_a_system_policy_does_the_same_and_can_be_changed() {
+    let house = House::new().await;
+    let list = house.json("/site/v1/policies").await;
+    let system: Vec<&str> =
+        list["items"].as_array().unwrap().iter().filter_map(|one| one["id"].as_str()).collect();
+    assert_eq!(system.len(), 9);
+    let facts = json!({ "users": ["ada"], "host": "pc1" });
+    for id in system {
+        let (status, copy) = post(&house, &format!("/site/v1/policies/{id}/duplicate"), json!({})).await;
+        assert_eq!(status, StatusCode::CREATED, "{copy}");
+        assert_eq!((&copy["kind"], &copy["version"]), (&"custom".into(), &1.into()));
+        assert!(copy["name"].as_str().unwrap().ends_with(" (copy)"), "{copy}");
+        assert_eq!(copy["policy"]["rules"][0]["scope"], json!({ "everyone": true }));
+        let ask = async |policy: &Value| {
+            post(&house, "/site/v1/policy-simulation", json!({ "facts": facts, "policy": policy })).await.1
+        };
+        let (theirs, ours) = (ask(&id.into()).await, ask(&copy["id"]).await);
+        assert_eq!((&ours["action"], &ours["options"]), (&theirs["action"], &theirs["options"]), "{id}");
+        assert_eq!(ours["rule"]["name"], "Everyone");
+    }
+    let (status, again) = post(&house, "/site/v1/policies/record/duplicate", json!({ "name": "Mine" })).await;
+    assert_eq!((status, &again["name"]), (StatusCode::CREATED, &"Mine".into()));
+    let path = format!("/site/v1/policies/{}", again["id"].as_str().unwrap());
+    let mut changed = again["policy"].clone();
+    changed["rules"][0]["scope"] = json!({ "users": ["ada"] });
+    let (status, detail) = put(&house, &path, json!({ "version": 1, "policy": changed })).await;
+    assert_eq!(
+        (status, &detail["policy"]["rules"][0]["scope"]),
+        (StatusCode::OK, &json!({ "users": ["ada"] }))
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]
