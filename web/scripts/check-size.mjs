@@ -5,7 +5,7 @@ import { dirname, join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
 import { gzipSync } from "node:zlib";
 
-const limit = 350 * 1000;
+const limit = 315 * 1000;
 const dist = join(resolve(dirname(fileURLToPath(import.meta.url)), ".."), "dist");
 const manifestFile = join(dist, "build-manifest.json");
 const manifest = JSON.parse(readFileSync(manifestFile, "utf8"));

@@ -1,7 +1,8 @@
 import { useQuery } from "@tanstack/react-query";
-import { Input, Select } from "antd";
 import { useEffect, useRef, useState } from "react";
+import { useTranslation } from "react-i18next";
 import { sitesQuery } from "../api/queries";
+import { Choose } from "./choose";
 
 const TYPING_MS = 300;
 
@@ -14,6 +15,8 @@ interface TextProps {
 
 /** A text that takes effect a moment after the last key, or at once with Enter. */
 export function TextFilter({ label, className, value = "", onChange }: TextProps) {
+  const { t } = useTranslation();
+  const field = useRef<HTMLInputElement>(null);
   const [text, setText] = useState(value);
   const timer = useRef<number>(undefined);
   const sent = useRef(value);
@@ -33,21 +36,39 @@ export function TextFilter({ label, className, value = "", onChange }: TextProps
     onChange(next.trim() || undefined);
   };
   return (
-    <Input
-      className={className}
-      allowClear
-      aria-label={label}
-      placeholder={label}
-      value={text}
-      maxLength={200}
-      onChange={(event) => {
-        const next = event.target.value;
-        setText(next);
-        clearTimeout(timer.current);
-        timer.current = window.setTimeout(() => send(next), next === "" ? 0 : TYPING_MS);
-      }}
-      onPressEnter={() => send(text)}
-    />
+    <span className={`text-filter ${className}`}>
+      <input
+        ref={field}
+        className="plain-input"
+        aria-label={label}
+        placeholder={label}
+        value={text}
+        maxLength={200}
+        onChange={(event) => {
+          const next = event.target.value;
+          setText(next);
+          clearTimeout(timer.current);
+          timer.current = window.setTimeout(() => send(next), next === "" ? 0 : TYPING_MS);
+        }}
+        onKeyDown={(event) => {
+          if (event.key === "Enter") send(text);
+        }}
+      />
+      {text ? (
+        <button
+          type="button"
+          className="text-clear"
+          aria-label={t("common.clearField", { field: label })}
+          onClick={() => {
+            setText("");
+            send("");
+            field.current?.focus();
+          }}
+        >
+          ×
+        </button>
+      ) : null}
+    </span>
   );
 }
 
@@ -66,11 +87,10 @@ export function SiteFilter({ label, any, className, value, maySeeSites, onChange
   const sites = useQuery({ ...sitesQuery, enabled: maySeeSites });
   if ((sites.data?.items.length ?? 0) <= 1 && value === undefined) return null;
   return (
-    <Select<string>
-      aria-label={label}
+    <Choose
+      label={label}
       className={className}
       value={value ?? ""}
-      popupMatchSelectWidth={false}
       options={[
         { value: "", label: any },
         ...(sites.data?.items ?? []).map((site) => ({ value: site.id, label: site.name })),

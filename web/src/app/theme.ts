@@ -12,6 +12,7 @@ interface Colours {
   panel: string;
   raised: string;
   line: string;
+  edge: string;
   text: string;
   quiet: string;
   hover: string;
@@ -32,6 +33,7 @@ export const COLOURS: Record<Mode, Colours> = {
     panel: "#ffffff",
     raised: "#ffffff",
     line: "#dfe3e8",
+    edge: "#b4bcc7",
     text: "#171b21",
     quiet: "#555e6b",
     hover: "#f0f3f6",
@@ -49,6 +51,7 @@ export const COLOURS: Record<Mode, Colours> = {
     panel: "#161a20",
     raised: "#1d222a",
     line: "#2b323c",
+    edge: "#4a5461",
     text: "#e6e9ee",
     quiet: "#a1abb8",
     hover: "#1f252d",
@@ -80,7 +83,7 @@ export function antdTheme(mode: Mode): ThemeConfig {
       colorBgLayout: colours.page,
       colorBgContainer: colours.panel,
       colorBgElevated: colours.raised,
-      colorBorder: mode === "dark" ? "#4a5461" : "#b4bcc7",
+      colorBorder: colours.edge,
       colorBorderSecondary: colours.line,
       colorText: colours.text,
       colorTextSecondary: colours.quiet,

@@ -1,10 +1,14 @@
 import i18next from "i18next";
 import { initReactI18next } from "react-i18next";
 // Texts of pages that are loaded later; they add themselves.
+import type { account } from "./account";
+import type { clients } from "./clients";
 import type { directories } from "./directories";
 import { en } from "./en";
 import type { entering } from "./entering";
 import type { events } from "./events";
+import type { hosts } from "./hosts";
+import type { player } from "./player";
 import type { policies } from "./policies";
 import type { sessions } from "./sessions";
 import type { sites } from "./sites";
@@ -12,7 +16,7 @@ import type { sites } from "./sites";
 declare module "i18next" {
   interface CustomTypeOptions {
     resources: {
-      translation: typeof en & typeof sites;
+      translation: typeof en & typeof account & typeof clients & typeof hosts & typeof player & typeof sites;
       directories: typeof directories;
       entering: typeof entering;
       events: typeof events;

@@ -1,7 +1,50 @@
 import { i18next } from "./index";
 
-/** Texts of what the page about sites tells of servers and storage, loaded with it. */
+/** Texts about sites, their servers and storage, loaded with the pages that tell of them. */
 export const sites = {
+  sites: {
+    title: "Sites",
+    about: "A site is a group of recording servers that keep their recordings in one place.",
+    create: "Create site",
+    name: "Name",
+    description: "Description",
+    nameMissing: "Enter a name.",
+    servers: "Servers",
+    connect: "Connect a server",
+    edit: "Edit",
+    editTitle: "Edit {{site}}",
+    save: "Save",
+    saved: "Site changed",
+    nameHint: "What people see in lists and filters.",
+    remove: "Delete",
+    removeTitle: "Delete {{site}}?",
+    removeAbout:
+      "The console forgets this site and the join tokens made for it. Recordings are not touched; the site comes back when one of its servers joins again.",
+    removed: "Site deleted",
+    removeBlocked: "Only a site without servers can be deleted. Remove its servers first.",
+    noServers: "No recording server yet. Connect one to begin.",
+    noServersQuiet: "No recording server yet.",
+    server: "Server",
+    state: "State",
+    serverVersion: "Version",
+    seen: "Connected or last seen",
+    since: "since",
+    never: "never connected",
+    removeServer: "Remove",
+    removeServerLabel: "Remove the server {{server}}",
+    removeServerTitle: "Remove the server {{server}}?",
+    removeServerAbout:
+      "Its key opens nothing any more: to come back it needs a new join token. Recordings in the site's storage are not touched. What only this server's journal holds cannot be played until it is back.",
+    serverRemoved: "Server removed",
+    removeServerBlocked: "It is connected. Stop it first; then it can be removed.",
+    available: "Available",
+    offline: "Offline",
+    emptyTitle: "No sites yet",
+    empty: "Create a site, then connect the recording servers that belong to it.",
+    created: "Site created",
+    createdAt: "Created",
+    hosts: "Session hosts",
+  },
   cluster: {
     title: "Recording servers together",
     server: "Server",

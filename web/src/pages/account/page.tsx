@@ -15,6 +15,7 @@ import { useTitle } from "../../app/title";
 import { When } from "../../app/when";
 import { browserName } from "../../format/browser";
 import { sentence } from "../../format/sentence";
+import "../../i18n/account";
 import "./account.css";
 
 export function AccountPage() {

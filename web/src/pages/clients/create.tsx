@@ -1,11 +1,12 @@
 import { useMutation, useQueryClient } from "@tanstack/react-query";
-import { Button, Checkbox, Input, Select } from "antd";
+import { Button, Checkbox, Input } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { answer, api } from "../../api/client";
 import { apiClientsQuery } from "../../api/queries";
 import type { MadeApiClient, Me } from "../../api/types";
-import { Dialog, inDialog } from "../../app/dialog";
+import { Choose } from "../../app/choose";
+import { Dialog } from "../../app/dialog";
 import { Field } from "../../app/field";
 import { Command, ProblemAlert } from "../../app/states";
 import { save } from "./save";
@@ -111,9 +112,8 @@ export function CreateDialog({ may, onClose }: Props) {
             </fieldset>
             <Field label={t("clients.valid")}>
               {(props) => (
-                <Select<number>
+                <Choose
                   {...props}
-                  getPopupContainer={inDialog}
                   value={days}
                   options={DAYS.map((value) => ({ value, label: t("clients.days", { count: value }) }))}
                   onChange={setDays}

@@ -13,6 +13,7 @@ import { useNotes } from "../../app/notes";
 import { EmptyState, ErrorState, SkeletonRows, StaleNotice } from "../../app/states";
 import { useTitle } from "../../app/title";
 import { When } from "../../app/when";
+import "../../i18n/clients";
 import "./clients.css";
 import { CreateDialog } from "./create";
 

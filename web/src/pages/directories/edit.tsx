@@ -7,6 +7,7 @@ import { answer, api } from "../../api/client";
 import { asApiError } from "../../api/problem";
 import { directoriesQuery } from "../../api/queries";
 import type { Directory, LdapSettings, OpenIdSettings, Tried } from "../../api/types";
+import { Choose } from "../../app/choose";
 import { Dialog } from "../../app/dialog";
 import { Field } from "../../app/field";
 import { useNotes } from "../../app/notes";
@@ -245,15 +246,15 @@ function LdapFields({ value, onChange, errors, secret }: FieldsProps<LdapSetting
     <>
       <Field label={t("directories:preset")}>
         {(props) => (
-          <select
-            {...dom(props)}
-            className="plain-select"
+          <Choose
+            {...props}
             value={value.preset ?? "openldap"}
-            onChange={(event) => onChange({ ...newLdap(event.target.value as "openldap"), ...keep(value) })}
-          >
-            <option value="active-directory">{t("directories:presets.active-directory")}</option>
-            <option value="openldap">{t("directories:presets.openldap")}</option>
-          </select>
+            options={(["active-directory", "openldap"] as const).map((preset) => ({
+              value: preset,
+              label: t(`directories:presets.${preset}`),
+            }))}
+            onChange={(preset) => onChange({ ...newLdap(preset), ...keep(value) })}
+          />
         )}
       </Field>
       <Field label={t("directories:servers")} hint={t("directories:serversHint")} error={errors.servers}>
@@ -306,18 +307,15 @@ function LdapFields({ value, onChange, errors, secret }: FieldsProps<LdapSetting
             ))}
             <Field label={t("directories:nesting")}>
               {(props) => (
-                <select
-                  {...dom(props)}
-                  className="plain-select"
+                <Choose
+                  {...props}
                   value={value.nesting ?? "auto"}
-                  onChange={(event) => onChange({ ...value, nesting: event.target.value as "auto" })}
-                >
-                  {(["auto", "chain", "walk", "direct"] as const).map((nesting) => (
-                    <option key={nesting} value={nesting}>
-                      {t(`directories:nestings.${nesting}`)}
-                    </option>
-                  ))}
-                </select>
+                  options={(["auto", "chain", "walk", "direct"] as const).map((nesting) => ({
+                    value: nesting,
+                    label: t(`directories:nestings.${nesting}`),
+                  }))}
+                  onChange={(nesting) => onChange({ ...value, nesting })}
+                />
               )}
             </Field>
             <Amount
@@ -463,9 +461,4 @@ function keep(settings: LdapSettings): Partial<LdapSettings> {
     ...(seconds === undefined ? {} : { seconds }),
     ...(check_minutes === undefined ? {} : { check_minutes }),
   };
-}
-
-/** What a plain element takes of a field's properties. */
-function dom<T extends { status?: unknown }>({ status: _, ...rest }: T): Omit<T, "status"> {
-  return rest;
 }

@@ -6,6 +6,7 @@ import { answer, api } from "../../api/client";
 import { directoriesQuery, directoryRolesQuery } from "../../api/queries";
 import type { Directory, DirectoryRole, Principal } from "../../api/types";
 import { ActionsHead } from "../../app/actions-head";
+import { Choose } from "../../app/choose";
 import { Dialog } from "../../app/dialog";
 import { Field } from "../../app/field";
 import { useNotes } from "../../app/notes";
@@ -135,19 +136,19 @@ function Give({ directory }: { directory: Directory }) {
       <ProblemAlert error={give.error} />
       <div className="directory-give-row">
         <Field label={t("directories:kind")}>
-          {({ status: _, ...props }) => (
-            <select
+          {(props) => (
+            <Choose<Kind>
               {...props}
-              className="plain-select"
               value={kind}
-              onChange={(event) => {
-                setKind(event.target.value as Kind);
+              options={(["group", "user"] as const).map((value) => ({
+                value,
+                label: t(`directories:${value}`),
+              }))}
+              onChange={(next) => {
+                setKind(next);
                 setChosen(undefined);
               }}
-            >
-              <option value="group">{t("directories:group")}</option>
-              <option value="user">{t("directories:user")}</option>
-            </select>
+            />
           )}
         </Field>
         {directory.kind === "ldap" ? (
@@ -170,19 +171,13 @@ function Give({ directory }: { directory: Directory }) {
           </Field>
         )}
         <Field label={t("directories:role")}>
-          {({ status: _, ...props }) => (
-            <select
+          {(props) => (
+            <Choose
               {...props}
-              className="plain-select"
               value={role}
-              onChange={(event) => setRole(event.target.value as typeof role)}
-            >
-              {ROLES.map((name) => (
-                <option key={name} value={name}>
-                  {t(`roles.${name}`)}
-                </option>
-              ))}
-            </select>
+              options={ROLES.map((value) => ({ value, label: t(`roles.${value}`) }))}
+              onChange={setRole}
+            />
           )}
         </Field>
         <Button

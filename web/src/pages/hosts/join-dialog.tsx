@@ -1,14 +1,16 @@
 import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
-import { Alert, Button, Select } from "antd";
+import { Alert, Button } from "antd";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { answer, api } from "../../api/client";
 import { joinTokensQuery, sitesQuery } from "../../api/queries";
-import { Dialog, inDialog } from "../../app/dialog";
+import { Choose } from "../../app/choose";
+import { Dialog } from "../../app/dialog";
 import { Field } from "../../app/field";
 import { Command, ProblemAlert } from "../../app/states";
 import { useZone } from "../../app/zone";
 import { dateTime, type Zone, zoneName } from "../../format/time";
+import "../../i18n/hosts";
 
 const HOUR = 3600;
 const VALID = [HOUR, 24 * HOUR, 7 * 24 * HOUR] as const;
@@ -95,11 +97,13 @@ export function JoinDialog({ kind, site, onClose }: Props) {
             {kind === "agent" && (sites.data?.items.length ?? 0) > 1 ? (
               <Field label={t("join.site")}>
                 {(props) => (
-                  <Select
+                  <Choose
                     {...props}
-                    getPopupContainer={inDialog}
-                    value={siteId}
-                    options={sites.data?.items.map((other) => ({ value: other.id, label: other.name }))}
+                    value={siteId ?? ""}
+                    options={(sites.data?.items ?? []).map((other) => ({
+                      value: other.id,
+                      label: other.name,
+                    }))}
                     onChange={setChosen}
                   />
                 )}
@@ -107,13 +111,12 @@ export function JoinDialog({ kind, site, onClose }: Props) {
             ) : null}
             <Field label={t("join.valid")}>
               {(props) => (
-                <Select<number>
+                <Choose
                   {...props}
-                  getPopupContainer={inDialog}
                   value={valid}
                   options={VALID.map((value, at) => ({
                     value,
-                    label: [t("join.hour"), t("join.day"), t("join.week")][at],
+                    label: [t("join.hour"), t("join.day"), t("join.week")][at] ?? String(value),
                   }))}
                   onChange={setValid}
                 />
@@ -121,9 +124,8 @@ export function JoinDialog({ kind, site, onClose }: Props) {
             </Field>
             <Field label={t("join.uses")}>
               {(props) => (
-                <Select<number>
+                <Choose
                   {...props}
-                  getPopupContainer={inDialog}
                   value={uses}
                   options={USES.map((value) => ({
                     value,

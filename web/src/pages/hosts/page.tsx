@@ -1,16 +1,18 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useNavigate, useRouteContext, useSearch } from "@tanstack/react-router";
-import { Button, Select, Tooltip } from "antd";
+import { Button, Tooltip } from "antd";
 import { useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { asApiError } from "../../api/problem";
 import { sessionHostsQuery, sitesQuery } from "../../api/queries";
 import type { SessionHost } from "../../api/types";
+import { Choose } from "../../app/choose";
 import { useListKeys } from "../../app/list-keys";
 import { EmptyState, ErrorState, PartialNotice, SkeletonRows, StaleNotice } from "../../app/states";
 import { useTitle } from "../../app/title";
 import { When } from "../../app/when";
 import { sentence } from "../../format/sentence";
+import "../../i18n/hosts";
 import "./hosts.css";
 import { JoinDialog } from "./join-dialog";
 import { QueueCell, QueueDialog } from "./queue";
@@ -41,10 +43,9 @@ export function HostsPage() {
           <p className="quiet">{t("hosts.about")}</p>
         </div>
         {several ? (
-          <Select<string>
-            aria-label={t("recordings.site")}
+          <Choose
+            label={t("recordings.site")}
             value={search.site ?? ""}
-            popupMatchSelectWidth={false}
             options={[
               { value: "", label: t("recordings.anySite") },
               ...(sites.data?.items ?? []).map((other) => ({ value: other.id, label: other.name })),

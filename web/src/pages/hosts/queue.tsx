@@ -49,7 +49,7 @@ export function QueueDialog({ host, onClose }: { host: SessionHost; onClose: () 
   const named = (group: "whenFull" | "causes", name: string) =>
     group === "whenFull"
       ? t(`queue.whenFull.${name as "pause"}`, { defaultValue: name })
-      : t(`player.causes.${name as "queue-full"}`, { defaultValue: name });
+      : t(`causes.${name as "queue-full"}`, { defaultValue: name });
   return (
     <Dialog title={t("queue.title", { host: host.host })} onClose={onClose}>
       {queue.state === "full" ? (

@@ -20,6 +20,7 @@ import { useTitle } from "../../app/title";
 import { When } from "../../app/when";
 import { userName } from "../../format/numbers";
 import { addressSeconds } from "../../format/time";
+import "../../i18n/player";
 import { Player } from "../../player/view/player";
 import { readStart } from "../../player/view/start";
 import { setAside } from "../recordings/columns";

@@ -2,6 +2,7 @@ import { DeleteOutlined, PlusOutlined } from "@ant-design/icons";
 import { Button, Checkbox, Input, InputNumber } from "antd";
 import { useId } from "react";
 import { useTranslation } from "react-i18next";
+import { Choose } from "../../app/choose";
 import { Field } from "../../app/field";
 import { BY_PRIORITY, type DraftRule, type Fault, ITEMS, notifies, recordsScreen } from "./draft";
 import { Entries } from "./entries";
@@ -232,18 +233,15 @@ function Masks({ masks, wrong, onChange }: MasksProps) {
               onChange={(event) => change(at, { [name]: event.target.value })}
             />
           ))}
-          <select
-            className="plain-select"
-            aria-label={`${t("maskColour")} ${at + 1}`}
+          <Choose
+            label={`${t("maskColour")} ${at + 1}`}
             value={mask.colour ?? "black"}
-            onChange={(event) => change(at, { colour: event.target.value })}
-          >
-            {(["black", "grey", "white"] as const).map((colour) => (
-              <option key={colour} value={colour}>
-                {t(`colours.${colour}`)}
-              </option>
-            ))}
-          </select>
+            options={(["black", "grey", "white"] as const).map((colour) => ({
+              value: colour,
+              label: t(`colours.${colour}`),
+            }))}
+            onChange={(colour) => change(at, { colour })}
+          />
           <Button
             type="text"
             icon={<DeleteOutlined />}

@@ -3,6 +3,7 @@ import { useRouteContext } from "@tanstack/react-router";
 import { Button, Input } from "antd";
 import { useTranslation } from "react-i18next";
 import { answer, api } from "../../api/client";
+import { Choose } from "../../app/choose";
 import { Field } from "../../app/field";
 import { useNotes } from "../../app/notes";
 import { ProblemAlert, SkeletonRows } from "../../app/states";
@@ -101,26 +102,25 @@ function Facts({ site, facts, onFacts, error }: FactsProps) {
     <section className="panel facts-form" aria-label={t("simulator.asked")}>
       {sessions.length > 0 || facts.session ? (
         <Field label={t("simulator.session")}>
-          {({ status: _, ...props }) => (
-            <select
+          {(props) => (
+            <Choose
               {...props}
-              className="plain-select"
               value={facts.session ?? ""}
-              onChange={(event) => onFacts({ session: event.target.value || undefined })}
-            >
-              <option value="">{t("simulator.sessionNone")}</option>
-              {facts.session && !chosen ? <option value={facts.session}>{facts.session}</option> : null}
-              {sessions.map((session) => (
-                <option key={session.id} value={session.id}>
-                  {t("simulator.sessionOf", {
+              options={[
+                { value: "", label: t("simulator.sessionNone") },
+                ...(facts.session && !chosen ? [{ value: facts.session, label: facts.session }] : []),
+                ...sessions.map((session) => ({
+                  value: session.id,
+                  label: t("simulator.sessionOf", {
                     user: session.user,
                     host: session.host,
                     application: session.application,
                     time: dateTime(new Date(session.started_at), zone),
-                  })}
-                </option>
-              ))}
-            </select>
+                  }),
+                })),
+              ]}
+              onChange={(session) => onFacts({ session: session || undefined })}
+            />
           )}
         </Field>
       ) : null}

@@ -2,6 +2,7 @@ import { useQuery } from "@tanstack/react-query";
 import { useNavigate, useSearch } from "@tanstack/react-router";
 import { Button } from "antd";
 import { useTranslation } from "react-i18next";
+import { Choose } from "../../app/choose";
 import { useCopy } from "../../app/copy";
 import { Field } from "../../app/field";
 import { useNotes } from "../../app/notes";
@@ -73,22 +74,18 @@ function PolicyChoice({ site, value, onChange }: ChoiceProps) {
   return (
     <div className="policy-choice">
       <Field label={t("simulator.policy")}>
-        {({ status: _, ...props }) => (
-          <select
+        {(props) => (
+          <Choose
             {...props}
-            className="plain-select"
             value={value ?? ""}
-            onChange={(event) => onChange(event.target.value || undefined)}
-          >
-            <option value="">{t("simulator.activeOne", { policy: list.data?.active.name ?? "…" })}</option>
-            {[...items]
-              .sort((a, b) => a.kind.localeCompare(b.kind))
-              .map((policy) => (
-                <option key={policy.id} value={policy.id}>
-                  {policy.name}
-                </option>
-              ))}
-          </select>
+            options={[
+              { value: "", label: t("simulator.activeOne", { policy: list.data?.active.name ?? "…" }) },
+              ...[...items]
+                .sort((a, b) => a.kind.localeCompare(b.kind))
+                .map((policy) => ({ value: policy.id, label: policy.name })),
+            ]}
+            onChange={(next) => onChange(next || undefined)}
+          />
         )}
       </Field>
     </div>

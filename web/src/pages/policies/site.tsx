@@ -1,11 +1,11 @@
 import { useQuery } from "@tanstack/react-query";
 import { Link, useRouteContext } from "@tanstack/react-router";
-import { Select } from "antd";
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { ApiError } from "../../api/problem";
 import { sitesQuery } from "../../api/queries";
 import type { Site } from "../../api/types";
+import { Choose } from "../../app/choose";
 import { EmptyState, ErrorState, SkeletonRows } from "../../app/states";
 import { useTitle } from "../../app/title";
 import "../../i18n/policies";
@@ -44,10 +44,9 @@ export function PolicyFrame({ page, about, site: wanted, onSite, actions, childr
           <p className="quiet">{about}</p>
         </div>
         {sites.data && sites.data.items.length > 1 ? (
-          <Select<string>
-            aria-label={t("site")}
+          <Choose
+            label={t("site")}
             value={site?.id ?? ""}
-            popupMatchSelectWidth={false}
             options={sites.data.items.map((one) => ({ value: one.id, label: one.name }))}
             onChange={onSite}
           />

@@ -1,9 +1,10 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { Button } from "antd";
-import { useState } from "react";
+import { useId, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { answer, api } from "../../api/client";
 import { ActionsHead } from "../../app/actions-head";
+import { Choose } from "../../app/choose";
 import { Confirm } from "../../app/confirm";
 import { useNotes } from "../../app/notes";
 import { ErrorState, ProblemAlert, SkeletonRows } from "../../app/states";
@@ -146,21 +147,17 @@ interface ChoiceProps {
 }
 
 function Choice({ label, value, versions, onChange }: ChoiceProps) {
+  const id = useId();
   return (
-    <label>
-      {label}{" "}
-      <select
-        className="plain-select"
+    <span className="versions-one">
+      <label htmlFor={id}>{label}</label>
+      <Choose
+        id={id}
         value={value}
-        onChange={(event) => onChange(Number(event.target.value))}
-      >
-        {versions.map((version) => (
-          <option key={version} value={version}>
-            {version}
-          </option>
-        ))}
-      </select>
-    </label>
+        options={versions.map((version) => ({ value: version, label: String(version) }))}
+        onChange={onChange}
+      />
+    </span>
   );
 }
 

@@ -1,6 +1,7 @@
-import { Button, Select } from "antd";
+import { Button } from "antd";
 import { lazy, Suspense, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { Choose } from "../../app/choose";
 import { SiteFilter, TextFilter } from "../../app/filters";
 import type { Zone } from "../../format/time";
 import { filtered, type ListSearch, PRESETS, type Preset, STATES, type State } from "./search";
@@ -30,11 +31,10 @@ export function Filters({ zone, search, maySeeSites, onChange, onClear }: Props)
 
   return (
     <search className="filters" aria-label={t("recordings.filters")}>
-      <Select<Preset | "all" | "custom">
-        aria-label={t("recordings.range")}
+      <Choose<Preset | "all" | "custom">
+        label={t("recordings.range")}
         className="filter-range"
         value={search.range ?? (showRange ? "custom" : "all")}
-        popupMatchSelectWidth={false}
         options={[
           { value: "all", label: t("recordings.rangeAll") },
           ...PRESETS.map((preset) => ({ value: preset, label: t(PRESET_LABELS[preset]) })),
@@ -68,11 +68,10 @@ export function Filters({ zone, search, maySeeSites, onChange, onClear }: Props)
         value={search.host}
         onChange={(host) => onChange({ host })}
       />
-      <Select<State | "">
-        aria-label={t("recordings.state")}
+      <Choose<State | "">
+        label={t("recordings.state")}
         className="filter-state"
         value={search.state ?? ""}
-        popupMatchSelectWidth={false}
         options={[
           { value: "", label: t("recordings.anyState") },
           ...STATES.map((state) => ({ value: state, label: t(`recordings.states.${state}`) })),

@@ -1,12 +1,13 @@
 import { SettingOutlined } from "@ant-design/icons";
 import { useQuery } from "@tanstack/react-query";
 import { Link, useLocation, useNavigate, useRouteContext, useSearch } from "@tanstack/react-router";
-import { Button, Popover, Select } from "antd";
+import { Button, Popover } from "antd";
 import { lazy, Suspense, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { asApiError } from "../../api/problem";
 import { recordingsQuery } from "../../api/queries";
 import type { Me, RecordingPage } from "../../api/types";
+import { Choose } from "../../app/choose";
 import { useListKeys } from "../../app/list-keys";
 import { Command, EmptyState, ErrorState, PartialNotice, SkeletonRows, StaleNotice } from "../../app/states";
 import { useStored } from "../../app/store";
@@ -158,8 +159,8 @@ function Paging({ search, page, onSize }: PagingProps) {
         })}
       </span>
       <span className="paging-gap" />
-      <Select
-        aria-label={t("recordings.pageSize")}
+      <Choose
+        label={t("recordings.pageSize")}
         value={search.size ?? DEFAULT_SIZE}
         options={PAGE_SIZES.map((size) => ({ value: size, label: t("recordings.perPage", { count: size }) }))}
         onChange={onSize}

@@ -1,5 +1,6 @@
-import { Button, Select } from "antd";
+import { Button } from "antd";
 import { useTranslation } from "react-i18next";
+import { Choose } from "../../app/choose";
 import { SiteFilter, TextFilter } from "../../app/filters";
 import { filtered, type SessionSearch, STATES, type State } from "./search";
 
@@ -26,19 +27,17 @@ export function SessionFilters({ search, maySeeSites, onChange, onClear }: Props
         value={search.host}
         onChange={(host) => onChange({ host })}
       />
-      <Select<State>
-        aria-label={t("state")}
+      <Choose<State>
+        label={t("state")}
         className="session-filter"
         value={search.state ?? "running"}
-        popupMatchSelectWidth={false}
         options={STATES.map((state) => ({ value: state, label: t(`states.${state}`) }))}
         onChange={(state) => onChange({ state: state === "running" ? undefined : state })}
       />
-      <Select<"" | "true" | "false">
-        aria-label={t("recorded")}
+      <Choose<"" | "true" | "false">
+        label={t("recorded")}
         className="session-filter"
         value={search.recorded ?? ""}
-        popupMatchSelectWidth={false}
         options={[
           { value: "", label: t("recordedAny") },
           { value: "true", label: t("recordedYes") },

@@ -6,6 +6,7 @@ import { useTranslation } from "react-i18next";
 import { answer, api } from "../../api/client";
 import { type ApiError, asApiError } from "../../api/problem";
 import { meQuery, signInMethodsQuery } from "../../api/queries";
+import { Choose } from "../../app/choose";
 import { Field } from "../../app/field";
 import { useStored } from "../../app/store";
 import { useTitle } from "../../app/title";
@@ -73,20 +74,16 @@ export function SignInPage() {
         )}
         {directories.length > 0 ? (
           <Field label={t("entering:by")}>
-            {({ status: _, ...props }) => (
-              <select
+            {(props) => (
+              <Choose
                 {...props}
-                className="plain-select"
                 value={by}
-                onChange={(event) => setBy(event.target.value)}
-              >
-                {directories.map((method) => (
-                  <option key={method.id} value={method.id}>
-                    {method.name}
-                  </option>
-                ))}
-                <option value="">{t("entering:local")}</option>
-              </select>
+                options={[
+                  ...directories.map((method) => ({ value: method.id, label: method.name })),
+                  { value: "", label: t("entering:local") },
+                ]}
+                onChange={setBy}
+              />
             )}
           </Field>
         ) : null}

@@ -8,6 +8,8 @@ import { sitesQuery } from "../../api/queries";
 import type { Server, Site } from "../../api/types";
 import { EmptyState, ErrorState, SkeletonRows, StaleNotice } from "../../app/states";
 import { useTitle } from "../../app/title";
+import "../../i18n/hosts";
+import "../../i18n/sites";
 import { JoinDialog } from "../hosts/join-dialog";
 import { SiteCard } from "./card";
 import { EditSite, RemoveServer, RemoveSite } from "./dialogs";

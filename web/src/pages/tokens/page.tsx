@@ -14,6 +14,8 @@ import { EmptyState, ErrorState, PartialNotice, SkeletonRows, StaleNotice } from
 import { useTitle } from "../../app/title";
 import { When } from "../../app/when";
 import { count } from "../../format/numbers";
+import "../../i18n/sites";
+import "../../i18n/hosts";
 import { JoinDialog } from "../hosts/join-dialog";
 
 const FORBIDDEN = new ApiError(403, "", "", "forbidden", undefined, undefined);

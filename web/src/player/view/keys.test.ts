@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { en } from "../../i18n/en";
+import { player } from "../../i18n/player";
 import { actionOf, HELP, nextRate, RATES } from "./keys";
 import { readStart } from "./start";
 
@@ -38,7 +38,7 @@ describe("keys", () => {
         expect(press(key), key).toBeDefined();
       }
     }
-    expect(HELP.map(([, action]) => action).sort()).toEqual(Object.keys(en.player.keys).sort());
+    expect(HELP.map(([, action]) => action).sort()).toEqual(Object.keys(player.player.keys).sort());
   });
 
   it("go through the speeds and stop at both ends", () => {

@@ -8,8 +8,8 @@ export function useMaskText(): (mask: AppliedMask) => string {
   const { t } = useTranslation();
   return (mask) => {
     const program = mask.class ?? mask.process;
-    if (program && mask.title) return t("player.masks.windows", { name: program, title: mask.title });
-    if (program) return t("player.masks.program", { name: program });
-    return t("player.masks.title", { title: mask.title ?? "" });
+    if (program && mask.title) return t("masks.windows", { name: program, title: mask.title });
+    if (program) return t("masks.program", { name: program });
+    return t("masks.title", { title: mask.title ?? "" });
   };
 }

@@ -78,7 +78,7 @@ function What({ us, timeline }: { us: number; timeline: Timeline | undefined }) 
   if (!timeline) return null;
   const gap = timeline.gaps.find((span) => us >= span.from_us && us < span.to_us);
   if (gap) {
-    const cause = t(`player.causes.${gap.cause as "queue-full"}`, { defaultValue: gap.cause });
+    const cause = t(`causes.${gap.cause as "queue-full"}`, { defaultValue: gap.cause });
     return t("player.hover.gap", { cause });
   }
   if (spanAt(timeline.idle, us) !== undefined) return t("player.hover.idle");

@@ -2,10 +2,10 @@ import { useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
 import { bytes, count } from "../../format/numbers";
 import { clock, duration } from "../../format/time";
-import type { en } from "../../i18n/en";
+import type { player } from "../../i18n/player";
 import type { PlayerController } from "./controller";
 
-type Label = keyof typeof en.player.statsLabels;
+type Label = keyof typeof player.player.statsLabels;
 
 /** Figures of what the player is doing, for whoever looks for a cause. */
 export function Stats({ player }: { player: PlayerController }) {
