@@ -85,6 +85,7 @@ export const policies = {
   descriptionLong: "At most 300 characters.",
   readOnly: "Your role may look at policies and try them, not change them.",
   systemOnly: "A system policy cannot be changed. It does the same with every session:",
+  systemCopy: "Duplicate it to begin a policy of your own with it.",
   order:
     "The first rule from the top that fits a session decides. What a rule does sets its place; rules that do the same can change places.",
   otherwise: "All other sessions",
@@ -161,8 +162,9 @@ export const policies = {
     masks_other: "{{count}} applications hidden",
   },
   scope: "For which sessions",
-  scopeHint:
-    "Within a box one entry is enough; every box with entries must fit. A box without entries does not matter.",
+  everyone: "Every session",
+  these: "Only these:",
+  scopeHint: "within a box one entry is enough, and every box with entries must fit.",
   items: {
     people: "Users and groups",
     applications: "Applications",
@@ -202,6 +204,7 @@ export const policies = {
     host: "“{{text}}” is one address within a network. Write {{network}} for all of it.",
   },
   words: {
+    everyone: "every session",
     nobody: "nobody yet",
     or: " or ",
     and: ", ",
@@ -295,6 +298,7 @@ export const policies = {
     decides: "Decides",
     later: "Fits, but comes later",
     fitsNot: "Does not fit",
+    everyone: "The rule is for every session.",
     why: {
       fits: "{{item}}: {{entry}} fits",
       differs: "{{item}}: none fits",

@@ -72,6 +72,26 @@ describe("rules", () => {
     expect(faults(rule("a", "record", { addresses: ["10.0.0.1/8"] }), [])).toEqual(["address"]);
     expect(faults({ ...good, options: { masks: [{ colour: "grey" }] } }, [])).toEqual(["mask"]);
     expect(faults({ ...good, name: "x".repeat(101) }, [])).toEqual(["nameLong"]);
+    // What a rule for everyone had before counts for nothing.
+    expect(faults(rule("all", "record", { everyone: true, addresses: ["x"] }), [])).toEqual([]);
+  });
+});
+
+describe("rules for everyone", () => {
+  const all = rule("All", "record", { everyone: true, users: ["ada"] });
+
+  it("are sent without entries, and read back", () => {
+    const sent = toPolicy({ name: "P", description: "", rules: [all] });
+    expect(sent.rules?.[0]?.scope).toEqual({ everyone: true });
+    expect(toPolicy(toDraft(sent))).toEqual(sent);
+  });
+
+  it("cover those behind them and are covered by no entries", () => {
+    const some = rule("some", "record", { users: ["ada"] });
+    expect(hints([all, some])).toEqual([{ kind: "covered", rule: 1, by: 0 }]);
+    expect(hints([some, all])).toEqual([]);
+    expect(hints([rule("none yet", "disable", {}), all])).toEqual([]);
+    expect(hints([rule("never", "disable", { users: ["ada"] }), all])).toEqual([]);
   });
 });
 

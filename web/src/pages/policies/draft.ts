@@ -30,7 +30,8 @@ export const ITEMS = [
   ["tags", ["tags"]],
 ] as const satisfies readonly (readonly [string, readonly ListName[]])[];
 
-export type Scope = Record<ListName, string[]>;
+/** Entries of the lists; they are kept, but count for nothing, while the rule is for every session. */
+export type Scope = Record<ListName, string[]> & { everyone: boolean };
 
 /** A rule while it is edited: every field is there. */
 export interface DraftRule {
@@ -57,6 +58,7 @@ const newKey = () => {
 
 export function noScope(): Scope {
   return {
+    everyone: false,
     users: [],
     groups: [],
     applications: [],
@@ -107,9 +109,11 @@ export function toPolicy(draft: Draft): Policy {
       description: rule.description.trim(),
       action: rule.action,
       options: fitting(rule.action, rule.options),
-      scope: Object.fromEntries(
-        LISTS.flatMap((list) => (rule.scope[list].length ? [[list, rule.scope[list]]] : [])),
-      ),
+      scope: rule.scope.everyone
+        ? { everyone: true }
+        : Object.fromEntries(
+            LISTS.flatMap((list) => (rule.scope[list].length ? [[list, rule.scope[list]]] : [])),
+          ),
     })),
   };
 }
@@ -162,8 +166,10 @@ export function faults(rule: DraftRule, all: readonly DraftRule[]): Fault[] {
   else if ([...rule.name.trim()].length > 100) found.push("nameLong");
   else if (all.some((other) => other !== rule && folded(other.name) === name)) found.push("twice");
   if ([...rule.description].length > 300) found.push("description");
-  if (LISTS.every((list) => rule.scope[list].length === 0)) found.push("scope");
-  if (rule.scope.addresses.some((address) => !isRange(readRange(address)))) found.push("address");
+  if (!rule.scope.everyone) {
+    if (empty(rule.scope)) found.push("scope");
+    if (rule.scope.addresses.some((address) => !isRange(readRange(address)))) found.push("address");
+  }
   if (recordsScreen(rule.action) && rule.options.masks?.some((mask) => !saysSomething(mask)))
     found.push("mask");
   return found;
@@ -172,6 +178,8 @@ export function faults(rule: DraftRule, all: readonly DraftRule[]): Fault[] {
 export function saysSomething(mask: RuleMask): boolean {
   return [mask.class, mask.process, mask.title].some((pattern) => pattern);
 }
+
+const empty = (scope: Scope) => LISTS.every((list) => scope[list].length === 0);
 
 const folded = (name: string) => name.trim().toLowerCase();
 
@@ -205,6 +213,9 @@ export function hints(rules: readonly DraftRule[]): Hint[] {
 
 /** Whether every session of the inner scope is in the outer one, as far as their entries tell. */
 function covers(outer: Scope, inner: Scope): boolean {
+  if (outer.everyone) return true;
+  // What is for nobody yet covers nothing.
+  if (inner.everyone || empty(outer)) return false;
   return ITEMS.every(([, lists]) => {
     if (lists.every((list) => outer[list].length === 0)) return true;
     if (lists.every((list) => inner[list].length === 0)) return false;
@@ -216,6 +227,7 @@ function covers(outer: Scope, inner: Scope): boolean {
 
 /** Whether both name the same session: they share an entry, and no item of theirs keeps them apart. */
 function meet(a: Scope, b: Scope): boolean {
+  if (a.everyone || b.everyone) return false;
   let shared = false;
   for (const [, lists] of ITEMS) {
     const asks = (scope: Scope) => lists.some((list) => scope[list].length > 0);

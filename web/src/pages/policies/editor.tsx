@@ -141,7 +141,7 @@ export function Editor({ site, base, onRestored }: Props) {
         </div>
         {read && mayManage ? (
           <>
-            {!system ? <Duplicate site={site.id} policy={read} /> : null}
+            <Duplicate site={site.id} policy={read} />
             {!system ? (
               <Button
                 disabled={read.active}
@@ -206,6 +206,7 @@ export function Editor({ site, base, onRestored }: Props) {
           <div className="panel">
             <p>{t("systemOnly")}</p>
             {base.action ? <Deed action={base.action} options={base.options} /> : null}
+            {mayManage ? <p className="quiet">{t("systemCopy")}</p> : null}
           </div>
         ) : (
           <>

@@ -118,7 +118,8 @@ describe("the list of policies", () => {
     const mine = await see("tr[data-id=p1]");
     expect(mine.textContent).toContain("by bea");
     expect(button("Delete Ours").disabled).toBe(false);
-    expect((await see("tr[data-id=record]")).querySelector(".actions")).toBeNull();
+    // A system policy can be copied, not deleted.
+    expect((await see("tr[data-id=record] .actions")).textContent).toBe("Duplicate");
     expect((await see("tr[data-id=do-not-record] button[role=switch]")).getAttribute("aria-checked")).toBe(
       "true",
     );
@@ -230,6 +231,22 @@ describe("a policy", () => {
     await vi.waitFor(() => expect(text()).toContain("A system policy cannot be changed."));
     expect(text()).toContain("with sound");
     expect(() => button("Save")).toThrow();
+    expect(button("Duplicate Record").disabled).toBe(false);
+  });
+
+  it("has rules for every session, which keep their entries while somebody tries", async () => {
+    const answers = { ...console_, [`PUT ${SITE}/policies/p1`]: { ...detail, version: 4 } };
+    await show("/policies/p1?site=s1", answers);
+    await see("li[data-rule=Finance]");
+    button("Edit the rule Finance").click();
+    const words = await see("[data-testid=rule-words]");
+    const choice = (value: string) => see(`input[type=radio][value=${value}]`);
+    (await choice("everyone")).click();
+    await vi.waitFor(() => expect(words.textContent).toBe("Record without telling: every session."));
+    expect(document.querySelector("[data-list=users]")).toBeNull();
+    (await choice("these")).click();
+    await vi.waitFor(() => expect(words.textContent).toContain("members of Finance or Audit"));
+    expect(button("Save").disabled).toBe(true);
   });
 });
 

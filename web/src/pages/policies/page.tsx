@@ -172,9 +172,9 @@ function PolicyTable({ site, items, mayManage, onToggle, onRemove }: TableProps)
                   {t("rules")}
                 </th>
                 <th scope="col">{t("changed")}</th>
-                {mayManage ? <ActionsHead /> : null}
               </>
             ) : null}
+            {mayManage ? <ActionsHead /> : null}
           </tr>
         </thead>
         <tbody>
@@ -211,23 +211,25 @@ function PolicyTable({ site, items, mayManage, onToggle, onRemove }: TableProps)
                       <span className="quiet">{t("activeBy", { user: policy.changed_by })}</span>
                     ) : null}
                   </td>
-                  {mayManage ? (
-                    <td className="actions">
-                      <span className="policy-actions">
-                        <Duplicate site={site.id} policy={policy} small />
-                        <Button
-                          size="small"
-                          disabled={policy.active}
-                          title={policy.active ? t("removeActive") : undefined}
-                          aria-label={t("removeLabel", { policy: policy.name })}
-                          onClick={() => onRemove(policy)}
-                        >
-                          {t("remove")}
-                        </Button>
-                      </span>
-                    </td>
-                  ) : null}
                 </>
+              ) : null}
+              {mayManage ? (
+                <td className="actions">
+                  <span className="policy-actions">
+                    <Duplicate site={site.id} policy={policy} small />
+                    {custom ? (
+                      <Button
+                        size="small"
+                        disabled={policy.active}
+                        title={policy.active ? t("removeActive") : undefined}
+                        aria-label={t("removeLabel", { policy: policy.name })}
+                        onClick={() => onRemove(policy)}
+                      >
+                        {t("remove")}
+                      </Button>
+                    ) : null}
+                  </span>
+                </td>
               ) : null}
             </tr>
           ))}

@@ -83,8 +83,24 @@ export function RuleForm({ site, rule, faults, onChange }: Props) {
       ) : null}
       <fieldset className="rule-part">
         <legend>{t("scope")}</legend>
-        <p className="quiet">{t("scopeHint")}</p>
-        {ITEMS.map(([item, lists], at) => (
+        <div className="choices">
+          {([true, false] as const).map((everyone) => (
+            <label key={String(everyone)} className="choice choice-wide">
+              <input
+                type="radio"
+                name={`${id}-scope`}
+                value={everyone ? "everyone" : "these"}
+                checked={rule.scope.everyone === everyone}
+                onChange={() => onChange({ ...rule, scope: { ...rule.scope, everyone } })}
+              />
+              <span>
+                {t(everyone ? "everyone" : "these")}{" "}
+                {everyone ? null : <span className="quiet">{t("scopeHint")}</span>}
+              </span>
+            </label>
+          ))}
+        </div>
+        {(rule.scope.everyone ? [] : ITEMS).map(([item, lists], at) => (
           <div key={item} className="scope-item">
             <span className="scope-join quiet" aria-hidden>
               {at > 0 ? t("and") : ""}

@@ -91,6 +91,14 @@ function Verdict({ verdict, place }: { verdict: RuleVerdict; place: number }) {
         <span className={look}>{t(`simulator.${state}`)}</span>
       </div>
       <ul>
+        {verdict.fits && verdict.items.every((item) => item.is === "not-asked") ? (
+          <li data-is="fits">
+            <span aria-hidden className="verdict-mark">
+              {MARKS.fits}
+            </span>
+            {t("simulator.everyone")}
+          </li>
+        ) : null}
         {verdict.items
           .filter((item) => item.is !== "not-asked")
           .map((item) => (

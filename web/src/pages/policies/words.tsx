@@ -12,6 +12,7 @@ const MOST_NAMED = 4;
 
 /** Which sessions a scope is for, in plain words: `members of Finance or Audit, on host ws-1, from 10.0.0.0/8`. */
 export function describeScope(scope: RuleScope, t: T): string {
+  if (scope.everyone) return t("words.everyone");
   const parts = scopeParts(scope, t);
   return parts.length === 0 ? t("words.nobody") : parts.join(t("words.and"));
 }
@@ -74,6 +75,7 @@ export function Deed({ action, options }: { action: RuleAction; options?: RuleOp
 /** A scope with what joins its items set apart: within an item one entry is enough, and every item must fit. */
 export function ScopeWords({ scope }: { scope: RuleScope }) {
   const { t } = useTranslation("policies");
+  if (scope.everyone) return <span>{t("words.everyone")}</span>;
   const parts = scopeParts(scope, t);
   if (parts.length === 0) return <span className="quiet">{t("words.nobody")}</span>;
   return (
