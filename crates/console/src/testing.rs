@@ -53,7 +53,16 @@ impl House {
     }
 
     pub(crate) async fn in_folder(folder: TempDir, password: Password) -> Self {
-        let clock = HandClock::new();
+        Self::with(folder, password, HandClock::new()).await
+    }
+
+    /// Stopped and started again, at the same time by its clock.
+    pub(crate) async fn restarted(self) -> Self {
+        self.console.shutdown().await;
+        Self::with(self.folder, Password::Kept, self.clock).await
+    }
+
+    async fn with(folder: TempDir, password: Password, clock: HandClock) -> Self {
         let settings = Settings {
             data: folder.path().join("console"),
             database: None,

@@ -92,6 +92,7 @@ contract! {
     directories::a_role_is_held_once_and_taken_with_the_directory,
     directories::who_comes_in_stays_who_they_are_until_the_name_is_given_to_another,
     directories::an_account_is_checked_refused_and_let_in_again,
+    directories::what_a_directory_answered_is_remembered_within_bounds,
     api_clients::a_client_has_its_name_alone_and_goes_with_its_tokens,
     api_clients::tokens_expire_and_the_oldest_gives_way,
     api_clients::the_customer_id_is_made_once,

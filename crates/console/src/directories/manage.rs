@@ -163,13 +163,14 @@ impl Desk<'_> {
         if let Some(enabled) = change.enabled {
             directory.enabled = enabled;
         }
-        let mut elsewhere = false;
+        let (mut elsewhere, mut asks_else) = (false, false);
         if let Some(settings) = one_of(change.ldap, change.openid)? {
             let settings = settings.settle().map_err(Problem::bad_request)?;
             if kind_of(&settings) != directory.kind {
                 return Err(bad("A directory cannot become one of another kind: connect a new one."));
             }
-            elsewhere = before.is_none_or(|before| !same_place(&before, &settings));
+            elsewhere = before.as_ref().is_none_or(|before| !same_place(before, &settings));
+            asks_else = before.is_none_or(|before| before != settings);
             directory.settings = to_text(&settings);
         }
         match change.secret {
@@ -200,6 +201,10 @@ impl Desk<'_> {
             }
         }
         self.directories.forget(id);
+        if asks_else {
+            // What it answered may be of another directory, or of others than are users now.
+            self.store.forget_answers(id).await?;
+        }
         self.named(id).await
     }
 

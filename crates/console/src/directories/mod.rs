@@ -107,12 +107,12 @@ impl Directories {
         self.keeper.seal(directory, secret)
     }
 
-    /// What is remembered of answers.
+    /// Which directories failed a moment ago.
     pub(crate) fn memory(&self) -> &Memory {
         &self.memory
     }
 
-    /// Forgets what was remembered of a directory.
+    /// Forgets that a directory failed, and what its provider said of itself.
     pub(crate) fn forget(&self, directory: &str) {
         self.memory.forget(directory);
         self.providers.lock().unwrap_or_else(PoisonError::into_inner).remove(directory);

@@ -206,6 +206,53 @@ async fn one_directory_that_is_down_takes_nothing_with_it() {
 }
 
 #[tokio::test]
+async fn a_directory_that_is_down_when_the_console_starts_takes_nothing_either() {
+    let Some(mut slapd) = Slapd::start() else { return };
+    let mut office = Office::new().await;
+    let corp = office.connect("Corp", &slapd).await;
+    office.give(&corp, "group", "admins", "full").await;
+    let (search, groups) = (format!("{DIRECTORIES}/search?q=ann"), format!("{DIRECTORIES}/groups?user=ANNA"));
+    let (found, member) = (office.get(&search).await, office.get(&groups).await);
+    let anna = office.sign_in("anna", "anna's password", Some(&corp)).await.cookie().unwrap();
+    let seen = office.house.clock.clock().now();
+
+    slapd.stop();
+    office.house = office.house.restarted().await;
+    for (path, before) in [(&search, &found), (&groups, &member)] {
+        let now = office.get(path).await;
+        let items = now["items"].as_array().unwrap();
+        assert_eq!(items.len(), before["items"].as_array().unwrap().len(), "{now}");
+        for (item, before) in items.iter().zip(before["items"].as_array().unwrap()) {
+            let mut expected = before.clone();
+            expected["seen_at"] = json!(seen);
+            assert_eq!(item, &expected);
+        }
+        assert_eq!(now["problems"][0]["stale"], true, "{now}");
+    }
+    // Who is signed in stays so, with the role seen last; who is not needs the directory, or a local account.
+    round(office.house.console.core()).await.unwrap();
+    office.house.clock.advance_seconds(301);
+    round(office.house.console.core()).await.unwrap();
+    assert_eq!(office.house.get("/api/v1/me", &anna).await.json()["role"], "full");
+    let away = office.sign_in("anna", "anna's password", Some(&corp)).await;
+    assert_eq!((away.status, away.problem().as_str()), (503, "directory-failed"));
+    office.house.clock.advance_seconds(8 * 3600 + 1);
+    assert_eq!(office.status(&anna).await, 401, "not for longer than a session lasts");
+
+    // What is known of one directory is not taken for another one's answer.
+    office.admin = office.house.sign_in("full person", crate::testing::PASSWORD).await.cookie().unwrap();
+    let mut other = settings(&slapd);
+    other["user_filter"] = json!("(uid=*)");
+    let change = json!({ "version": 1, "ldap": other });
+    assert_eq!(office.send("PATCH", &format!("{DIRECTORIES}/{corp}"), change).await.status, 200);
+    let none = office.get(&search).await;
+    assert_eq!((&none["items"], &none["problems"][0]["stale"]), (&json!([]), &json!(false)));
+    slapd.start_again();
+    office.house.clock.advance_seconds(11);
+    assert_eq!(office.sign_in("anna", "anna's password", Some(&corp)).await.status, 200);
+}
+
+#[tokio::test]
 async fn secrets_are_told_to_nobody_and_go_to_no_other_server() {
     let Some(slapd) = Slapd::start() else { return };
     let office = Office::new().await;

@@ -4,6 +4,7 @@ mod accounts;
 mod api_clients;
 mod directories;
 mod kinds;
+mod remembered;
 mod schema;
 mod sites;
 mod tokens;
@@ -12,6 +13,7 @@ pub use accounts::{Account, Session};
 pub use api_clients::{ApiClient, ApiToken};
 pub use directories::{Changed, Directory, DirectoryAccount, DirectoryRole, Entered};
 pub use kinds::{DirectoryKind, PrincipalKind, UnknownKind};
+pub use remembered::{MemoryLimits, SeenPrincipal};
 pub use sites::{Deleted, Server, Site};
 pub use tokens::{JoinOutcome, Joining, NewToken, Token};
 

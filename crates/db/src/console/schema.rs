@@ -4,7 +4,7 @@ use crate::Area;
 
 /// The tables of a console and how they came about.
 pub(super) const AREA: Area =
-    Area { name: "console", migrations: &[FIRST, BROWSERS, DIRECTORIES, API_CLIENTS] };
+    Area { name: "console", migrations: &[FIRST, BROWSERS, DIRECTORIES, API_CLIENTS, SEEN] };
 
 const FIRST: &str = "
 CREATE TABLE accounts (
@@ -117,4 +117,28 @@ CREATE TABLE api_customer (
     one BIGINT PRIMARY KEY,
     id {text} NOT NULL
 );
+";
+
+/// What directories answered, for when they are away.
+const SEEN: &str = "
+CREATE TABLE seen_principals (
+    directory {text} NOT NULL REFERENCES directories (id) ON DELETE CASCADE,
+    kind {text} NOT NULL,
+    subject {text} NOT NULL,
+    name {text} NOT NULL,
+    label {text} NOT NULL,
+    detail {text},
+    dn {text} NOT NULL,
+    seen_at BIGINT NOT NULL,
+    PRIMARY KEY (directory, kind, subject)
+);
+CREATE INDEX seen_principals_by_time ON seen_principals (directory, seen_at);
+CREATE TABLE seen_groups (
+    directory {text} NOT NULL REFERENCES directories (id) ON DELETE CASCADE,
+    login {text} NOT NULL,
+    group_list {text} NOT NULL,
+    seen_at BIGINT NOT NULL,
+    PRIMARY KEY (directory, login)
+);
+CREATE INDEX seen_groups_by_time ON seen_groups (directory, seen_at);
 ";

@@ -153,3 +153,59 @@ pub(crate) async fn an_account_is_checked_refused_and_let_in_again(place: Place)
     assert_eq!(store.directory_accounts(&corp.id).await.unwrap().len(), 2);
     store.close().await;
 }
+
+pub(crate) async fn what_a_directory_answered_is_remembered_within_bounds(place: Place) {
+    let store = store(&place).await;
+    let corp = directory(&store, "Corp").await;
+    let person = |subject: &str, name: &str, seen: i64| SeenPrincipal {
+        kind: PrincipalKind::User,
+        subject: subject.into(),
+        name: name.into(),
+        label: name.into(),
+        detail: None,
+        dn: format!("uid={name}"),
+        seen_at: at(seen),
+    };
+    let limits = |renew: i64| MemoryLimits { most: 3, since: at(5), renew: at(renew) };
+    let keep = async |seen: &[SeenPrincipal], renew: i64| {
+        store.remember_principals(&corp, seen, limits(renew)).await.unwrap();
+    };
+    let known = async || {
+        let all = store.remembered_principals(&corp.id, 9).await.unwrap();
+        all.into_iter().map(|one| (one.name, one.seen_at)).collect::<Vec<_>>()
+    };
+    keep(&[person("s1", "anna", 10), person("s2", "bert", 11)], 0).await;
+    // What is the same is not written anew at once, what differs is.
+    keep(&[person("s1", "anna", 20), person("s2", "bertram", 21)], 10).await;
+    assert_eq!(known().await, [("bertram".into(), at(21)), ("anna".into(), at(10))]);
+    keep(&[person("s1", "anna", 22)], 11).await;
+    assert_eq!(known().await, [("anna".into(), at(22)), ("bertram".into(), at(21))]);
+    let detailed = SeenPrincipal { detail: Some("a@example.org".into()), ..person("s1", "anna", 23) };
+    keep(std::slice::from_ref(&detailed), 0).await;
+    assert_eq!(store.remembered_principals(&corp.id, 1).await.unwrap(), [detailed]);
+    keep(&[person("s3", "carol", 4), person("s4", "dora", 30), person("s5", "eve", 31)], 0).await;
+    let names: Vec<String> = known().await.into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["eve", "dora", "anna"], "bertram is the fourth, and carol was seen too long ago");
+
+    for (login, seen) in [("Anna", 10), ("bert", 11), ("carol", 12), ("dora", 13)] {
+        store.remember_groups(&corp, login, "[]", at(seen), limits(0)).await.unwrap();
+    }
+    assert_eq!(store.remembered_groups(&corp.id, "anna").await.unwrap(), None);
+    assert_eq!(store.remembered_groups(&corp.id, "BERT").await.unwrap(), Some(("[]".into(), at(11))));
+    store.remember_groups(&corp, "bert", "[1]", at(14), limits(0)).await.unwrap();
+    assert_eq!(store.remembered_groups(&corp.id, "bert").await.unwrap(), Some(("[1]".into(), at(14))));
+
+    let other = directory(&store, "Other").await;
+    store.remember_groups(&other, "anna", "[2]", at(15), limits(0)).await.unwrap();
+    store.forget_answers(&corp.id).await.unwrap();
+    assert!(known().await.is_empty());
+    assert_eq!(store.remembered_groups(&corp.id, "bert").await.unwrap(), None);
+    assert_eq!(store.change_directory(&corp).await.unwrap(), Changed::Done);
+    keep(&[person("s1", "anna", 40)], 0).await;
+    store.remember_groups(&corp, "anna", "[]", at(40), limits(0)).await.unwrap();
+    assert!(known().await.is_empty(), "it was changed meanwhile: what it answered is of another one");
+    assert_eq!(store.remembered_groups(&corp.id, "anna").await.unwrap(), None);
+    store.remove_directory(&other.id).await.unwrap();
+    assert_eq!(store.remembered_groups(&other.id, "anna").await.unwrap(), None);
+    store.close().await;
+}
