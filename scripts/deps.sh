@@ -29,7 +29,7 @@ debian_packages() {
     xvfb openbox xterm mousepad chromium ffmpeg procps fonts-dejavu-core xfonts-base)
   case $what in
     demo) ;;
-    test) packages+=(age e2fsprogs libfaketime mount postgresql haproxy util-linux python3 python3-venv chromium-driver tigervnc-standalone-server pulseaudio pulseaudio-utils slapd ldap-utils) ;;
+    test) packages+=(adduser age dbus e2fsprogs iproute2 libfaketime mount postgresql haproxy util-linux python3 python3-venv chromium-driver tigervnc-standalone-server pulseaudio pulseaudio-utils slapd ldap-utils systemd) ;;
     bench) packages+=(mkvtoolnix python3) ;;
     *) fail "unknown set of packages '$what': choose demo, test or bench" ;;
   esac

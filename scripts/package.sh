@@ -2,12 +2,13 @@
 # Build playhead_VERSION_ARCH.deb out of a program that is built: scripts/package.sh [PROGRAM [FOLDER]]
 #
 # PROGRAM is target/release/playhead and FOLDER target/package by default. PACKAGER is whom the package names as its maintainer, in the
-# form "Name <mail@example.org>". The last line names the package.
+# form "Name <mail@example.org>"; COMPRESSION is dpkg-deb's, xz by default. The last line names the package.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 program=${1:-target/release/playhead}
 into=${2:-target/package}
 packager=${PACKAGER:-Playhead <playhead@localhost.localdomain>}
+compression=${COMPRESSION:-xz}
 
 fail() { printf 'make package: %s\n' "$1" >&2; exit 1; }
 for tool in dpkg-deb dpkg-shlibdeps; do
@@ -61,5 +62,5 @@ sed -e "s/@VERSION@/$version/" -e "s/@ARCH@/$arch/" -e "s/@SIZE@/$size/" -e "s/@
   "$deploy/debian/control" >"$root/DEBIAN/control"
 package=$into/playhead_${version}_$arch.deb
 find "$root" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
-dpkg-deb --root-owner-group -Zxz --build "$root" "$package" >/dev/null
+dpkg-deb --root-owner-group "-Z$compression" --build "$root" "$package" >/dev/null
 echo "$package"

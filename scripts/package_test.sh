@@ -1,37 +1,17 @@
 #!/bin/bash
 # Install a package, record with it, upgrade, remove and purge it, in a throw-away copy of this machine: scripts/package_test.sh PACKAGE
 #
-# The copy is an overlay over this machine's files with processes and a network of its own; nothing of it stays. Needs root, Xvfb and a
-# kernel with overlays.
+# Needs root, Xvfb and what scripts/with-copy needs; ends with 77 and the reason where there can be no copy.
 set -euo pipefail
 
-if [ "${2:-}" != inside ]; then
-  package=$(realpath "$1")
-  [ "$(id -u)" = 0 ] || { echo "package test: run it as root" >&2; exit 1; }
-  work=$(mktemp -d)
-  trap 'rm -rf "$work"' EXIT
-  mkdir "$work/upper" "$work/work" "$work/root"
-  cp "$package" "$work/upper/package.deb"
-  cp "$0" "$work/upper/test.sh"
-  unshare --mount --pid --fork --net --propagation private bash -euc '
-    mount -t overlay overlay -o "lowerdir=/,upperdir=$0/upper,workdir=$0/work" "$0/root"
-    mount -t proc proc "$0/root/proc"
-    mount --rbind /dev "$0/root/dev"
-    mount -t tmpfs -o mode=1777 tmpfs "$0/root/tmp"
-    mount -t tmpfs tmpfs "$0/root/run"
-    ip link set lo up
-    exec chroot "$0/root" /test.sh /package.deb inside' "$work"
-  # What the copy has besides this machine, but for the package manager and its logs.
-  left=$(cd "$work/upper" && find . -mindepth 1 \( -type f -o -type c -o -type l \) | LC_ALL=C sort | grep -vE \
-    '^\./(package\.deb|test\.sh|var/lib/dpkg/|var/log/|var/cache/|var/lib/systemd/|etc/(\.pwd\.lock|passwd|group|shadow|gshadow|subuid|subgid)-?$)' || true)
-  [ -z "$left" ] || { printf 'package test: FAILED: left behind:\n%s\n' "$left" >&2; exit 1; }
+if [ -z "${IN_COPY:-}" ]; then
+  "$(dirname "$0")/with-copy" "$0" "$1" -- "/copy/$(basename "$0")" "/copy/$(basename "$1")"
   echo "package test: installed, recorded, upgraded, removed and purged"
   exit 0
 fi
 
 package=$1
 export DEBIAN_FRONTEND=noninteractive
-unset PLAYHEAD_DATA PLAYHEAD_JOIN
 fail() { printf 'package test: FAILED: %s\n' "$1" >&2; exit 1; }
 step() { printf '== %s\n' "$1"; }
 # wait_for WHAT COMMAND...: until the command succeeds.
@@ -108,3 +88,9 @@ for gone in /etc/playhead /var/lib/playhead /var/lib/playhead-agent; do
   [ ! -e "$gone" ] || fail "purging leaves $gone"
 done
 ! getent passwd playhead >/dev/null || fail "purging leaves the user"
+
+step "nothing is left"
+# What the copy has besides this machine, but for the package manager's own and what belongs to the copy.
+left=$(cd /copy/upper && find . -mindepth 1 \( -type f -o -type c -o -type l \) | LC_ALL=C sort | grep -vE \
+  '^\./(var/lib/dpkg/|var/log/|var/cache/|var/lib/systemd/|etc/(\.pwd\.lock|passwd|group|shadow|gshadow|subuid|subgid)-?$)' || true)
+[ -z "$left" ] || fail "left behind: $left"
