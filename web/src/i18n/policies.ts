@@ -193,6 +193,8 @@ export const policies = {
   and: "and",
   type: "Type, or choose",
   directoryAway: "{{directory}} does not answer; shown is what was seen before.",
+  directorySilent:
+    "{{directory}} does not answer, and nothing like this was seen before. Type the whole name.",
   directoryMore: "There are more. Type more letters.",
   seen: "seen {{when}}",
   rangeIs: "From {{from}} to {{to}}",
@@ -282,6 +284,9 @@ export const policies = {
     lookedUp_one: "{{count}} group found",
     lookedUp_other: "{{count}} groups found",
     lookedUpNone: "No directory knows groups of {{user}}.",
+    lookedUpAway: "{{directory}} does not answer; these are the groups that were seen before.",
+    lookedUpSilent:
+      "{{directory}} does not answer, and no groups of {{user}} were seen before. Type their names.",
     application: "Application",
     host: "Session host",
     address: "Address of the user's machine",

@@ -36,7 +36,7 @@ export function Entries({ list, label, hint, values, onChange, known, single = f
   const wrong = addresses && !single ? values.map((value) => slip(value, t)).find((said) => said) : undefined;
   const options = suggest(text, known, directory.items);
   const note = directory.away.length
-    ? t("directoryAway", { directory: directory.away.join(", ") })
+    ? t(directory.remembered ? "directoryAway" : "directorySilent", { directory: directory.away.join(", ") })
     : directory.more
       ? t("directoryMore")
       : addresses && text.trim()

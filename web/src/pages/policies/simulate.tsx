@@ -83,11 +83,18 @@ function Facts({ site, facts, onFacts, error }: FactsProps) {
       answer(api.GET("/api/v1/directories/groups", { params: { query: { user } } })),
     onSuccess: (found, user) => {
       const names = found.items.map((item) => item.name);
-      if (names.length === 0) void notes.info(t("simulator.lookedUpNone", { user }));
-      else void notes.success(t("simulator.lookedUp", { count: names.length }));
+      if (names.length > 0) void notes.success(t("simulator.lookedUp", { count: names.length }));
+      else if (found.problems.length === 0) void notes.info(t("simulator.lookedUpNone", { user }));
       onFacts({ ...facts, groups: joinNames([...new Set([...splitNames(facts.groups), ...names])]) });
     },
   });
+  const silent = groups.variables === users[0] ? (groups.data?.problems ?? []) : [];
+  const away = silent.length
+    ? t(groups.data?.items.length ? "simulator.lookedUpAway" : "simulator.lookedUpSilent", {
+        directory: silent.map((problem) => problem.directory.name).join(", "),
+        user: users[0] ?? "",
+      })
+    : undefined;
   const names = (list: "users" | "groups" | "delivery_groups" | "tags", hint?: string) => (
     <Entries
       list={list}
@@ -134,6 +141,11 @@ function Facts({ site, facts, onFacts, error }: FactsProps) {
               <Button size="small" loading={groups.isPending} onClick={() => groups.mutate(users[0] ?? "")}>
                 {t("simulator.lookUp")}
               </Button>
+              {away ? (
+                <p className="stale" role="status" data-testid="groups-away">
+                  {away}
+                </p>
+              ) : null}
             </div>
           ) : null}
           <Entries

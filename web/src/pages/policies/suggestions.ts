@@ -56,6 +56,8 @@ interface Found {
   more: boolean;
   /** Directories that do not answer. */
   away: string[];
+  /** Whether what is shown of them is what was seen before; otherwise there is nothing of them. */
+  remembered: boolean;
 }
 
 const MOST_FOUND = 20;
@@ -87,5 +89,6 @@ export function useDirectory(kind: "user" | "group" | undefined, text: string): 
     })),
     more: wanted?.more ?? false,
     away: (wanted?.problems ?? []).map((problem) => problem.directory.name),
+    remembered: wanted?.problems.some((problem) => problem.stale) ?? false,
   };
 }
