@@ -121,7 +121,9 @@ async fn a_session_without_pictures_is_a_time_line_of_its_events() -> Result<()>
 
     // Whoever ends the helper is seen doing that, live.
     let helper = wait_for("the helper", PATIENCE, async || {
-        let told = Command::new("pgrep").args(["-u", PERSON, "-f", "agent helper"]).output()?;
+        let parent = agent.id().to_string();
+        let told =
+            Command::new("pgrep").args(["-P", &parent, "-u", PERSON, "-f", "agent helper"]).output()?;
         Ok(String::from_utf8(told.stdout)?.split_whitespace().next().map(str::parse::<i32>).transpose()?)
     })
     .await?;
