@@ -2,13 +2,20 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use playhead_ldap::{Filter, Page, Request, Scope, Search, decode, frame, is_within, same_form};
+use playhead_ldap::{
+    Answer, Filter, Page, Request, Scope, Search, decode, frame, group_of_domain, is_within, same_form,
+};
 
 fuzz_target!(|data: &[u8]| {
     let mut rest = data;
     while let Ok(Some(length)) = frame(rest, 64 << 10) {
         let Some((message, after)) = rest.split_at_checked(length) else { break };
-        let _ = decode(message);
+        if let Ok((_, Answer::Entry(entry))) = decode(message) {
+            for (name, values) in &entry.attributes {
+                let _ = entry.part(name.split(';').next().unwrap_or(name));
+                let _ = values.iter().map(|value| group_of_domain(value, 513)).count();
+            }
+        }
         rest = after;
     }
     let _ = decode(data);

@@ -8,10 +8,12 @@ mod ber;
 mod dn;
 mod filter;
 mod message;
+mod sid;
 
 pub use dn::{is_within, same_form};
 pub use filter::{Filter, FilterError, is_attribute};
-pub use message::{Answer, Entry, Outcome, Page, Request, Scope, Search, decode, frame};
+pub use message::{Answer, Entry, Outcome, Page, Part, Request, Scope, Search, decode, frame, rest_of};
+pub use sid::group_of_domain;
 
 /// Why bytes are no LDAP message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]

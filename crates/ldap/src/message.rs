@@ -7,6 +7,8 @@ use crate::{
 
 /// The control by which long results come in pages (RFC 2696).
 const PAGING: &[u8] = b"1.2.840.113556.1.4.319";
+/// How the option of an attribute begins of which only some values were asked for, or are given.
+const RANGE: &str = "range=";
 /// The extended operation that turns TLS on.
 const START_TLS: &[u8] = b"1.3.6.1.4.1.1466.20037";
 
@@ -105,11 +107,42 @@ pub struct Entry {
     pub attributes: Vec<(String, Vec<Vec<u8>>)>,
 }
 
+/// Some of an attribute's values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Part<'a> {
+    /// These.
+    pub values: &'a [Vec<u8>],
+    /// The place of the first one that is still to be asked for, by [`rest_of`]; `None` behind the last one.
+    pub next: Option<u32>,
+}
+
+/// What an attribute is called in a search for its values from this place on.
+pub fn rest_of(attribute: &str, from: u32) -> String {
+    format!("{attribute};{RANGE}{from}-*")
+}
+
 impl Entry {
     /// An attribute's values; none when it is not there. Letter case makes no other attribute.
     pub fn values(&self, attribute: &str) -> &[Vec<u8>] {
         let found = self.attributes.iter().find(|(name, _)| name.eq_ignore_ascii_case(attribute));
         found.map_or(&[], |(_, values)| values)
+    }
+
+    /// The part of an attribute's values that a directory gave because they were too many for one answer, as Active Directory does
+    /// beyond 1,500; `None` where it gave them all.
+    pub fn part(&self, attribute: &str) -> Option<Part<'_>> {
+        self.attributes.iter().find_map(|(name, values)| {
+            let (name, range) = name.split_once(';')?;
+            let range =
+                range.get(..RANGE.len()).filter(|start| start.eq_ignore_ascii_case(RANGE)).map(|_| range)?;
+            let (first, last) = range[RANGE.len()..].split_once('-')?;
+            let first: u32 = first.parse().ok()?;
+            let next = match last {
+                "*" => None,
+                last => Some(last.parse::<u32>().ok().filter(|last| *last >= first)?.checked_add(1)?),
+            };
+            name.eq_ignore_ascii_case(attribute).then_some(Part { values, next })
+        })
     }
 
     /// An attribute's first value that is a text.
@@ -306,6 +339,31 @@ mod tests {
         .concat();
         let (_, Answer::Entry(entry)) = decode(&found).unwrap() else { panic!("no entry") };
         assert_eq!((entry.dn.as_str(), entry.text("O"), entry.text("p")), ("c=x", Some("v"), None));
+    }
+
+    #[test]
+    fn values_that_come_in_parts_are_told_from_those_that_are_all_there() {
+        let entry = |name: &str| Entry {
+            dn: "cn=a".into(),
+            attributes: vec![("memberOf".into(), Vec::new()), (name.into(), vec![b"x".to_vec()])],
+        };
+        let next = |name: &str| entry(name).part("memberof").map(|part| part.next);
+        assert_eq!(next("memberOf;range=0-1499"), Some(Some(1500)));
+        assert_eq!(next("MEMBEROF;Range=1500-*"), Some(None));
+        assert_eq!(entry("memberOf;range=0-0").part("memberOf").unwrap().values.len(), 1);
+        for odd in [
+            "memberOf",
+            "member;range=0-9",
+            "memberOf;range=0",
+            "memberOf;range=9-1",
+            "memberOf;range=a-*",
+            "memberOf;range=0-4294967295",
+            "memberOf;ränge=0-*",
+            "memberOf;lang-de",
+        ] {
+            assert_eq!(next(odd), None, "{odd}");
+        }
+        assert_eq!(rest_of("memberOf", 1500), "memberOf;range=1500-*");
     }
 
     proptest! {

@@ -68,6 +68,8 @@ pub(crate) struct Directories {
     memory: Memory,
     /// Providers by directory, each with the version of the directory that it was made from.
     providers: Mutex<HashMap<String, (u64, Arc<Provider>)>>,
+    /// LDAP directories likewise, each with which of its servers answers.
+    ldaps: Mutex<HashMap<String, (u64, Arc<Ldap>)>>,
 }
 
 /// Why a directory cannot be asked.
@@ -96,7 +98,12 @@ impl Directories {
     /// # Errors
     /// The key cannot be read or made.
     pub(crate) fn open(data: &Path) -> Result<Self, SecretError> {
-        Ok(Self { keeper: Keeper::open(data)?, memory: Memory::default(), providers: Mutex::default() })
+        Ok(Self {
+            keeper: Keeper::open(data)?,
+            memory: Memory::default(),
+            providers: Mutex::default(),
+            ldaps: Mutex::default(),
+        })
     }
 
     /// Encrypts what the console proves itself with at a directory.
@@ -116,6 +123,7 @@ impl Directories {
     pub(crate) fn forget(&self, directory: &str) {
         self.memory.forget(directory);
         self.providers.lock().unwrap_or_else(PoisonError::into_inner).remove(directory);
+        self.ldaps.lock().unwrap_or_else(PoisonError::into_inner).remove(directory);
     }
 
     fn secret(&self, directory: &Directory) -> Result<Option<String>, SecretError> {
@@ -127,13 +135,13 @@ impl Directories {
     ///
     /// # Errors
     /// Its settings or secret cannot be used, or it is of the other kind.
-    fn ldap(&self, directory: &Directory) -> Result<Ldap, DirectoryError> {
-        match read_settings(directory)? {
-            DirectorySettings::Ldap(settings) => {
-                Ok(Ldap::new(settings, self.secret(directory)?.unwrap_or_default())?)
-            }
-            DirectorySettings::OpenId(_) => Err(DirectoryError::Kind { expected: "LDAP" }),
-        }
+    fn ldap(&self, directory: &Directory) -> Result<Arc<Ldap>, DirectoryError> {
+        kept(&self.ldaps, directory, || {
+            let DirectorySettings::Ldap(settings) = read_settings(directory)? else {
+                return Err(DirectoryError::Kind { expected: "LDAP" });
+            };
+            Ok(Ldap::new(settings, self.secret(directory)?.unwrap_or_default())?)
+        })
     }
 
     /// An OpenID Connect provider, with what is known of it already.
@@ -141,22 +149,12 @@ impl Directories {
     /// # Errors
     /// Its settings or secret cannot be used, or it is of the other kind.
     fn provider(&self, directory: &Directory) -> Result<Arc<Provider>, DirectoryError> {
-        let mut providers = self.providers.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((version, provider)) = providers.get(&directory.id)
-            && *version == directory.version
-        {
-            return Ok(Arc::clone(provider));
-        }
-        let DirectorySettings::OpenId(settings) = read_settings(directory)? else {
-            return Err(DirectoryError::Kind { expected: "OpenID Connect" });
-        };
-        let provider = Arc::new(Provider::new(settings, self.secret(directory)?)?);
-        // No more than there may be directories, but for some that were removed at another console.
-        if providers.len() >= 2 * MOST_DIRECTORIES {
-            providers.clear();
-        }
-        providers.insert(directory.id.clone(), (directory.version, Arc::clone(&provider)));
-        Ok(provider)
+        kept(&self.providers, directory, || {
+            let DirectorySettings::OpenId(settings) = read_settings(directory)? else {
+                return Err(DirectoryError::Kind { expected: "OpenID Connect" });
+            };
+            Ok(Provider::new(settings, self.secret(directory)?)?)
+        })
     }
 
     /// Tries a directory out step by step, with somebody's name and password where they are given.
@@ -200,6 +198,27 @@ impl Directories {
     pub(crate) fn secret_of(&self, directory: &Directory) -> Result<Option<String>, SecretError> {
         self.secret(directory)
     }
+}
+
+/// What was made from a directory's present version, made where there is none yet.
+fn kept<T>(
+    all: &Mutex<HashMap<String, (u64, Arc<T>)>>,
+    directory: &Directory,
+    make: impl FnOnce() -> Result<T, DirectoryError>,
+) -> Result<Arc<T>, DirectoryError> {
+    let mut all = all.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((version, made)) = all.get(&directory.id)
+        && *version == directory.version
+    {
+        return Ok(Arc::clone(made));
+    }
+    let made = Arc::new(make()?);
+    // No more than there may be directories, but for some that were removed at another console.
+    if all.len() >= 2 * MOST_DIRECTORIES {
+        all.clear();
+    }
+    all.insert(directory.id.clone(), (directory.version, Arc::clone(&made)));
+    Ok(made)
 }
 
 /// A directory's settings, as they stand in the database.

@@ -3,7 +3,7 @@
 use super::{Ldap, LdapError, client::Client};
 use crate::directories::{Principal, settings::Nesting};
 use playhead_db::console::PrincipalKind;
-use playhead_ldap::{Entry, Filter, Scope, Search, is_within, same_form};
+use playhead_ldap::{Entry, Filter, Scope, Search, group_of_domain, is_within, rest_of, same_form};
 use std::collections::HashSet;
 
 /// Most groups of one person.
@@ -16,6 +16,12 @@ const AT_ONCE: usize = 40;
 const MOST_SINGLE: usize = 200;
 /// Active Directory's rule for members of members.
 const IN_CHAIN: &str = "1.2.840.113556.1.4.1941";
+/// Number of a user's primary group in Active Directory, which does not name the user among its members.
+pub(super) const PRIMARY_GROUP: &str = "primaryGroupID";
+/// What Active Directory tells accounts and groups by.
+pub(super) const SID: &str = "objectSid";
+/// Number of a user's primary group where groups hold names of users.
+pub(super) const POSIX_GROUP: &str = "gidNumber";
 /// By which a directory says that it is an Active Directory.
 pub(super) const ACTIVE_DIRECTORY: &str = "1.2.840.113556.1.4.800";
 
@@ -33,7 +39,9 @@ impl Ldap {
         let names = &self.settings.attributes;
         if names.member.eq_ignore_ascii_case("memberUid") {
             // Such groups hold names of users and no groups.
-            let named = Filter::equal(&names.member, login);
+            let mut named = vec![Filter::equal(&names.member, login)];
+            named.extend(user.text(POSIX_GROUP).map(|number| Filter::equal(POSIX_GROUP, number)));
+            let named = Filter::Any(named);
             let found = self.ask(client, PrincipalKind::Group, named, MOST_GROUPS).await?;
             return Ok(self.named(&found.entries));
         }
@@ -42,28 +50,48 @@ impl Ldap {
             Nesting::Auto => self.is_active_directory(client).await?,
             Nesting::Walk | Nesting::Direct => false,
         };
+        let primary = self.primary(client, user).await?;
         if chain {
-            let rule = Filter::Rule {
+            let rule = |entry: &Entry| Filter::Rule {
                 attribute: names.member.clone(),
                 rule: IN_CHAIN.into(),
-                value: user.dn.as_bytes().to_vec(),
+                value: entry.dn.as_bytes().to_vec(),
             };
-            let found = self.ask(client, PrincipalKind::Group, rule, MOST_GROUPS).await?;
-            return Ok(self.named(&found.entries));
+            let any = Filter::Any([user].into_iter().chain(&primary).map(rule).collect());
+            let found = self.ask(client, PrincipalKind::Group, any, MOST_GROUPS).await?;
+            let mut groups = found.entries;
+            let known: HashSet<String> = groups.iter().map(|entry| same_form(&entry.dn)).collect();
+            groups.extend(primary.filter(|entry| !known.contains(&same_form(&entry.dn))));
+            return Ok(self.named(&groups));
         }
-        self.walk(client, user).await
+        self.walk(client, user, primary).await
+    }
+
+    /// The user's primary group, where the directory is one that has such and the groups' base holds it.
+    async fn primary(&self, client: &mut Client, user: &Entry) -> Result<Option<Entry>, LdapError> {
+        let number = user.text(PRIMARY_GROUP).and_then(|number| number.parse().ok());
+        let (Some(number), Some(own)) = (number, user.values(SID).first()) else { return Ok(None) };
+        let Some(sid) = group_of_domain(own, number) else { return Ok(None) };
+        let same = Filter::Equal(SID.into(), sid);
+        Ok(self.ask(client, PrincipalKind::Group, same, 1).await?.entries.pop())
     }
 
     /// From the user to their groups, and from those to theirs. Each group is visited once, so that circles end.
-    async fn walk(&self, client: &mut Client, user: &Entry) -> Result<Vec<Principal>, LdapError> {
-        let member_of = &self.settings.attributes.member_of;
+    async fn walk(
+        &self,
+        client: &mut Client,
+        user: &Entry,
+        primary: Option<Entry>,
+    ) -> Result<Vec<Principal>, LdapError> {
         let levels = if self.settings.nesting == Nesting::Direct { 1 } else { MOST_LEVELS };
         let mut seen = HashSet::from([same_form(&user.dn)]);
         let mut all: Vec<Entry> = Vec::new();
-        let mut single = 0;
+        let (mut single, mut primary) = (0, primary);
         let mut level = vec![user.clone()];
         for _ in 0..levels {
-            let mut next = Vec::new();
+            // The primary group is one of those that the user is in directly.
+            let mut next: Vec<Entry> = primary.take().into_iter().collect();
+            seen.extend(next.iter().map(|entry| same_form(&entry.dn)));
             for members in level.chunks(AT_ONCE) {
                 let any = members.iter().map(|entry| self.has_member(&entry.dn)).collect();
                 let found = self.ask(client, PrincipalKind::Group, Filter::Any(any), MOST_GROUPS).await?;
@@ -74,9 +102,10 @@ impl Ldap {
                 }
             }
             // What the members say themselves, where the groups did not say it.
-            let named = level.iter().flat_map(|entry| entry.values(member_of));
-            let named: Vec<String> =
-                named.filter_map(|dn| std::str::from_utf8(dn).ok()).map(str::to_owned).collect();
+            let mut named = Vec::new();
+            for entry in &level {
+                named.extend(self.said_by(client, entry).await?);
+            }
             for dn in named {
                 let wanted = is_within(&dn, &self.settings.group_base);
                 if wanted && single < MOST_SINGLE && seen.insert(same_form(&dn)) {
@@ -99,6 +128,33 @@ impl Ldap {
             all.truncate(MOST_GROUPS);
         }
         Ok(self.named(&all))
+    }
+
+    /// The groups that an entry says it is in. A directory that gives some of them alone is asked for the others.
+    async fn said_by(&self, client: &mut Client, entry: &Entry) -> Result<Vec<String>, LdapError> {
+        let member_of = &self.settings.attributes.member_of;
+        let text = |values: &[Vec<u8>]| -> Vec<String> {
+            values.iter().filter_map(|dn| std::str::from_utf8(dn).ok()).map(str::to_owned).collect()
+        };
+        let Some(part) = entry.part(member_of) else { return Ok(text(entry.values(member_of))) };
+        let (mut all, mut next) = (text(part.values), part.next);
+        while let Some(from) = next.filter(|_| all.len() < MOST_GROUPS) {
+            let search = Search {
+                base: entry.dn.clone(),
+                scope: Scope::Base,
+                size_limit: 0,
+                seconds: 0,
+                filter: Filter::Present("objectClass".into()),
+                attributes: vec![rest_of(member_of, from)],
+                page: None,
+            };
+            let found = client.search(search, 1).await?;
+            let part = found.entries.first().and_then(|entry| entry.part(member_of));
+            // A directory that does not get on would be asked for ever.
+            next = part.and_then(|part| part.next).filter(|next| *next > from);
+            all.extend(part.map(|part| text(part.values)).unwrap_or_default());
+        }
+        Ok(all)
     }
 
     fn has_member(&self, dn: &str) -> Filter {

@@ -3,6 +3,8 @@
 use super::{
     Found, Ldap, LdapError, MOST_LOGIN, Person, SignIn,
     client::{Client, Entries},
+    group::{POSIX_GROUP, PRIMARY_GROUP, SID},
+    turns::asking,
 };
 use crate::directories::Principal;
 use playhead_db::console::PrincipalKind;
@@ -19,7 +21,16 @@ impl Ldap {
         kinds: &[PrincipalKind],
         most: usize,
     ) -> Result<Found, LdapError> {
-        let mut client = self.open().await?;
+        asking!(self, |client| self.search_at(client, part, kinds, most))
+    }
+
+    async fn search_at(
+        &self,
+        client: &mut Client,
+        part: &str,
+        kinds: &[PrincipalKind],
+        most: usize,
+    ) -> Result<Found, LdapError> {
         let mut found = Found::default();
         for &kind in kinds {
             let names = &self.settings.attributes;
@@ -28,11 +39,10 @@ impl Ldap {
                 PrincipalKind::Group => vec![&names.group_name],
             };
             let named = named.into_iter().map(|name| Filter::contains(name, part)).collect();
-            let entries = self.ask(&mut client, kind, Filter::Any(named), most).await?;
+            let entries = self.ask(client, kind, Filter::Any(named), most).await?;
             found.more |= entries.more;
             found.principals.extend(entries.entries.iter().filter_map(|entry| self.principal(kind, entry)));
         }
-        client.close().await;
         Ok(found)
     }
 
@@ -41,11 +51,16 @@ impl Ldap {
     /// # Errors
     /// The directory's.
     pub(crate) async fn groups_of(&self, login: &str) -> Result<Option<Vec<Principal>>, LdapError> {
-        let mut client = self.open().await?;
-        let Some((entry, _)) = self.user(&mut client, login).await? else { return Ok(None) };
-        let groups = self.groups(&mut client, &entry, login).await?;
-        client.close().await;
-        Ok(Some(groups))
+        asking!(self, |client| self.groups_of_at(client, login))
+    }
+
+    async fn groups_of_at(
+        &self,
+        client: &mut Client,
+        login: &str,
+    ) -> Result<Option<Vec<Principal>>, LdapError> {
+        let Some((entry, _)) = self.user(client, login).await? else { return Ok(None) };
+        Ok(Some(self.groups(client, &entry, login).await?))
     }
 
     /// Who is behind a subject, with their groups; `None` when they are gone, or not what users are like any more.
@@ -53,11 +68,13 @@ impl Ldap {
     /// # Errors
     /// The directory's.
     pub(crate) async fn person(&self, subject: &str) -> Result<Option<Person>, LdapError> {
-        let mut client = self.open().await?;
-        let Some(entry) = self.by_subject(&mut client, subject).await? else { return Ok(None) };
+        asking!(self, |client| self.person_at(client, subject))
+    }
+
+    async fn person_at(&self, client: &mut Client, subject: &str) -> Result<Option<Person>, LdapError> {
+        let Some(entry) = self.by_subject(client, subject).await? else { return Ok(None) };
         let Some(principal) = self.principal(PrincipalKind::User, &entry) else { return Ok(None) };
-        let groups = self.groups(&mut client, &entry, &principal.name).await?;
-        client.close().await;
+        let groups = self.groups(client, &entry, &principal.name).await?;
         Ok(Some(Person { principal, groups }))
     }
 
@@ -70,10 +87,9 @@ impl Ldap {
         if password.is_empty() {
             return Ok(SignIn::Wrong);
         }
-        let mut client = self.open().await?;
-        let user = self.user(&mut client, login).await?;
-        // A connection of its own: this one goes on asking as the console's account.
-        let mut trying = self.reach_again().await?;
+        let user = asking!(self, |client| self.user(client, login))?;
+        // A connection of its own, as nobody. The password is tried once: at several servers a wrong one would count several times.
+        let mut trying = self.turns().reached().await?;
         let Some((entry, principal)) = user else {
             // A name that is not known takes as long as one that is.
             let nobody = format!("cn=nobody,{}", self.settings.user_base);
@@ -91,20 +107,8 @@ impl Ldap {
                 return Err(LdapError::Refused { what: "the sign-in".into(), code, text: outcome.text });
             }
         }
-        let groups = self.groups(&mut client, &entry, &principal.name).await?;
-        client.close().await;
+        let groups = asking!(self, |client| self.groups(client, &entry, &principal.name))?;
         Ok(SignIn::Is(Box::new(Person { principal, groups })))
-    }
-
-    async fn reach_again(&self) -> Result<Client, LdapError> {
-        let mut failed = None;
-        for server in &self.servers {
-            match self.reach(server).await {
-                Ok(client) => return Ok(client),
-                Err(error) => failed = Some(error),
-            }
-        }
-        Err(failed.unwrap_or_else(|| LdapError::Settings("The directory has no servers.".into())))
     }
 
     /// The one user of this name.
@@ -170,6 +174,7 @@ impl Ldap {
         match kind {
             PrincipalKind::User => {
                 attributes.extend([&names.user_name, &names.display_name, &names.mail].map(String::clone));
+                attributes.extend([PRIMARY_GROUP, SID, POSIX_GROUP].map(str::to_owned));
             }
             PrincipalKind::Group => attributes.push(names.group_name.clone()),
         }

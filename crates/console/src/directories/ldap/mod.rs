@@ -8,6 +8,7 @@ mod probe;
 pub(crate) mod slapd;
 #[cfg(test)]
 mod tests;
+mod turns;
 
 pub(crate) use probe::{Step, Steps, Verdict, sentence};
 
@@ -19,7 +20,12 @@ use client::Client;
 use playhead_db::console::PrincipalKind;
 use playhead_ldap::{Entry, WireError};
 use rustls::ClientConfig;
-use std::{fmt::Write as _, io, sync::Arc, time::Duration};
+use std::{
+    fmt::Write as _,
+    io,
+    sync::{Arc, Mutex},
+    time::{Duration, Instant},
+};
 
 /// Longest login that is looked up, bytes.
 pub(crate) const MOST_LOGIN: usize = 256;
@@ -30,6 +36,8 @@ pub(crate) struct Ldap {
     password: String,
     servers: Vec<Server>,
     tls: Arc<ClientConfig>,
+    /// A server that answered when others did not, and until when it is asked first.
+    preferred: Mutex<Option<(usize, Instant)>>,
 }
 
 /// Why a directory did not do what it was asked.
@@ -64,6 +72,22 @@ pub(crate) enum LdapError {
     /// More than one user has this name.
     #[error("more than one user of the directory is called '{0}': make the users' base or filter narrower")]
     Ambiguous(String),
+}
+
+impl LdapError {
+    /// Whether another server of the directory may do what this one did not.
+    const fn is_the_servers(&self) -> bool {
+        match self {
+            Self::Connect { .. }
+            | Self::Tls { .. }
+            | Self::Late { .. }
+            | Self::Broken { .. }
+            | Self::Wire { .. } => true,
+            // Busy, or shutting down.
+            Self::Refused { code, .. } => matches!(*code, 51 | 52),
+            Self::Settings(_) | Self::TooMuch(_) | Self::Ambiguous(_) => false,
+        }
+    }
 }
 
 /// What a search found.
@@ -102,38 +126,12 @@ impl Ldap {
         let servers = settings.servers.iter().map(|text| Server::parse(text));
         let servers = servers.collect::<Result<_, _>>().map_err(LdapError::Settings)?;
         let tls = tls(settings.authority.as_deref()).map_err(LdapError::Settings)?;
-        Ok(Self { settings, password, servers, tls })
+        Ok(Self { settings, password, servers, tls, preferred: Mutex::default() })
     }
 
     /// Longest time for one question.
     fn patience(&self) -> Duration {
         Duration::from_secs(self.settings.seconds.into())
-    }
-
-    /// Connects to the first server that answers, and is the console's account there.
-    ///
-    /// # Errors
-    /// The last server's.
-    async fn open(&self) -> Result<Client, LdapError> {
-        let mut failed = None;
-        for server in &self.servers {
-            match self.open_at(server).await {
-                Ok(client) => return Ok(client),
-                // What one server refuses the others will refuse as well, and the account might be locked for it.
-                Err(error @ LdapError::Refused { .. }) => return Err(error),
-                Err(error) => {
-                    tracing::debug!(%server, %error, "directory server not usable");
-                    failed = Some(error);
-                }
-            }
-        }
-        Err(failed.unwrap_or_else(|| LdapError::Settings("The directory has no servers.".into())))
-    }
-
-    async fn open_at(&self, server: &Server) -> Result<Client, LdapError> {
-        let mut client = self.reach(server).await?;
-        self.bind(&mut client).await?;
-        Ok(client)
     }
 
     /// A connection as nobody.

@@ -208,7 +208,9 @@ impl Ldap {
                 ),
             )
         } else {
-            (Verdict::Ok, format!("{text}, such as {}.", examples.join(", ")))
+            let elsewhere =
+                if found.elsewhere { " References to other directories are passed over." } else { "" };
+            (Verdict::Ok, format!("{text}, such as {}.{elsewhere}", examples.join(", ")))
         })
     }
 

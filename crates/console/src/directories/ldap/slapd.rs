@@ -61,6 +61,15 @@ impl Slapd {
         for schema in ["core", "cosine", "inetorgperson", "nis"] {
             writeln!(settings, "include /etc/ldap/schema/{schema}.schema").unwrap();
         }
+        // What an Active Directory knows primary groups by, as far as it is asked for.
+        settings.push_str(
+            "attributetype ( 1.3.6.1.4.1.4203.666.1.1 NAME 'objectSid' EQUALITY octetStringMatch \
+             SYNTAX 1.3.6.1.4.1.1466.115.121.1.40 SINGLE-VALUE )\n\
+             attributetype ( 1.3.6.1.4.1.4203.666.1.2 NAME 'primaryGroupID' EQUALITY integerMatch \
+             SYNTAX 1.3.6.1.4.1.1466.115.121.1.27 SINGLE-VALUE )\n\
+             objectclass ( 1.3.6.1.4.1.4203.666.1.3 NAME 'securityPrincipal' SUP top AUXILIARY \
+             MAY ( objectSid $ primaryGroupID ) )\n",
+        );
         let (ca, cert, key, db) = (at("ca.pem"), at("cert.pem"), at("key.pem"), at("db"));
         write!(
             settings,

@@ -2,8 +2,14 @@
 
 use super::{slapd::*, *};
 use crate::directories::settings::{Nesting, tests::ldap};
-use std::fmt::Write as _;
-use tokio::{io::AsyncWriteExt as _, net::TcpListener};
+use std::{
+    fmt::Write as _,
+    sync::atomic::{AtomicUsize, Ordering},
+};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
 
 const BOTH: [PrincipalKind; 2] = [PrincipalKind::User, PrincipalKind::Group];
 
@@ -71,6 +77,184 @@ async fn groups_within_groups_are_found_and_circles_end() {
     settings.attributes.member = "seeAlso".into();
     let told = directory(settings).groups_of("anna").await.unwrap().unwrap();
     assert_eq!(told.len(), 4, "{told:?}");
+}
+
+#[tokio::test]
+async fn primary_groups_count_although_they_do_not_name_their_members() {
+    let Some(slapd) = Slapd::start() else { return };
+    // S-1-5-21-1-2-3-1104 and S-1-5-21-1-2-3-513.
+    let sid = |last: &str| format!("objectSid:: AQUAAAAAAAUVAAAAAQAAAAIAAAADAAAA{last}\n");
+    let (anna, users) = (sid("UAQAAA=="), sid("AQIAAA=="));
+    slapd.add(&format!(
+        "dn: cn=Domain Users,ou=groups,dc=example,dc=org\nobjectClass: groupOfNames\nobjectClass: securityPrincipal\n\
+         cn: Domain Users\nmember: uid=nobody,dc=example,dc=org\n{users}\n\
+         dn: cn=everybody,ou=groups,dc=example,dc=org\nobjectClass: groupOfNames\ncn: everybody\n\
+         member: cn=Domain Users,ou=groups,dc=example,dc=org\n\n\
+         dn: uid=anna,ou=people,dc=example,dc=org\nchangetype: modify\nadd: objectClass\nobjectClass: securityPrincipal\n-\n\
+         add: primaryGroupID\nprimaryGroupID: 513\n-\nadd: objectSid\n{anna}"
+    ));
+    let groups = async |nesting: Nesting| {
+        let directory = directory(LdapSettings { nesting, ..slapd.settings() });
+        let groups = directory.groups_of("anna").await.unwrap().unwrap();
+        names(&groups).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        groups(Nesting::Walk).await,
+        ["Domain Users", "admins", "everybody", "ring-a", "ring-b", "team, north"]
+    );
+    assert_eq!(groups(Nesting::Direct).await, ["Domain Users", "ring-a", "team, north"]);
+    // slapd does not know the rule for members of members, so the primary group alone is found by it.
+    assert_eq!(groups(Nesting::Chain).await, ["Domain Users"]);
+
+    slapd.add(
+        "dn: uid=bert,ou=people,dc=example,dc=org\nchangetype: modify\nadd: objectClass\nobjectClass: posixAccount\n-\n\
+         add: uidNumber\nuidNumber: 7\n-\nadd: gidNumber\ngidNumber: 8\n-\nadd: homeDirectory\nhomeDirectory: /\n\n\
+         dn: cn=staff,ou=groups,dc=example,dc=org\nobjectClass: posixGroup\ncn: staff\ngidNumber: 8\n",
+    );
+    let mut settings = slapd.settings();
+    settings.attributes.member = "memberUid".into();
+    let posix = directory(settings).groups_of("bert").await.unwrap().unwrap();
+    assert_eq!(names(&posix), ["posix", "staff"]);
+}
+
+#[tokio::test]
+async fn a_server_that_breaks_off_is_left_for_the_next_one() {
+    let Some(slapd) = Slapd::start() else { return };
+    let unsteady = Unsteady::before(slapd.port, 1).await;
+    let settings = LdapSettings {
+        servers: [unsteady.port, slapd.port].map(|port| format!("ldap://127.0.0.1:{port}")).into(),
+        plain: true,
+        ..slapd.settings()
+    };
+    let reader = directory(settings);
+    // It takes the account, and hangs up at the question.
+    let found = reader.search("müll", &BOTH, 20).await.unwrap();
+    assert_eq!((names(&found.principals), unsteady.count()), (vec!["anna"], 1));
+    // From then on the other one is asked first.
+    assert_eq!(reader.groups_of("anna").await.unwrap().unwrap().len(), 4);
+    let subject = &found.principals[0].subject;
+    assert_eq!(reader.person(subject).await.unwrap().unwrap().principal.name, "anna");
+    let signed_in = reader.sign_in("anna", "anna's password").await.unwrap();
+    assert!(matches!(signed_in, SignIn::Is(_)), "{signed_in:?}");
+    assert_eq!(unsteady.count(), 1);
+
+    // One that hangs up at once.
+    let unsteady = Unsteady::before(slapd.port, 0).await;
+    let settings = LdapSettings {
+        servers: [unsteady.port, slapd.port].map(|port| format!("ldap://127.0.0.1:{port}")).into(),
+        plain: true,
+        ..slapd.settings()
+    };
+    let alone = LdapSettings { servers: settings.servers[..1].to_vec(), ..settings.clone() };
+    let signed_in = directory(settings).sign_in("anna", "anna's password").await.unwrap();
+    assert!(matches!(signed_in, SignIn::Is(_)), "{signed_in:?}");
+    let error = directory(alone).groups_of("anna").await.unwrap_err().to_string();
+    assert!(error.contains("broke"), "{error}");
+}
+
+/// A way to a directory that hangs up after some of its answers.
+struct Unsteady {
+    port: u16,
+    connections: Arc<AtomicUsize>,
+    passing: tokio::task::JoinHandle<()>,
+}
+
+impl Unsteady {
+    async fn before(port: u16, answers: usize) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let own = listener.local_addr().unwrap().port();
+        let connections = Arc::new(AtomicUsize::new(0));
+        let counted = Arc::clone(&connections);
+        let passing = tokio::spawn(async move {
+            loop {
+                let (mut client, _) = listener.accept().await.unwrap();
+                counted.fetch_add(1, Ordering::SeqCst);
+                let mut server = tokio::net::TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                let mut buffer = [0; 4096];
+                // Each question and each answer is one small write.
+                for _ in 0..answers {
+                    let length = client.read(&mut buffer).await.unwrap();
+                    server.write_all(&buffer[..length]).await.unwrap();
+                    let length = server.read(&mut buffer).await.unwrap();
+                    client.write_all(&buffer[..length]).await.unwrap();
+                }
+                let _ = client.read(&mut buffer).await;
+            }
+        });
+        Self { port: own, connections, passing }
+    }
+
+    fn count(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+}
+
+impl Drop for Unsteady {
+    fn drop(&mut self) {
+        self.passing.abort();
+    }
+}
+
+#[tokio::test]
+async fn groups_that_come_in_parts_are_all_asked_for() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let settings = LdapSettings {
+        plain: true,
+        nesting: Nesting::Walk,
+        ..ldap(&format!("ldap://127.0.0.1:{}", listener.local_addr().unwrap().port()))
+    };
+    let serving = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let mut buffer = [0; 4096];
+        while let Ok(length @ 1..) = stream.read(&mut buffer).await {
+            let question = &buffer[..length];
+            let long = usize::from(question[1] >= 0x80) * usize::from(question[1] & 0x7f);
+            let id = question[4 + long];
+            let asks = |text: &str| question.windows(text.len()).any(|part| part == text.as_bytes());
+            let entry = match () {
+                () if asks("memberOf;range=2-*") => Some(("uid=anna", "memberOf;range=2-2", vec!["g3"])),
+                () if asks("memberOf;range=3-*") => Some(("uid=anna", "memberOf;range=3-*", vec!["g4"])),
+                () if asks("memberOf;range=") => None,
+                () if asks("uniqueMember") => None,
+                () if asks("cn=g") => {
+                    let at = question.windows(4).position(|part| part == b"cn=g").unwrap();
+                    let name = std::str::from_utf8(&question[at..at + 5]).unwrap();
+                    Some((name, "cn", vec![&name[3..]]))
+                }
+                () if asks("anna") => Some(("uid=anna", "memberOf;range=0-1", vec!["g1", "g2"])),
+                () => None,
+            };
+            let mut answer = Vec::new();
+            if let Some((name, attribute, values)) = entry {
+                let dn = format!("{name},dc=example,dc=org");
+                let is_group = attribute == "cn";
+                let values = values.iter().map(|value| {
+                    let value =
+                        if is_group { (*value).to_owned() } else { format!("cn={value},dc=example,dc=org") };
+                    element(4, &[value.as_bytes()])
+                });
+                let set = element(0x31, &[&values.collect::<Vec<_>>().concat()]);
+                let attribute = element(0x30, &[&element(4, &[attribute.as_bytes()]), &set]);
+                let uid =
+                    element(0x30, &[&element(4, &[b"uid"]), &element(0x31, &[&element(4, &[b"anna"])])]);
+                let entry =
+                    element(0x64, &[&element(4, &[dn.as_bytes()]), &element(0x30, &[&attribute, &uid])]);
+                answer.extend(element(0x30, &[&[2, 1, id], &entry]));
+            }
+            answer.extend(element(0x30, &[&[2, 1, id], &element(0x65, &[&[10, 1, 0, 4, 0, 4, 0]])]));
+            stream.write_all(&answer).await.unwrap();
+        }
+    });
+    let groups = directory(settings).groups_of("anna").await.unwrap().unwrap();
+    assert_eq!(names(&groups), ["g1", "g2", "g3", "g4"]);
+    serving.abort();
+}
+
+/// An element of a message, of less than 64 KiB.
+fn element(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let content = parts.concat();
+    let length = u16::try_from(content.len()).unwrap().to_be_bytes();
+    [&[tag, 0x82, length[0], length[1]], &content[..]].concat()
 }
 
 #[tokio::test]
@@ -245,6 +429,11 @@ async fn trying_out_says_step_by_step_what_works() {
     assert_eq!(steps(wrong), expected);
 
     slapd.add("dn: ou=far,dc=example,dc=org\nobjectClass: referral\nobjectClass: extensibleObject\nou: far\nref: ldap://127.0.0.1:1/ou=far,dc=example,dc=org\n");
+    let all = good.probe(None, None).await;
+    assert_eq!(all[3].verdict, Ok);
+    assert!(all[3].detail.contains("such as anna, bert, zoe. References to other directories"), "{all:?}");
+    let beside = good.search("müll", &BOTH, 20).await.unwrap();
+    assert_eq!(beside.principals.len(), 1, "what lies in this directory is found beside a reference");
     let settings = LdapSettings { user_base: "ou=far,dc=example,dc=org".into(), ..slapd.settings() };
     let all = directory(settings).probe(None, None).await;
     assert!(all[3].verdict == Failed && all[3].detail.contains("references are not followed"), "{all:?}");
