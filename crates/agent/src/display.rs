@@ -89,6 +89,8 @@ pub(crate) fn run(context: &Context) {
     let mut wait = FIRST;
     let mut told = String::new();
     let mut course = Course::default();
+    // The recording that has just broken off is to go on.
+    let mut goes_on = false;
     if let Some(session) = &context.session {
         course.plan = Some(session.plan());
     }
@@ -111,13 +113,23 @@ pub(crate) fn run(context: &Context) {
             break;
         }
         course.hold = wishes.hold;
-        // What was to come with the next segment comes with the next recording.
-        course.plan = wishes.plan.map(|(plan, _)| plan).or(course.coming.take()).or(course.plan);
+        match wishes.plan {
+            Some((plan, When::Now)) => (course.plan, course.coming) = (Some(plan), None),
+            Some((plan, When::RollOver)) => course.coming = Some(plan),
+            None => {}
+        }
+        // What was to come with the next segment comes with the next recording; not with one that only goes on.
+        if course.coming.is_some() && !goes_on && !context.is_open() {
+            course.plan = course.coming.take();
+        }
+        goes_on = false;
         if let Some(plan) = &course.plan {
             context.progress.follows(plan.number);
         }
         course.events.extend(wishes.events);
         if !course.records() {
+            // What an earlier run of the agent has left open is recorded no more either.
+            context.end_what_is_open();
             course.events.clear();
             context.status.display(name, DisplayReport::default());
             context.progress.set(None, None);
@@ -135,7 +147,7 @@ pub(crate) fn run(context: &Context) {
                     Outcome::Stopped => break,
                     Outcome::Ended => (wait, pause) = (FIRST, Duration::ZERO),
                     Outcome::Renewed | Outcome::Dropped => pause = Duration::ZERO,
-                    Outcome::Lost => pause = PAUSE,
+                    Outcome::Lost => (goes_on, pause) = (true, PAUSE),
                     Outcome::Full => {
                         if !context.wait_for_room() {
                             break;
@@ -159,6 +171,8 @@ pub(crate) fn run(context: &Context) {
             return;
         }
     }
+    // Told to stop before what an earlier run of the agent has left open could go on.
+    context.end_what_is_open();
     context.status.display(name, DisplayReport::default());
     context.progress.set(None, None);
 }
@@ -172,6 +186,33 @@ impl Context {
             quiet: style.events_only,
         };
         Screen::connect(&self.display.display, &manner)
+    }
+
+    /// The recordings of this session, or of this display where it is recorded without one, that have not ended.
+    fn open_recordings(&self) -> impl Iterator<Item = Arc<Queue>> {
+        let own = |queue: &Arc<Queue>| {
+            let info = &queue.started().info;
+            let is_it = match (&self.session, &info.session) {
+                (Some(managed), Some(session)) => session.id == managed.id,
+                (None, None) => info.display == self.display.display,
+                _ => false,
+            };
+            is_it && !queue.has_ended()
+        };
+        self.spool.all().into_iter().filter(own)
+    }
+
+    /// Whether an earlier run of the agent, or an earlier attempt, has begun a recording that is to go on.
+    fn is_open(&self) -> bool {
+        self.open_recordings().next().is_some()
+    }
+
+    /// Ends what nobody goes on with.
+    fn end_what_is_open(&self) {
+        for queue in self.open_recordings() {
+            let server = self.session.as_ref().map(|session| session.server.pid);
+            session::end_left(&self.spool, &self.host, &queue, self.display.xauthority.as_deref(), server);
+        }
     }
 
     fn begin<'a>(

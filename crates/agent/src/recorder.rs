@@ -176,6 +176,8 @@ impl Recorder {
     ) -> Self {
         let mut recorder = Self::new(info, settings, seed);
         recorder.chain = Chain::after(&head, hash);
+        // The segment before is as old as it will ever be. What waits for a full one waits for the next.
+        recorder.segment_start_us = head.end_us;
         recorder.newest = Some(head);
         recorder.lost(cause);
         recorder

@@ -4,7 +4,7 @@
 //! on with the same recording, even where its queue is gone or damaged; a new session has none.
 
 use crate::{
-    capture::{self, CaptureError, Screen},
+    capture::{self, CaptureError, Manner, Screen},
     clock::Now,
     control::Registry,
     recorder::{Recorder, end_after},
@@ -15,7 +15,7 @@ use playhead_format::Signer;
 use playhead_model::{
     EndReason, GapCause, RecordedSession, RecordingId, RecordingInfo, RecordingSettings, SessionId, WallTime,
 };
-use std::{str::FromStr, sync::Arc};
+use std::{path::Path, str::FromStr, sync::Arc};
 
 /// The root window's property.
 const MARK: &str = "_PLAYHEAD_RECORDING";
@@ -260,6 +260,27 @@ pub(crate) fn end_orphans(
         };
         if started.boot_id != host.boot_id || !known {
             end_unseen(spool, host, &queue);
+        }
+    }
+}
+
+/// Ends a recording that an earlier run of the agent has left open and that nobody goes on with, though its session may. `server` is the
+/// process that must be the display's X server, where that is known.
+pub(crate) fn end_left(
+    spool: &Spool,
+    host: &Host,
+    queue: &Queue,
+    xauthority: Option<&Path>,
+    server: Option<u32>,
+) {
+    end_unseen(spool, host, queue);
+    // Otherwise the session's next recording would be taken for this one, without its queue.
+    let manner = Manner { xauthority, masks: &[], server, quiet: true };
+    match Screen::connect(&queue.started().info.display, &manner) {
+        Ok(screen) if is_same(&screen, queue.id()).unwrap_or(false) => unmark(&screen),
+        Ok(_) => {}
+        Err(error) => {
+            tracing::debug!(recording = %queue.id(), %error, "cannot take the mark off the display")
         }
     }
 }

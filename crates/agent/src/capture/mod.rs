@@ -138,9 +138,16 @@ impl From<ReplyOrIdError> for CaptureError {
 }
 
 impl CaptureError {
-    /// Whether the display went away, or was not there.
+    /// Whether the display went away, or was not there. One that does not answer in time is there.
     pub(crate) fn is_gone(&self) -> bool {
-        matches!(self, Self::Gone(_) | Self::NoDisplay { .. } | Self::Another { .. })
+        let is_slow = match self {
+            Self::Gone(ConnectionError::IoError(error))
+            | Self::NoDisplay { source: ConnectError::IoError(error), .. } => {
+                error.kind() == std::io::ErrorKind::TimedOut
+            }
+            _ => false,
+        };
+        !is_slow && matches!(self, Self::Gone(_) | Self::NoDisplay { .. } | Self::Another { .. })
     }
 }
 

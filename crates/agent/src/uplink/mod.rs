@@ -102,6 +102,8 @@ impl Uplink {
         let mut backoff = Backoff(SHORTEST);
         let mut told = String::new();
         loop {
+            // What was queued last has one more try, however the one before went.
+            let is_last = drain.is_cancelled();
             let connected = tokio::select! {
                 connected = self.connect() => connected,
                 () = late(&drain) => return Ok(()),
@@ -131,9 +133,12 @@ impl Uplink {
                 );
                 told = error;
             }
+            if is_last {
+                return Ok(());
+            }
             tokio::select! {
                 () = tokio::time::sleep(backoff.next()) => {}
-                () = drain.cancelled() => return Ok(()),
+                () = drain.cancelled() => {}
             }
         }
     }

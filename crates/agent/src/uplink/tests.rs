@@ -271,7 +271,11 @@ impl Stage {
         let started = Started { info: info(byte), boot_id: "boot".into(), start_boot_us: 0 };
         let queue = self.spool.create(started).unwrap();
         for fragment in fragments(&info(byte), 2, 3) {
-            self.spool.append(&queue, &fragment).unwrap();
+            match self.spool.append(&queue, &fragment) {
+                // The server may have refused the first of them already.
+                Err(SpoolError::Closed { .. }) => break,
+                appended => appended.unwrap(),
+            }
         }
         queue
     }
