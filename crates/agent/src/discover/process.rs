@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File},
     io::Read as _,
+    os::linux::fs::MetadataExt as _,
     path::{Path, PathBuf},
 };
 
@@ -10,6 +11,8 @@ use std::{
 const MOST_BYTES: u64 = 128 << 10;
 /// The most entries of a folder that are looked at.
 const MOST_ENTRIES: usize = 100_000;
+/// A session's X server is at most so far below xrdp's session manager.
+const MOST_ABOVE: usize = 4;
 /// Ticks of a second in `/proc`: the same on every Linux.
 pub(crate) const TICKS: u64 = 100;
 
@@ -26,6 +29,11 @@ impl Process {
     /// The one that has this number now.
     pub(crate) fn of(pid: u32) -> Option<Self> {
         Some(Self { pid, start: Stat::of(pid)?.start })
+    }
+
+    /// Whether somebody has stopped it (SIGSTOP), so that it does nothing.
+    pub(crate) fn is_stopped(self) -> bool {
+        Stat::of(self.pid).is_some_and(|stat| stat.start == self.start && matches!(stat.state, b'T' | b't'))
     }
 
     /// Whether it still runs.
@@ -121,6 +129,19 @@ pub(crate) fn name(pid: u32) -> Option<String> {
     Some(Stat::of(pid)?.name)
 }
 
+/// The nearest of root's processes above this one whose name is as `wanted`, and the one right below it.
+pub(super) fn above(pid: u32, wanted: impl Fn(&str) -> bool) -> Option<(u32, u32)> {
+    let mut below = pid;
+    for _ in 0..MOST_ABOVE {
+        let parent = parent(below).filter(|parent| *parent > 1)?;
+        if name(parent).is_some_and(|name| wanted(&name)) && user(parent) == Some(0) {
+            return Some((parent, below));
+        }
+        below = parent;
+    }
+    None
+}
+
 /// The parent of a process.
 pub(crate) fn parent(pid: u32) -> Option<u32> {
     Some(Stat::of(pid)?.parent)
@@ -133,6 +154,26 @@ fn read(path: &str) -> Vec<u8> {
         let _ = file.take(MOST_BYTES).read_to_end(&mut bytes);
     }
     bytes
+}
+
+/// A file, whatever it is called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Identity {
+    device: u64,
+    inode: u64,
+}
+
+impl Identity {
+    /// Of the file at this path.
+    pub(super) fn of(path: impl AsRef<Path>) -> Option<Self> {
+        let metadata = fs::metadata(path).ok()?;
+        Some(Self { device: metadata.st_dev(), inode: metadata.st_ino() })
+    }
+
+    /// Of the program that a process runs.
+    pub(super) fn of_program(pid: u32) -> Option<Self> {
+        Self::of(format!("/proc/{pid}/exe"))
+    }
 }
 
 #[cfg(test)]

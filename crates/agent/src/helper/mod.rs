@@ -2,7 +2,8 @@
 //!
 //! The agent starts it as root with a socket in place of its standard input; the first thing that it does is to become the user, for good
 //! ([`run`]). It has no other file of the agent's, an empty environment but for a handful of words, and ends when the socket does.
-//! Orders and words go over the socket as lines of JSON of bounded length; what comes from it is the user's own word.
+//! Orders and words go over the socket as lines of JSON of bounded length; what comes from it is the user's own word. Whether it still
+//! runs it is asked now and then ([`Order::Ping`]), and a thread of its own answers, whatever else it does.
 
 use crate::notice::{self, Told};
 use nix::{
@@ -15,8 +16,10 @@ use nix::{
 use serde::{Deserialize, Serialize};
 use std::{
     ffi::CString,
-    io::{self, Read as _, Write as _},
+    io::{self, BufRead as _, BufReader, Read as _, Write as _},
     os::{fd::AsFd as _, unix::net::UnixStream},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
 };
 
 /// Longest order: a notice with all its characters escaped.
@@ -32,6 +35,8 @@ pub(crate) enum Order {
     Show(notice::Request),
     /// Show nothing.
     Hide,
+    /// Say that you are there.
+    Ping,
 }
 
 /// What the helper tells.
@@ -42,6 +47,8 @@ pub(crate) enum Word {
     Told(Told),
     /// It cannot be shown.
     Failed(String),
+    /// Asked whether it is there, it is.
+    Alive,
 }
 
 /// Why the helper cannot be what it is to be.
@@ -69,23 +76,69 @@ pub enum HelperError {
 /// It cannot become the user, or the agent makes no sense.
 pub fn run(user: u32) -> Result<(), HelperError> {
     become_user(user)?;
-    let socket = UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?);
-    let mut orders = Orders { socket: socket.try_clone()?, buffer: Vec::new() };
+    let (mut orders, mouth) = attend(UnixStream::from(io::stdin().as_fd().try_clone_to_owned()?))?;
     while let Some(order) = orders.next()? {
         let Order::Show(request) = order else { continue };
         let mut said = Ok(());
-        let mut tell = |told: &Told| said = say(&socket, &Word::Told(told.clone()));
-        let word = match notice::show(request, socket.as_fd(), &mut tell) {
+        let mut tell = |told: &Told| said = mouth.say(&Word::Told(told.clone()));
+        let shown = {
+            let stop = orders.socket.try_clone()?;
+            notice::show(request, stop.as_fd(), &mut tell)
+        };
+        let word = match shown {
             Ok(Told::Withdrawn) => None,
             Ok(end) => Some(Word::Told(end)),
             Err(error) => Some(Word::Failed(error.to_string())),
         };
         said?;
         if let Some(word) = word {
-            say(&socket, &word)?;
+            mouth.say(&word)?;
         }
     }
     Ok(())
+}
+
+/// Takes what comes over the agent's socket: says that it is there when asked, and hands on all else.
+fn attend(socket: UnixStream) -> io::Result<(Orders, Arc<Mouth>)> {
+    let mouth = Arc::new(Mouth(Mutex::new(socket.try_clone()?)));
+    let (orders, handed_on) = UnixStream::pair()?;
+    let answering = Arc::clone(&mouth);
+    // It ends when the agent closes the socket, and the orders with it.
+    thread::Builder::new().name("orders".into()).spawn(move || pass_on(socket, &answering, &handed_on))?;
+    Ok((Orders { socket: orders, buffer: Vec::new() }, mouth))
+}
+
+/// Hands orders on until the agent or whoever obeys them is gone.
+fn pass_on(socket: UnixStream, mouth: &Mouth, mut handed_on: &UnixStream) {
+    let mut reader = BufReader::new(socket);
+    loop {
+        let mut line = Vec::new();
+        match reader.by_ref().take(MOST_ORDER as u64).read_until(b'\n', &mut line) {
+            Ok(length) if length > 0 => {}
+            _ => return,
+        }
+        let done = match serde_json::from_slice(&line) {
+            Ok(Order::Ping) => mouth.say(&Word::Alive),
+            // Nonsense as well: whoever obeys refuses it.
+            _ => handed_on.write_all(&line),
+        };
+        if done.is_err() {
+            return;
+        }
+    }
+}
+
+/// Says things to the agent, one after another.
+struct Mouth(Mutex<UnixStream>);
+
+impl Mouth {
+    fn say(&self, word: &Word) -> io::Result<()> {
+        let mut line = serde_json::to_vec(word)?;
+        line.truncate(MOST_WORD - 1);
+        line.push(b'\n');
+        // A word half said is nonsense to the agent, which starts another helper then.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write_all(&line)
+    }
 }
 
 /// Gives up every right but the user's, for good: groups and numbers, what a program could regain by another program, and dumps of memory.
@@ -109,13 +162,6 @@ fn become_user(user: u32) -> Result<(), HelperError> {
     let is_done = geteuid() == uid && (uid.is_root() || nix::unistd::setuid(Uid::from_raw(0)).is_err());
     debug_assert!(Gid::effective() == gid || uid.is_root());
     if is_done { Ok(()) } else { Err(failed(nix::errno::Errno::EPERM)) }
-}
-
-fn say(mut socket: &UnixStream, word: &Word) -> io::Result<()> {
-    let mut line = serde_json::to_vec(word)?;
-    line.truncate(MOST_WORD - 1);
-    line.push(b'\n');
-    socket.write_all(&line)
 }
 
 /// Lines of the agent's.
@@ -162,6 +208,22 @@ mod tests {
         agent.write_all(b"{\n").unwrap();
         assert!(orders.next().is_err());
         drop(agent);
+        assert_eq!(orders.next().unwrap(), None);
+    }
+
+    #[test]
+    fn it_says_that_it_is_there_while_nobody_obeys() {
+        let (mut agent, socket) = UnixStream::pair().unwrap();
+        let (mut orders, mouth) = attend(socket).unwrap();
+        agent.write_all(b"\"hide\"\n\"ping\"\n").unwrap();
+        let mut words = BufReader::new(agent.try_clone().unwrap()).lines();
+        assert_eq!(words.next().unwrap().unwrap(), serde_json::to_string(&Word::Alive).unwrap());
+        mouth.say(&Word::Failed("x".into())).unwrap();
+        assert!(words.next().unwrap().unwrap().contains("failed"));
+        assert_eq!(orders.next().unwrap(), Some(Order::Hide));
+        agent.write_all(b"nonsense\n").unwrap();
+        assert!(orders.next().is_err());
+        agent.shutdown(std::net::Shutdown::Both).unwrap();
         assert_eq!(orders.next().unwrap(), None);
     }
 

@@ -129,6 +129,7 @@ impl Telling {
         match heard {
             Heard::Word(Word::Told(told)) => self.told(kind, &told, means),
             Heard::Word(Word::Failed(reason)) => self.fail(reason, means),
+            Heard::Word(Word::Alive) => {}
             Heard::Ended(signal) => {
                 tracing::warn!(session = %means.session, signal, "the session's helper has ended: starting it again");
                 means.record(EventMessage::HelperEnded { signal });
