@@ -33,8 +33,8 @@ pub use clock::Moment;
 pub use order::{Order, order};
 pub use recorder::{RecordError, Recorder, Sink};
 pub use settings::{
-    AudioSettings, DisplaySettings, ServerSettings, SessionSettings, Settings, SpoolSettings, TagSettings,
-    WhenFull,
+    Applications, AudioSettings, DisplaySettings, ProgramPaths, ServerSettings, SessionSettings, Settings,
+    SpoolSettings, TagSettings, WhenFull,
 };
 pub use spool::SpoolError;
 pub use standing::{QueueReport, QueueState, QueuedRecording, RefusedQueue};

@@ -1,5 +1,9 @@
 //! What an agent is told: by a file, by flags, or by the program that runs it.
 
+mod applications;
+
+pub use applications::{Applications, ProgramPaths};
+
 use crate::AgentError;
 use playhead_model::{
     Mask, PictureSettings, RemoteProtocol,
@@ -35,6 +39,8 @@ pub struct Settings {
     pub displays: Vec<DisplaySettings>,
     /// The sessions of this machine's users.
     pub sessions: SessionSettings,
+    /// The programs that are published, by name: what a session of xrdp was started with.
+    pub applications: Applications,
     /// Applications whose windows the recordings do not show.
     pub masks: Vec<Mask>,
     /// The queue on disk.
@@ -266,6 +272,7 @@ impl Default for Settings {
             server: ServerSettings::default(),
             displays: Vec::new(),
             sessions: SessionSettings::default(),
+            applications: Applications::default(),
             masks: Vec::new(),
             spool: SpoolSettings::default(),
             audio: AudioSettings::default(),
@@ -311,6 +318,7 @@ impl Settings {
         if delivery_groups.len() > MOST_NAMES || tags.len() > MOST_NAMES || domains.len() > MOST_NAMES {
             return wrong(format!("expected at most {MOST_NAMES} delivery groups, tags and domains each"));
         }
+        self.applications.check().or_else(wrong)?;
         for (at, display) in self.displays.iter().enumerate() {
             let name = &display.display;
             if x11rb::reexports::x11rb_protocol::parse_display::parse_display(Some(name)).is_err() {
@@ -379,6 +387,8 @@ mod tests {
             SessionSettings { delivery_groups, ..SessionSettings::default() }
         );
         assert_eq!((example.sessions.tags.len(), example.sessions.domains.len()), (2, 2));
+        assert_eq!(example.applications.iter().count(), 2);
+        example.check().unwrap();
         for policy in [WhenFull::Pause, WhenFull::KeepNewest, WhenFull::StopSession] {
             assert_eq!(policy.as_str().parse(), Ok(policy));
             assert_eq!(serde_json::to_value(policy).unwrap(), policy.as_str());

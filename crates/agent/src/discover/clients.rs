@@ -9,6 +9,7 @@ use super::{
     servers::Server,
     tcp::{self, Connection},
     unix,
+    xrdp::{self, Xrdp},
 };
 use std::{
     collections::{BTreeSet, HashMap},
@@ -17,11 +18,6 @@ use std::{
     net::SocketAddr,
 };
 
-/// xrdp's port, unless its settings say another one.
-const RDP: u16 = 3_389;
-/// Where xrdp's settings are, and its log, unless they say so.
-const SETTINGS: &str = "/etc/xrdp/xrdp.ini";
-const LOG: &str = "/var/log/xrdp.log";
 /// The table of Unix sockets is looked at up to here.
 const MOST_BYTES: u64 = 64 << 20;
 
@@ -47,8 +43,8 @@ pub(super) struct Clients {
 
 impl Clients {
     pub(super) fn new() -> Self {
-        let (rdp, log) = xrdp_settings(&std::fs::read_to_string(SETTINGS).unwrap_or_default());
-        Self { log: Log::new(log), rdp, before: None, found: HashMap::new() }
+        let Xrdp { port, log, .. } = Xrdp::read(&std::fs::read_to_string(xrdp::SETTINGS).unwrap_or_default());
+        Self { log: Log::new(log), rdp: port, before: None, found: HashMap::new() }
     }
 
     /// Looks again, closely only where a connection came or went.
@@ -82,15 +78,19 @@ impl Clients {
             Vec::new()
         });
         let is_xrdp = |pid: &u32| process::name(*pid).as_deref() == Some("xrdp");
-        let sockets: Vec<_> = process::all().filter(is_xrdp).map(process::sockets).collect();
+        let xrdp: Vec<(u32, Vec<u64>)> =
+            process::all().filter(is_xrdp).map(|pid| (pid, process::sockets(pid))).collect();
         let rdp_client = |inode: u64| -> Client {
             // The process that holds one end holds the client's connection as well.
-            let of = sockets.iter().find(|sockets| sockets.contains(&inode));
-            let address = of.and_then(|of| {
-                let coming = |end: &&Connection| end.local.port() == self.rdp && of.contains(&end.inode);
-                Some(connections.iter().find(coming)?.remote)
-            });
-            let name = address.and_then(|address| self.log.name(address)).map(str::to_owned);
+            let Some((pid, own)) = xrdp.iter().find(|(_, own)| own.contains(&inode)) else {
+                return Client::default();
+            };
+            let mut coming =
+                connections.iter().filter(|end| end.local.port() == self.rdp && own.contains(&end.inode));
+            let address = coming.next().map(|end| end.remote);
+            // Where xrdp is set to be one process for all clients, its process says nothing.
+            let by_process = if coming.next().is_none() { self.log.name_of(*pid) } else { None };
+            let name = by_process.or_else(|| self.log.name(address?)).map(str::to_owned);
             Client { address, name }
         };
         let mut found = HashMap::new();
@@ -116,24 +116,6 @@ impl Clients {
     }
 }
 
-/// xrdp's port and log, of its settings.
-fn xrdp_settings(text: &str) -> (u16, String) {
-    let value = |name: &str| {
-        let pair = text.lines().filter_map(|line| line.split_once('='));
-        pair.filter(|(key, _)| key.trim().eq_ignore_ascii_case(name)).map(|(_, value)| value.trim()).next()
-    };
-    // One of several addresses, each of which may have something before the port.
-    let port = value("port").and_then(|ports| {
-        let first = ports.split([' ', ',']).next()?;
-        first.rsplit([':', '/']).next()?.parse().ok()
-    });
-    let log = value("LogFile").map_or_else(
-        || LOG.to_owned(),
-        |file| if file.starts_with('/') { file.to_owned() } else { format!("/var/log/{file}") },
-    );
-    (port.unwrap_or(RDP), log)
-}
-
 /// Inodes of the connected sockets that xrdp and displays have between them.
 fn display_sockets() -> BTreeSet<u64> {
     let Ok(file) = File::open("/proc/net/unix") else { return BTreeSet::new() };
@@ -150,15 +132,6 @@ fn display_socket(line: &str) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_settings_of_xrdp_are_read() {
-        assert_eq!(xrdp_settings(""), (3_389, LOG.into()));
-        let text = "[Globals]\nport=3389\n[Logging]\nLogFile=xrdp.log\n";
-        assert_eq!(xrdp_settings(text), (3_389, "/var/log/xrdp.log".into()));
-        assert_eq!(xrdp_settings("port = tcp://:3391 vsock\nlogfile=/x/y\n"), (3_391, "/x/y".into()));
-        assert_eq!(xrdp_settings("port=vsock://any\n").0, 3_389);
-    }
 
     #[test]
     fn only_connected_sockets_of_displays_count() {

@@ -1,11 +1,13 @@
 //! Names of client machines: they stand nowhere but in xrdp's log.
 //!
-//! The log says that a connection came, with its address, and later, without it, what the client calls itself. Of two that come at the
-//! same moment nobody can tell which is which; then neither gets a name. Connections that have ended meanwhile do not count: many are
-//! somebody's who only looks whether the port is open.
+//! The log says that a connection came, with its address, and later, without it, what the client calls itself. Where xrdp is set to
+//! (`EnableProcessId`), it says which of its processes writes: the one that names the client is the one that holds the connection.
+//! Otherwise, of two that come at the same moment nobody can tell which is which; then neither gets a name. Connections that have ended
+//! meanwhile do not count: many are somebody's who only looks whether the port is open.
 
+use super::process::Process;
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     fs::File,
     io::{Read as _, Seek as _, SeekFrom},
     net::{IpAddr, SocketAddr},
@@ -36,11 +38,19 @@ pub(super) struct Log {
     /// The beginning of a line whose end is not there yet.
     rest: String,
     clients: VecDeque<Client>,
+    /// What the clients of xrdp's processes call themselves.
+    by_process: HashMap<Process, String>,
 }
 
 impl Log {
     pub(super) fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), read: 0, rest: String::new(), clients: VecDeque::new() }
+        Self {
+            path: path.into(),
+            read: 0,
+            rest: String::new(),
+            clients: VecDeque::new(),
+            by_process: HashMap::new(),
+        }
     }
 
     /// Reads what came since; `alive` says which clients are connected now. A log that cannot be read costs the names alone.
@@ -64,6 +74,12 @@ impl Log {
             Ok(text) => self.take(&text, &alive),
             Err(error) => tracing::debug!(path = %self.path.display(), %error, "no names of client machines"),
         }
+        self.by_process.retain(|process, _| process.is_alive());
+    }
+
+    /// What the client of one of xrdp's processes calls itself, where the log says so.
+    pub(super) fn name_of(&self, pid: u32) -> Option<&str> {
+        self.by_process.get(&Process::of(pid)?).map(String::as_str)
     }
 
     /// What the client with this address calls itself.
@@ -96,20 +112,34 @@ impl Log {
             .iter()
             .find_map(|words| line.split_once(words));
         let Some((_, name)) = name else { return };
+        let name: String = name.chars().filter(|letter| !letter.is_control()).take(MOST_NAME).collect();
+        let name = Some(name.trim().to_owned()).filter(|name| !name.is_empty());
+        // What an earlier process of this number has said is said again by this one before it connects to a session.
+        if let (Some(process), Some(name)) = (writer(line).and_then(Process::of), &name)
+            && self.by_process.len() < MOST_CLIENTS
+        {
+            self.by_process.insert(process, name.clone());
+        }
         let mut waiting = self.clients.iter_mut().filter(|client| client.waits && alive(client.address));
         let (first, second) = (waiting.next(), waiting.next());
         match (first, second) {
             (Some(client), None) => {
-                let name: String =
-                    name.chars().filter(|letter| !letter.is_control()).take(MOST_NAME).collect();
-                client.name = Some(name.trim().to_owned()).filter(|name| !name.is_empty());
-                client.waits = false;
+                (client.name, client.waits) = (name, false);
             }
             (Some(_), Some(_)) => self.clients.iter_mut().for_each(|client| client.waits = false),
             // Its connection has ended already.
             (None, _) => {}
         }
     }
+}
+
+/// The process that wrote a line: `[20261122-17:10:07] [INFO ] [pid:86 tid:139898532996928] …`. What a client may have written comes later.
+fn writer(line: &str) -> Option<u32> {
+    let mut rest = line;
+    for _ in 0..2 {
+        rest = rest.strip_prefix('[')?.split_once("] ")?.1;
+    }
+    rest.strip_prefix("[pid:")?.split_once(' ')?.0.parse().ok()
 }
 
 /// `::ffff:192.0.2.7 port 52140`
@@ -162,5 +192,35 @@ mod tests {
         log.read(|address| address == two);
         assert_eq!(log.name(two), Some("C"));
         assert_eq!(Log::new("/none").name(two), None);
+    }
+
+    #[test]
+    fn the_process_that_writes_a_name_holds_the_connection() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("xrdp.log");
+        let own = std::process::id();
+        let other = std::os::unix::process::parent_id();
+        let name = |pid: u32, name: &str| {
+            format!(
+                "[20261122-13:55:54] [INFO ] [pid:{pid} tid:139] Connected client computer name: {name}\n"
+            )
+        };
+        let listener = CAME.replace("[INFO ] ", "[INFO ] [pid:1 tid:139] ");
+        let second = listener.replace("port 5", "port 6");
+        let text = format!("{listener}{second}{}{}", name(other, "B"), name(own, "A"));
+        std::fs::write(&path, format!("{text}{}", name(u32::MAX, "nobody"))).unwrap();
+        let mut log = Log::new(&path);
+        log.read(|_| true);
+        assert_eq!((log.name_of(own), log.name_of(other)), (Some("A"), Some("B")));
+        assert_eq!((log.name_of(u32::MAX), log.name("192.0.2.1:5".parse().unwrap())), (None, None));
+        // What a client writes is not taken for what xrdp does.
+        for line in [
+            format!("[x] [INFO ] Connected client computer name: [pid:{own} tid:1"),
+            format!("[x] [INFO ] other [pid:{own} tid:1] Connected client computer name: C"),
+            "[pid:7".to_owned(),
+            String::new(),
+        ] {
+            assert_eq!(writer(&line), None, "{line}");
+        }
     }
 }

@@ -7,17 +7,20 @@
 mod clients;
 mod log;
 pub(crate) mod process;
+mod programs;
 mod servers;
 mod tcp;
 mod unix;
+pub(crate) mod xrdp;
 
 pub(crate) use clients::Client;
 pub(crate) use process::Process;
 
-use crate::control::Bell;
+use crate::{control::Bell, settings::Applications};
 use clients::Clients;
 use nix::sys::inotify::{AddWatchFlags, InitFlags, Inotify};
 use playhead_model::{RemoteProtocol, SessionState, WallTime};
+use programs::Programs;
 use servers::{SOCKETS, Server, Servers};
 use std::{
     collections::HashMap,
@@ -36,6 +39,8 @@ const LOOK: Duration = Duration::from_secs(2);
 const SOON: Duration = Duration::from_millis(30);
 /// xrdp connects to the X server of a new session within this time.
 pub(crate) const CLIENT: Duration = Duration::from_millis(700);
+/// xrdp's session manager starts the program of a new session within this time.
+pub(crate) const PROGRAM: Duration = Duration::from_secs(5);
 /// Whose session a display of root's is, is looked for once in so many looks.
 const RARELY: u32 = 5;
 
@@ -54,8 +59,10 @@ pub(crate) struct Seen {
     pub(crate) started_at: WallTime,
     /// The file with the display's cookie, where known.
     pub(crate) xauthority: Option<PathBuf>,
-    /// The published program, where there is one.
+    /// What it was started with, a published program or the desktop, where that is known.
     pub(crate) application: Option<String>,
+    /// That will be known in a moment.
+    pub(crate) is_starting: bool,
 }
 
 /// Which displays are looked for.
@@ -65,6 +72,8 @@ pub(crate) struct Scope {
     pub(crate) named: Vec<u32>,
     /// All others too.
     pub(crate) all: bool,
+    /// The published programs.
+    pub(crate) applications: Applications,
 }
 
 /// The thread's end, and the way to tell it.
@@ -78,6 +87,7 @@ pub(crate) fn run(scope: &Scope, watch: &Arc<Watch>, report: impl Fn(Vec<Seen>))
     let mut sight = Sight {
         servers: Servers::default(),
         clients: Clients::new(),
+        programs: Programs::new(scope.applications.clone()),
         owners: HashMap::new(),
         asked_for: Vec::new(),
         started: HashMap::new(),
@@ -92,7 +102,7 @@ pub(crate) fn run(scope: &Scope, watch: &Arc<Watch>, report: impl Fn(Vec<Seen>))
             report(seen.clone());
             last = Some(seen);
         }
-        let is_soon = sight.servers.is_waiting() || sight.expects_client();
+        let is_soon = sight.servers.is_waiting() || sight.expects_client() || sight.expects_program();
         let pause = if is_soon { SOON } else { LOOK };
         if let Err(error) = watch.bell.wait(events.inotify.as_ref().map(|it| it.as_fd()), Some(pause)) {
             tracing::error!(%error, "sessions are not looked for any more");
@@ -141,6 +151,7 @@ impl Events {
 struct Sight {
     servers: Servers,
     clients: Clients,
+    programs: Programs,
     /// By display, the first user other than root who has a program there, as of the last time that was asked.
     owners: HashMap<u32, u32>,
     /// The servers of root's that it was asked for.
@@ -155,6 +166,7 @@ impl Sight {
         self.looks = self.looks.wrapping_add(1);
         self.servers.look(|number| scope.all || scope.named.contains(&number));
         self.clients.look(self.servers.all());
+        self.programs.look(self.servers.all());
         self.look_for_owners();
         let servers: Vec<Server> = self.servers.all().cloned().collect();
         let alive = |process: &Process| servers.iter().any(|server| server.process == *process);
@@ -169,8 +181,10 @@ impl Sight {
         // A display without a network has its user in front of it.
         let is_connected = client.is_some() || protocol == RemoteProtocol::Local;
         let state = if is_connected { SessionState::Connected } else { SessionState::Disconnected };
-        let (started_at, _) =
+        let (started_at, first) =
             *self.started.entry(process).or_insert_with(|| (began(process), Instant::now()));
+        let is_starting = self.programs.expects(process) && first.elapsed() < PROGRAM;
+        let application = application.or_else(|| self.programs.of(process).map(str::to_owned));
         Seen {
             display: format!(":{number}"),
             server: process,
@@ -181,6 +195,7 @@ impl Sight {
             started_at,
             xauthority,
             application,
+            is_starting,
         }
     }
 
@@ -190,6 +205,12 @@ impl Sight {
             let is_new = self.started.get(&server.process).is_some_and(|(_, first)| first.elapsed() < CLIENT);
             is_new && server.protocol == RemoteProtocol::Rdp && self.clients.of(server.number).is_none()
         })
+    }
+
+    /// Whether xrdp's session manager is about to start the program of a session.
+    fn expects_program(&self) -> bool {
+        let is_new = |process| self.started.get(process).is_some_and(|(_, first)| first.elapsed() < PROGRAM);
+        self.servers.all().any(|server| self.programs.expects(server.process) && is_new(&server.process))
     }
 
     /// Whose session it is where root runs the X server: that of a program on it that is not root's.

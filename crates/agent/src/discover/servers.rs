@@ -104,7 +104,7 @@ fn server(number: u32) -> Option<Server> {
         return None;
     }
     let arguments = process::arguments(pid);
-    let sesman = sesman_above(pid);
+    let sesman = process::above(pid, |name| name == "xrdp-sesman").is_some();
     let is_vnc = name.to_ascii_lowercase().contains("vnc");
     let protocol = match (sesman, is_vnc) {
         (true, _) => RemoteProtocol::Rdp,
@@ -125,17 +125,4 @@ fn server(number: u32) -> Option<Server> {
         .map(|name| name.chars().filter(|letter| !letter.is_control()).take(200).collect::<String>())
         .filter(|name| !name.trim().is_empty());
     Some(Server { number, process, user: credentials.uid(), protocol, xauthority, application, vnc_port })
-}
-
-/// Whether xrdp's session manager has started this, running as root as it does.
-fn sesman_above(pid: u32) -> bool {
-    let mut pid = pid;
-    for _ in 0..4 {
-        let Some(parent) = process::parent(pid).filter(|parent| *parent > 1) else { return false };
-        if process::name(parent).as_deref() == Some("xrdp-sesman") && process::user(parent) == Some(0) {
-            return true;
-        }
-        pid = parent;
-    }
-    false
 }

@@ -18,7 +18,7 @@ impl Looking {
         let watch = Arc::new(Watch { bell: Bell::new().unwrap(), stop: AtomicBool::new(false) });
         let (sender, seen) = channel();
         let looking = Arc::clone(&watch);
-        let scope = Scope { named, all };
+        let scope = Scope { named, all, applications: Applications::default() };
         let thread = thread::spawn(move || run(&scope, &looking, |seen| sender.send(seen).unwrap()));
         Self { watch, seen, thread: Some(thread) }
     }

@@ -1,7 +1,11 @@
 //! What the host's files tell.
 
 use super::{Ability, Finding, records_sessions};
-use crate::{Settings, notice};
+use crate::{
+    Settings,
+    discover::xrdp::{self, Xrdp},
+    notice,
+};
 use std::{
     fs,
     io::{self, Read as _},
@@ -89,16 +93,7 @@ pub(super) fn sessions(settings: &Settings, root: &Path, findings: &mut Vec<Find
             "xrdp has no Xorg driver: its sessions run on Xvnc, or not at all",
             "apt-get install xorgxrdp",
         ),
-        (true, true) => match read(root, "/var/log/xrdp.log") {
-            Text::Says(_) => Finding::ok(Ability::Xrdp, asked, "xrdp with xorgxrdp, and its log"),
-            Text::Absent => Finding::missing(
-                Ability::Xrdp,
-                false,
-                "xrdp writes no /var/log/xrdp.log: the names of clients stay unknown",
-                "set LogFile=/var/log/xrdp.log in the section [Logging] of /etc/xrdp/xrdp.ini, then: systemctl restart xrdp",
-            ),
-            Text::NotAllowed => Finding::unknown(Ability::Xrdp, asked, "/var/log/xrdp.log is not for this user to read"),
-        },
+        (true, true) => xrdp_log(asked, root),
     });
     if has_xrdp {
         findings.push(match read(root, "/etc/pam.d/xrdp-sesman") {
@@ -125,6 +120,75 @@ pub(super) fn sessions(settings: &Settings, root: &Path, findings: &mut Vec<Find
         let found = "Xvnc is not installed: there are no sessions by VNC";
         Finding::missing(Ability::Xvnc, false, found, "apt-get install tigervnc-standalone-server")
     });
+}
+
+/// What xrdp's log tells of clients.
+fn xrdp_log(asked: bool, root: &Path) -> Finding {
+    let what = Ability::Xrdp;
+    let settings = match read(root, xrdp::SETTINGS) {
+        Text::Says(text) => text,
+        Text::Absent | Text::NotAllowed => String::new(),
+    };
+    let Xrdp { log, names_processes, .. } = Xrdp::read(&settings);
+    let name = log.display();
+    match (read(root, &log.to_string_lossy()), names_processes) {
+        (Text::Says(_), true) => Finding::ok(what, asked, "xrdp with xorgxrdp, and its log"),
+        (Text::Says(_), false) => Finding::missing(
+            what,
+            false,
+            format!(
+                "xrdp's log {name} does not say which process writes: of clients that come at the same moment the names stay unknown"
+            ),
+            "set EnableProcessId=true in the section [Logging] of /etc/xrdp/xrdp.ini, then: systemctl restart xrdp",
+        ),
+        (Text::Absent, _) => Finding::missing(
+            what,
+            false,
+            format!("xrdp writes no {name}: the names of clients stay unknown"),
+            "set LogFile=/var/log/xrdp.log and EnableProcessId=true in the section [Logging] of /etc/xrdp/xrdp.ini, then: systemctl restart xrdp",
+        ),
+        (Text::NotAllowed, _) => {
+            Finding::unknown(what, asked, format!("{name} is not for this user to read"))
+        }
+    }
+}
+
+/// The published applications.
+pub(super) fn applications(settings: &Settings, root: &Path, findings: &mut Vec<Finding>) {
+    let what = Ability::Applications;
+    if settings.applications.is_empty() {
+        return;
+    }
+    let is_there = |path: &Path| at(root, &path.to_string_lossy()).is_file();
+    let lacking: Vec<String> = settings
+        .applications
+        .iter()
+        .filter(|(_, paths)| !paths.iter().any(is_there))
+        .map(|(name, _)| format!("'{name}'"))
+        .collect();
+    findings.push(if lacking.is_empty() {
+        Finding::ok(what, true, "the published applications are there")
+    } else {
+        let found = format!("of these published applications there is no file: {}", lacking.join(", "));
+        let remedy = "give the paths of their programs in the section [applications] of the settings, or take them out of it";
+        Finding::missing(what, true, found, remedy)
+    });
+    let Text::Says(sesman) = read(root, "/etc/xrdp/sesman.ini") else { return };
+    let is_off = |line: &str| {
+        line.split_once('=').is_some_and(|(key, value)| {
+            let no = ["0", "false", "no", "off"];
+            key.trim().eq_ignore_ascii_case("AllowAlternateShell")
+                && no.iter().any(|no| value.trim().eq_ignore_ascii_case(no))
+        })
+    };
+    if sesman.lines().any(is_off) {
+        findings.push(Finding::missing(
+            what,
+            true,
+            "xrdp does not let clients ask for a program: each of its sessions is a desktop",
+            "set AllowAlternateShell=true in the section [Security] of /etc/xrdp/sesman.ini, then: systemctl restart xrdp-sesman",
+        ));
+    }
 }
 
 /// Whether a line that is not a comment has PAM set the login uid, itself or by what it includes.

@@ -65,6 +65,8 @@ pub enum Ability {
     Xrdp,
     /// Sessions of Xvnc.
     Xvnc,
+    /// Telling published applications from the desktop.
+    Applications,
     /// Recording sound.
     Sound,
     /// Telling users in any script.
@@ -95,6 +97,7 @@ impl Ability {
             Self::Masks => "masks",
             Self::Xrdp => "xrdp",
             Self::Xvnc => "xvnc",
+            Self::Applications => "applications",
             Self::Sound => "sound",
             Self::Notices => "notices",
             Self::Processes => "processes",
@@ -145,6 +148,7 @@ pub fn examine(settings: &Settings, root: &Path) -> Diagnosis {
         agent::displays(settings, &mut findings);
     }
     host::sessions(settings, root, &mut findings);
+    host::applications(settings, root, &mut findings);
     host::sound(settings, root, &mut findings);
     host::notices(settings, root, &mut findings);
     host::watching(settings, root, &mut findings);

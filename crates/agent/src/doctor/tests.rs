@@ -78,6 +78,7 @@ fn what_is_there_is_found() {
         ("usr/sbin/xrdp", ""),
         ("usr/lib/xorg/modules/drivers/xrdpdev_drv.so", ""),
         ("var/log/xrdp.log", ""),
+        ("etc/xrdp/xrdp.ini", "[Logging]\nLogFile=xrdp.log\nEnableProcessId=true\n"),
         ("etc/pam.d/xrdp-sesman", "# session required pam_loginuid.so\nsession required pam_loginuid.so\n"),
         ("usr/bin/Xvnc", ""),
         ("usr/bin/pipewire-pulse", ""),
@@ -108,6 +109,46 @@ fn what_is_there_is_found() {
         settings.displays = vec![crate::DisplaySettings::new(":1")];
     };
     assert!(host.find(without, Ability::Notices).1);
+}
+
+#[test]
+fn xrdps_log_is_to_name_processes() {
+    let driver = "usr/lib/xorg/modules/drivers/xrdpdev_drv.so";
+    let with = |more: &[(&str, &str)]| {
+        let files: Vec<_> = [("usr/sbin/xrdp", ""), (driver, "")].iter().chain(more).copied().collect();
+        let (finding, _) = Made::with(&files).find(|_| {}, Ability::Xrdp);
+        assert!(!finding.asked || finding.state == State::Ok, "{finding:?}");
+        (finding.state, finding.remedy.unwrap_or_default())
+    };
+    let (state, remedy) = with(&[]);
+    assert!(state == State::Missing && remedy.contains("LogFile="), "{remedy}");
+    let log = ("var/log/xrdp.log", "");
+    for settings in ["", "[Logging]\nEnableProcessId=false\n"] {
+        let (state, remedy) = with(&[log, ("etc/xrdp/xrdp.ini", settings)]);
+        assert!(state == State::Missing && remedy.starts_with("set EnableProcessId=true"), "{remedy}");
+    }
+    let elsewhere = "LogFile=/srv/rdp.log\nEnableProcessId=1\n";
+    assert_eq!(with(&[("srv/rdp.log", ""), ("etc/xrdp/xrdp.ini", elsewhere)]).0, State::Ok);
+}
+
+#[test]
+fn published_applications_are_to_be_there_and_to_be_asked_for() {
+    let publish = |settings: &mut Settings| {
+        let text = "Terminal = [\"/usr/bin/none\", \"/usr/bin/xterm\"]\nEditor = \"/usr/bin/mousepad\"";
+        settings.applications = toml::from_str(text).unwrap();
+    };
+    let host = Made::with(&[("usr/bin/xterm", "")]);
+    let (finding, well) = host.find(publish, Ability::Applications);
+    assert!(finding.asked && !well && finding.found.ends_with(": 'Editor'"), "{finding:?}");
+    let both = [("usr/bin/xterm", ""), ("usr/bin/mousepad", "")];
+    assert_eq!(Made::with(&both).find(publish, Ability::Applications).0.state, State::Ok);
+    let sesman = ("etc/xrdp/sesman.ini", "[Security]\nAllowAlternateShell=false\n");
+    let host = Made::with(&[both[0], both[1], sesman]);
+    let mut settings = Settings::default();
+    publish(&mut settings);
+    let findings = examine(&settings, host.0.path()).findings;
+    let remedies: Vec<_> = findings.iter().filter_map(|finding| finding.remedy.as_deref()).collect();
+    assert!(remedies.iter().any(|remedy| remedy.starts_with("set AllowAlternateShell=true")), "{remedies:?}");
 }
 
 #[test]

@@ -16,9 +16,9 @@ use crate::{
     control::{Bell, Control, Plan, Registry},
     discover::{self, Process, Scope, Seen, Watch},
     display,
-    session::Host,
+    session::{self, Host},
     settings::{DisplaySettings, Settings},
-    spool::Spool,
+    spool::{Queue, Spool},
     status::Status,
 };
 use bytes::Bytes;
@@ -175,6 +175,20 @@ impl Keeper {
             // The thread catches its panics itself.
             let _ = thread.join();
         }
+        // What an earlier run has left open and this one has not come to go on with. Nobody knows when there is a next run.
+        let open = self.parts.spool.all().into_iter().filter(|queue| !queue.has_ended());
+        open.for_each(|queue| self.end_left(&queue));
+    }
+
+    /// Ends a recording that an earlier run has left open and that nobody goes on with.
+    fn end_left(&self, queue: &Queue) {
+        let info = &queue.started().info;
+        let is_it = |fixed: &&DisplaySettings| info.session.is_none() && fixed.display == info.display;
+        let fixed = self.parts.settings.displays.iter().find(is_it);
+        let xauthority = fixed.and_then(|fixed| fixed.xauthority.as_deref());
+        let server = info.session.as_ref().and_then(|session| self.memory.server(session.id));
+        let server = server.map(|server| server.pid);
+        session::end_left(&self.parts.spool, &self.parts.host, queue, xauthority, server);
     }
 
     /// Begins to look for sessions.
@@ -183,7 +197,8 @@ impl Keeper {
         let number =
             |display: &DisplaySettings| display.display.strip_prefix(':')?.split('.').next()?.parse().ok();
         let named = self.parts.settings.displays.iter().filter_map(number).collect();
-        let scope = Scope { named, all: self.parts.settings.sessions.discover };
+        let Settings { sessions, applications, .. } = &self.parts.settings;
+        let scope = Scope { named, all: sessions.discover, applications: applications.clone() };
         let (looking, desk) = (Arc::clone(&watch), Arc::clone(&self.parts.desk));
         let thread = thread::Builder::new()
             .name("sessions".into())
@@ -232,10 +247,10 @@ impl Keeper {
                 continue;
             }
             let Some(session) = self.sessions.get_mut(&key) else { continue };
-            let is_elsewhere = session.see(seen);
+            let is_other = session.see(seen);
             session.complete(&self.parts.host.name, &self.parts.settings.sessions);
             // Whoever comes from another place is asked about anew, as at a sign-in.
-            if is_elsewhere && !session.is_fixed && !session.is_by_request() && session.plan.is_some() {
+            if is_other && !session.is_fixed && !session.is_by_request() && session.plan.is_some() {
                 let plan = self.decide(key);
                 self.follow(key, plan);
             }
@@ -248,7 +263,12 @@ impl Keeper {
         let id = known.as_ref().map_or_else(|| uuid::Uuid::now_v7().into(), |known| known.id);
         let seen = match &known {
             // The wall's clock may have been set since.
-            Some(known) => Seen { started_at: known.started_at, ..seen },
+            // The program may have become another since.
+            Some(known) => Seen {
+                started_at: known.started_at,
+                application: known.application.clone().or(seen.application),
+                ..seen
+            },
             None => seen,
         };
         let fixed = self.fixed.iter().find(|fixed| fixed.display == seen.display);
@@ -275,6 +295,10 @@ impl Keeper {
         };
         session.complete(&self.parts.host.name, &self.parts.settings.sessions);
         self.sessions.insert(key, session);
+        if known.is_none() {
+            // Before anything of it is recorded: a recording whose session the next run does not know would end there.
+            self.remember();
+        }
         self.look_up(key);
         if let Some(plan) = known.and_then(|known| known.plan) {
             // It goes on as it was. What has become of the policy since comes with the next segment.
@@ -395,9 +419,18 @@ impl Keeper {
         tracing::info!(session = %session.id(), user = session.user(), action = ?plan.action, decided = ?plan.decided, "decided");
         let records = plan.action.records();
         session.follow(plan);
-        if records && session.thread.is_none() && !session.is_fixed {
-            self.start_recording(key);
+        if session.thread.is_some() || session.is_fixed {
+            return;
         }
+        let id = session.id();
+        if records {
+            self.start_recording(key);
+            return;
+        }
+        // An earlier run may have been ended before it had ended what is to be recorded no more.
+        let is_its = |queue: &Queue| queue.started().info.session.as_ref().is_some_and(|its| its.id == id);
+        let open = self.parts.spool.all().into_iter().filter(|queue| is_its(queue) && !queue.has_ended());
+        open.for_each(|queue| self.end_left(&queue));
     }
 
     fn start_recording(&mut self, key: Key) {
@@ -481,6 +514,10 @@ impl Keeper {
         self.parts.status.sessions(infos.values().cloned().collect());
         self.parts.desk.tell(&infos, std::mem::take(&mut self.ended));
         self.answer_what_is_done(&infos, now);
+        self.remember();
+    }
+
+    fn remember(&mut self) {
         let known = self.sessions.values().map(Running::known).collect();
         self.memory.keep(known);
     }

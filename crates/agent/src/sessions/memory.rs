@@ -28,6 +28,9 @@ pub(super) struct Known {
     /// Names and groups, as they were when they were last looked up.
     #[serde(default)]
     pub(super) person: Option<Person>,
+    /// What it was started with, once known.
+    #[serde(default)]
+    pub(super) application: Option<String>,
     /// What is being done with it; `None` while nothing is decided.
     #[serde(default)]
     pub(super) plan: Option<KnownPlan>,
@@ -101,6 +104,11 @@ impl Memory {
         self.written.iter().find(|known| known.server == server && known.user == user)
     }
 
+    /// The X server of a session.
+    pub(super) fn server(&self, session: SessionId) -> Option<Process> {
+        self.written.iter().find(|known| known.id == session).map(|known| known.server)
+    }
+
     /// All that there were.
     pub(super) fn ids(&self) -> Vec<SessionId> {
         self.written.iter().map(|known| known.id).collect()
@@ -144,6 +152,7 @@ mod tests {
             user: 7,
             started_at: WallTime::from_micros(5),
             person: None,
+            application: None,
             plan: Some(KnownPlan {
                 action: Action::Record,
                 options: RuleOptions::default(),

@@ -7,7 +7,7 @@ use super::{
 use crate::{
     clock::Now,
     control::{Control, Plan, When},
-    discover::{CLIENT, Seen},
+    discover::{CLIENT, PROGRAM, Seen},
     settings::SessionSettings,
 };
 use playhead_model::{
@@ -64,12 +64,14 @@ impl Running {
         self.progress.now()
     }
 
-    /// When it may be decided about: rules may ask for groups, and for the address of a client that is about to
-    /// connect.
+    /// When it may be decided about: rules may ask for groups, for the address of a client that is about to connect, and for the
+    /// program that is about to start.
     pub(super) fn decidable_at(&self) -> Instant {
         let groups = if self.person.is_some() { self.since } else { self.since + GROUPS };
         let is_expected = self.seen.protocol == RemoteProtocol::Rdp && self.seen.client.address.is_none();
-        if is_expected { groups.max(self.since + CLIENT) } else { groups }
+        let client = is_expected.then(|| self.since + CLIENT);
+        let program = self.seen.is_starting.then(|| self.since + PROGRAM);
+        [Some(groups), client, program].into_iter().flatten().max().unwrap_or(groups)
     }
 
     /// Whether somebody has decided about it while it ran.
@@ -77,7 +79,7 @@ impl Running {
         self.plan.as_ref().is_some_and(|plan| matches!(plan.decided, Decided::Request { .. }))
     }
 
-    /// Takes over what is seen of it now. Returns whether its user has come back from another place.
+    /// Takes over what is seen of it now. Returns whether its user has come back from another place, or its program has become known.
     pub(super) fn see(&mut self, seen: Seen) -> bool {
         if self.seen.state != seen.state || self.seen.client != seen.client {
             self.changed_at = Now::read().wall;
@@ -85,8 +87,11 @@ impl Running {
         let before = self.facts.address;
         let came = seen.client.address.map(|address| address.ip());
         let is_elsewhere = came.is_some() && before.is_some() && came != before;
-        self.seen = seen;
-        is_elsewhere
+        // What it was started with it stays, whatever that becomes.
+        let application = self.seen.application.take();
+        let is_known_now = application.is_none() && seen.application.is_some();
+        self.seen = Seen { application: application.or(seen.application), ..seen };
+        is_elsewhere || is_known_now
     }
 
     /// Puts together what a policy is asked with.
@@ -134,10 +139,13 @@ impl Running {
         if at_rollover(now.action, plan.action) == AtRollover::Unchanged {
             return;
         }
-        self.managed.set_plan(&plan);
         if let Some(control) = &self.control {
             let plan = plan.clone();
-            control.wish(|wishes| wishes.plan = Some((plan, When::RollOver)));
+            control.wish(|wishes| {
+                // What nobody has begun to do is not done any more.
+                let is_unseen = matches!(wishes.plan, Some((_, When::Now)));
+                wishes.plan = Some((plan, if is_unseen { When::Now } else { When::RollOver }));
+            });
         }
         self.coming = Some(plan);
     }
@@ -148,6 +156,7 @@ impl Running {
         match self.coming.take_if(|coming| coming.number == followed) {
             Some(plan) => {
                 self.telling.follow(self.plan.as_ref(), &plan);
+                self.managed.set_plan(&plan);
                 self.plan = Some(plan);
                 Change::Followed
             }
@@ -215,6 +224,7 @@ impl Running {
             user: self.seen.user,
             started_at: self.seen.started_at,
             person: self.person.clone(),
+            application: self.seen.application.clone(),
             plan: self.plan.as_ref().filter(|_| !self.is_provisional).map(Into::into),
             told: self.telling.is_told,
         }

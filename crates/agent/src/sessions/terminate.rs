@@ -89,6 +89,7 @@ mod tests {
             started_at: WallTime::from_micros(0),
             xauthority: None,
             application: None,
+            is_starting: false,
         };
         end(SessionId::from_bytes([1; 16]), &seen);
         let start = Instant::now();

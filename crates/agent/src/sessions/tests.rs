@@ -1,5 +1,7 @@
 //! A real display's session under policies and commands.
 
+mod restarts;
+
 use super::*;
 use crate::{
     capture::testing::Display,
@@ -132,6 +134,7 @@ fn seen(display: &Display) -> Seen {
         started_at: WallTime::from_micros(1),
         xauthority: None,
         application: None,
+        is_starting: false,
     }
 }
 
