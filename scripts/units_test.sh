@@ -85,6 +85,23 @@ listed() { as_service playhead session list --data /var/lib/playhead/server --us
 of_session() { listed | json 'any(s["recording"]["recording"] == "'"$second"'" and "anna" in s["groups"] and s["display"] == ":8" for s in it["items"])'; }
 wait_for "the session at the server" of_session
 
+# Somebody who comes by RDP, signs in by PAM, and has a service manager of the user's own.
+if [ -x /usr/sbin/xrdp ] && command -v xfreerdp >/dev/null; then
+  step "a session by RDP"
+  useradd --create-home --shell /bin/bash ben
+  echo 'ben:Play-head-7' | chpasswd
+  printf 'exec sleep 1000000\n' >/home/ben/.xsession
+  # The package leaves xrdp without its own key.
+  usermod --append --groups ssl-cert xrdp
+  systemctl start xrdp
+  wait_for "xrdp" bash -c 'exec 3<>/dev/tcp/127.0.0.1/3389'
+  systemd-run --quiet --unit client --setenv DISPLAY=:7 --setenv HOME=/tmp \
+    xfreerdp /v:127.0.0.1 /cert:ignore /u:ben /p:Play-head-7 /size:640x480 /client-hostname:PC1
+  ben() { as_service playhead session list --data /var/lib/playhead/server --user ben --json 2>/dev/null; }
+  by_rdp() { ben | json 'any(s["recording"]["recording"] and s["protocol"] == "rdp" and s["client"] == "PC1" for s in it["items"])'; }
+  wait_for "a recording of the session by RDP" by_rdp
+fi
+
 step "the helper that tells the user"
 wait_for "the helper" pgrep -u anna -f 'agent helper'
 helper=$(pgrep -u anna -f 'agent helper' | head -n 1)
