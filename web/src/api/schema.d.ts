@@ -857,6 +857,28 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/api/v1/sign-in/openid/{id}/back-channel-logout": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * End the sessions of somebody who has signed out at a provider
+         * @description The provider calls this, where it is told the address (back-channel logout).
+         *
+         *     For providers: what the body holds is signed.
+         */
+        post: operations["back_channel_logout"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/api/v1/sign-out": {
         parameters: {
             query?: never;
@@ -1616,6 +1638,11 @@ export interface components {
             /** @description Where to go on; null when there is nothing more and nothing can come. */
             next: string | null;
         };
+        /** @description What a provider sends when somebody has left it. */
+        Farewell: {
+            /** @description A token that it has signed. */
+            logout_token: string;
+        };
         /** @description A span of which nothing is recorded. */
         Gap: {
             /**
@@ -2058,7 +2085,10 @@ export interface components {
              * @description By how much its clock and this one may differ, seconds: 0 to 600.
              */
             clock_skew_seconds?: number;
-            /** @description The claim with the user's groups: a list of texts, or one text. Dots lead into objects, as in `realm_access.roles`. */
+            /**
+             * @description The claim with the user's groups: a list of texts, or one text. Dots lead into objects, as in `realm_access.roles`. Of several,
+             *     separated by commas, all groups count.
+             */
             groups_claim?: string;
             /** @description Its issuer, as it calls itself, to the letter: `https://login.example.org/realm`. */
             issuer: string;
@@ -4894,6 +4924,47 @@ export interface operations {
         responses: {
             /** @description To the provider, or to the page for signing in with what is wrong */
             303: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description A problem */
+            default: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    back_channel_logout: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The directory */
+                id: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/x-www-form-urlencoded": components["schemas"]["Farewell"];
+            };
+        };
+        responses: {
+            /** @description Their sessions have ended */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The token is not believed */
+            400: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -6,7 +6,7 @@ use axum::{
     body::HttpBody as _,
     extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Query, Request, rejection::JsonRejection},
 };
-use http::{StatusCode, request::Parts};
+use http::{StatusCode, Uri, header, request::Parts};
 use serde::de::DeserializeOwned;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -53,6 +53,26 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Long<T> {
         })?;
         Ok(Self(value))
     }
+}
+
+/// A form of at most `most` bytes, which is less than an address may have.
+///
+/// # Errors
+/// What is wrong with it, in words for whoever sent it.
+pub(super) async fn form<T: DeserializeOwned>(request: Request, most: usize) -> Result<T, String> {
+    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = content_type.and_then(|text| text.split(';').next()).unwrap_or("").trim();
+    if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+        return Err("Expected a form, 'content-type: application/x-www-form-urlencoded'.".into());
+    }
+    let bytes = axum::body::to_bytes(request.into_body(), most).await;
+    let bytes = bytes.map_err(|_| format!("The body must have at most {} KiB.", most >> 10))?;
+    // A form is written like what stands behind an address's question mark.
+    let unreadable = || "The body is no form with what is needed here.".to_owned();
+    let text = std::str::from_utf8(&bytes).map_err(|_| unreadable())?;
+    let address: Uri = format!("/?{}", text.trim()).parse().map_err(|_| unreadable())?;
+    let Query(form) = Query::<T>::try_from_uri(&address).map_err(|_| unreadable())?;
+    Ok(form)
 }
 
 /// 415 with what to do.

@@ -56,6 +56,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) enum Access {
     /// Anybody.
     Public,
+    /// Anybody: what the body holds is signed, and cookies do not matter.
+    Proven,
     /// Whoever is signed in, even while the password must be changed.
     SignedIn,
     /// Whoever's role holds the permission, once the password is changed.
@@ -70,6 +72,7 @@ pub(crate) const ENDPOINTS: &[(&str, &str, Access)] = &[
     ("GET", "/api/v1/sign-in/methods", Access::Public),
     ("GET", "/api/v1/sign-in/openid/{id}", Access::Public),
     ("GET", "/api/v1/sign-in/openid/callback", Access::Public),
+    ("POST", "/api/v1/sign-in/openid/{id}/back-channel-logout", Access::Proven),
     ("POST", "/api/v1/sign-out", Access::SignedIn),
     ("GET", "/api/v1/me", Access::SignedIn),
     ("POST", "/api/v1/me/password", Access::SignedIn),
@@ -155,6 +158,7 @@ fn described() -> OpenApiRouter<Shared> {
         .routes(routes!(openid::sign_in_methods))
         .routes(routes!(openid::go_to_provider))
         .routes(routes!(openid::come_back))
+        .routes(routes!(openid::back_channel_logout))
         .routes(routes!(session::sign_out))
         .routes(routes!(session::me))
         .routes(routes!(session::change_password))
@@ -251,6 +255,9 @@ async fn admit(core: &Core, path: &str, request: &mut Request) -> Result<(), Pro
     let Some(access) = access(request.method(), path) else {
         return Err(Problem::forbidden("This endpoint has no declared access and is closed."));
     };
+    if access == Access::Proven {
+        return Ok(());
+    }
     if !request.method().is_safe() {
         refuse_forged(request.headers(), request.uri())?;
     }

@@ -100,6 +100,7 @@ fn operation<'a>(item: &'a mut PathItem, method: &str) -> Option<&'a mut Operati
 fn complete(operation: &mut Operation, access: Access) {
     let who = match access {
         Access::Public => "Anybody may call this.".to_owned(),
+        Access::Proven => "For providers: what the body holds is signed.".to_owned(),
         Access::SignedIn => "Whoever is signed in may call this.".to_owned(),
         Access::Needs(permission) => format!("Needs the permission `{permission}`."),
     };
@@ -108,7 +109,7 @@ fn complete(operation: &mut Operation, access: Access) {
         _ => who,
     });
     operation.security = Some(match access {
-        Access::Public => Vec::new(),
+        Access::Public | Access::Proven => Vec::new(),
         Access::SignedIn => vec![SecurityRequirement::new::<_, [&str; 0], &str>(SCHEME, [])],
         Access::Needs(_) => {
             [SCHEME, PROGRAM].map(|scheme| SecurityRequirement::new::<_, [&str; 0], &str>(scheme, [])).into()

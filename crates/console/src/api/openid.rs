@@ -2,7 +2,7 @@
 
 use super::{
     directories::Kind,
-    extract::{Params, Peer, Place},
+    extract::{Params, Peer, Place, form},
 };
 use crate::{
     accounts,
@@ -12,13 +12,16 @@ use crate::{
 };
 use axum::{
     Json,
-    extract::{OriginalUri, State},
+    extract::{OriginalUri, Request, State},
     response::{IntoResponse as _, Response},
 };
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write as _;
 use utoipa::{IntoParams, ToSchema};
+
+/// Longest form of a provider, bytes.
+const MOST_FORM: usize = 60 << 10;
 
 /// A way to sign in beside a local account.
 #[derive(Debug, Serialize, ToSchema)]
@@ -126,6 +129,31 @@ pub(crate) async fn come_back(
         }
         Err(problem) => problem.into_response(),
     }
+}
+
+/// What a provider sends when somebody has left it.
+#[derive(Debug, Deserialize, ToSchema)]
+pub(crate) struct Farewell {
+    /// A token that it has signed.
+    #[schema(max_length = 60000)]
+    logout_token: String,
+}
+
+/// End the sessions of somebody who has signed out at a provider
+///
+/// The provider calls this, where it is told the address (back-channel logout).
+#[utoipa::path(post, path = "/api/v1/sign-in/openid/{id}/back-channel-logout", tag = "session",
+    params(("id" = String, Path, description = "The directory")),
+    request_body(content = Farewell, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, description = "Their sessions have ended"), (status = 400, description = "The token is not believed")))]
+pub(crate) async fn back_channel_logout(
+    State(core): State<Shared>,
+    Place(id): Place<String>,
+    request: Request,
+) -> Result<StatusCode, Problem> {
+    let Farewell { logout_token } = form(request, MOST_FORM).await.map_err(Problem::bad_request)?;
+    directories::farewell(&core, &id, &logout_token).await?;
+    Ok(StatusCode::OK)
 }
 
 /// The console's own address, when the request came to another one that leads here as well.

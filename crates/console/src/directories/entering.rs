@@ -1,7 +1,7 @@
 //! Coming in by a directory: with name and password, or back from a provider.
 
 use super::{
-    Attempt, DirectoryError, DirectorySettings, LdapError,
+    Attempt, DirectoryError, DirectorySettings, LdapError, OpenIdError,
     ldap::{MOST_LOGIN, SignIn, sentence},
     read_settings,
     rights::{closed, role_of},
@@ -240,6 +240,39 @@ pub(crate) async fn way_out(core: &Core, account: &str) -> Option<String> {
     let provider = core.directories.provider(&directory).ok()?;
     let back = format!("{}{SIGN_IN}", core.public_url);
     tokio::time::timeout(Duration::from_secs(3), provider.way_out(&back, core.clock.now())).await.ok()?
+}
+
+/// Ends the sessions of somebody who has left their provider, as it says by a token that it has signed. Sessions that were opened
+/// afterwards stay, so that a token which somebody sends once more does no harm.
+///
+/// # Errors
+/// [`Problem::not_found`] when nobody comes in by this directory; a token that is not believed; the database's.
+pub(crate) async fn farewell(core: &Core, id: &str, token: &str) -> Result<(), Problem> {
+    let directory = openid(core, id)
+        .await
+        .map_err(|_| Problem::not_found("Nobody signs in by a provider with this id."))?;
+    let said = async {
+        let provider = core.directories.provider(&directory)?;
+        Ok::<_, DirectoryError>(provider.farewell(token, core.clock.now()).await?)
+    };
+    let (subject, until) = in_time(&directory, said).await.map_err(|error| {
+        tracing::warn!(directory = directory.name, %error, "what a provider says of somebody who left is not believed");
+        match error {
+            DirectoryError::OpenId(OpenIdError::Token(why)) => {
+                Problem::bad_request(format!("The token is not believed: {why}."))
+            }
+            _ => Problem::directory_failed("The provider's keys cannot be had now, so that nothing it says can be checked."),
+        }
+    })?;
+    let accounts = core.store.directory_accounts(&directory.id).await?;
+    let Some(account) = accounts.into_iter().find(|account| account.subject == subject) else {
+        return Ok(());
+    };
+    for session in core.store.close_old_sessions(&account.account, until).await? {
+        core.streams.end_of_session(&session);
+        tracing::info!(user = account.name, "session ended: signed out at the provider");
+    }
+    Ok(())
 }
 
 /// The address that providers must know.

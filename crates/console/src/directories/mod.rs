@@ -19,7 +19,7 @@ mod tests;
 pub use admin::{DirectoryAdmin, DirectoryReport, StepReport, TestReport};
 pub(crate) use check::keep_checking;
 pub(crate) use entering::{
-    Refusal, Returned, back, by_openid, by_password, directory_of, way_out, way_to_openid,
+    Refusal, Returned, back, by_openid, by_password, directory_of, farewell, way_out, way_to_openid,
 };
 pub(crate) use ldap::{Step, Steps, Verdict};
 pub(crate) use memory::{Searched, groups as groups_of, search};

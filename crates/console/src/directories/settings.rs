@@ -14,6 +14,8 @@ use utoipa::ToSchema;
 const MOST_SERVERS: usize = 8;
 /// Longest name, base, filter or address.
 const MOST_TEXT: usize = 2000;
+/// Most claims with groups.
+const MOST_CLAIMS: usize = 10;
 /// Longest text with certificates: some twenty of them.
 const MOST_AUTHORITY: usize = 40_000;
 
@@ -135,7 +137,8 @@ pub(crate) struct OpenIdSettings {
     /// The claim with the user's name.
     #[serde(default = "preferred_username")]
     pub(crate) user_claim: String,
-    /// The claim with the user's groups: a list of texts, or one text. Dots lead into objects, as in `realm_access.roles`.
+    /// The claim with the user's groups: a list of texts, or one text. Dots lead into objects, as in `realm_access.roles`. Of several,
+    /// separated by commas, all groups count.
     #[serde(default = "groups")]
     pub(crate) groups_claim: String,
     /// By how much its clock and this one may differ, seconds: 0 to 600.
@@ -296,6 +299,11 @@ impl Preset {
 }
 
 impl OpenIdSettings {
+    /// The claims with the user's groups.
+    pub(crate) fn groups_claims(&self) -> impl Iterator<Item = &str> {
+        self.groups_claim.split(',').map(str::trim)
+    }
+
     /// Checks everything and fills in what was left out.
     ///
     /// # Errors
@@ -316,6 +324,11 @@ impl OpenIdSettings {
             if text.is_empty() || text.len() > 256 || text.contains(char::is_control) {
                 return Err(format!("The {what} must have 1 to 256 bytes and no control characters."));
             }
+        }
+        if self.groups_claims().any(str::is_empty) || self.groups_claims().count() > MOST_CLAIMS {
+            return Err(format!(
+                "Give 1 to {MOST_CLAIMS} claims with groups, separated by commas, such as groups, realm_access.roles."
+            ));
         }
         let good = |scope: &String| {
             !scope.is_empty() && scope.len() <= 128 && scope.bytes().all(|byte| byte.is_ascii_graphic())
@@ -491,6 +504,11 @@ pub(crate) mod tests {
         };
         assert_eq!(provider("https://login.example/realm").unwrap().groups_claim, "groups");
         provider("http://127.0.0.1:3000").unwrap();
+        for claims in ["groups,", ",", &["x"; 11].join(",")] {
+            let settings = json!({ "issuer": "https://i", "client_id": "c", "groups_claim": claims });
+            let refused = serde_json::from_value::<OpenIdSettings>(settings).unwrap().settle().unwrap_err();
+            assert!(refused.contains("1 to 10 claims"), "{claims}: {refused}");
+        }
         assert!(provider("http://login.example").unwrap_err().contains("use https"));
         assert!(provider("https://login.example/?x").unwrap_err().contains("'?'"));
         assert!(provider("login").is_err());

@@ -14,8 +14,7 @@ async fn people_come_in_by_their_provider_when_they_hold_a_role_and_leave_it_as_
     let folder = tempfile::tempdir()?;
     let stack = Stack::start(folder.path(), Layout::Together).await?;
     let port = free_port()?;
-    let mut provider = provider(&stack, port, folder.path())?;
-    ensure!(provider.line()? == "ready");
+    let mut running = provider(&stack, port, folder.path(), None)?;
 
     let new = json!({
         "name": "Login",
@@ -57,6 +56,32 @@ async fn people_come_in_by_their_provider_when_they_hold_a_role_and_leave_it_as_
         "{told}"
     );
     ensure!(own(&browser).await?.0 == 401);
+
+    // The provider starts anew, with another key, and with a clock that is ahead by less than is allowed.
+    running.kill_hard();
+    running = provider(&stack, port, folder.path(), Some((id, 45)))?;
+    sign_in(&browser, "anna").await?;
+    // Keys are asked for again, but not at once when they were asked for just now.
+    wait_for("the provider's new key to be known", Duration::from_secs(40), async || {
+        browser.tab.goto(&format!("{}/api/v1/sign-in/openid/{id}?to=/account", stack.url)).await?;
+        Ok((own(&browser).await?.0 == 200).then_some(()))
+    })
+    .await?;
+    // Out at the provider, without the console: it is told.
+    browser.tab.goto(&format!("http://127.0.0.1:{port}/session/end")).await?;
+    wait(&browser, "button[name=logout]").await?.click().await?;
+    wait_for("the console to be told", PATIENCE, async || {
+        browser.open("/sign-in").await?;
+        Ok((own(&browser).await?.0 == 401).then_some(()))
+    })
+    .await?;
+
+    // A clock that is ahead by more is not believed.
+    running.kill_hard();
+    running = provider(&stack, port, folder.path(), Some((id, 300)))?;
+    sign_in(&browser, "anna").await?;
+    let told = wait(&browser, "[role=alert]").await?.text().await?;
+    ensure!(own(&browser).await?.0 == 401 && !told.is_empty(), "{told}");
     browser.close().await?;
 
     // The command line works beside the console that runs.
@@ -64,7 +89,7 @@ async fn people_come_in_by_their_provider_when_they_hold_a_role_and_leave_it_as_
     let listed = &listed["directories"][0];
     ensure!(well && listed["name"] == "Login" && listed["roles"] == 1 && listed["accounts"] == 1, "{listed}");
     ensure!(directory(&stack, &["test", "login"])?.0);
-    provider.kill_hard();
+    running.kill_hard();
     let (well, tried) = directory(&stack, &["test", "login"])?;
     ensure!(!well && tried["steps"][0]["verdict"] == "failed", "{tried}");
     ensure!(directory(&stack, &["remove", "Login"])?.0);
@@ -80,7 +105,8 @@ fn directory(stack: &Stack, args: &[&str]) -> Result<(bool, serde_json::Value)> 
     Ok((run.status.success(), serde_json::from_slice(&run.stdout).unwrap_or_default()))
 }
 
-fn provider(stack: &Stack, port: u16, folder: &Path) -> Result<Program> {
+/// Starts the provider, which may be told of a directory's id, to tell the console who leaves, and of how far its clock is ahead.
+fn provider(stack: &Stack, port: u16, folder: &Path, later: Option<(&str, u32)>) -> Result<Program> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let module = here.join("../../web/node_modules/oidc-provider/lib/index.js");
     ensure!(module.exists(), "oidc-provider is not installed: run `npm ci` in web");
@@ -88,7 +114,13 @@ fn provider(stack: &Stack, port: u16, folder: &Path) -> Result<Program> {
     command.arg(here.join("tests/openid/provider.mjs")).arg(port.to_string());
     command.arg(format!("{}/api/v1/sign-in/openid/callback", stack.url));
     command.arg(format!("{}/sign-in", stack.url)).arg(module);
-    Program::start(&mut command, &folder.join("provider.log"))
+    if let Some((directory, ahead)) = later {
+        command.arg(format!("{}/api/v1/sign-in/openid/{directory}/back-channel-logout", stack.url));
+        command.arg(ahead.to_string());
+    }
+    let mut provider = Program::start(&mut command, &folder.join("provider.log"))?;
+    ensure!(provider.line()? == "ready");
+    Ok(provider)
 }
 
 /// Goes to the provider by the button of the page, and gives a name there.

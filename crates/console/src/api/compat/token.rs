@@ -2,17 +2,16 @@
 
 use super::failure::Failure;
 use crate::{
-    api::Peer,
+    api::{Peer, extract::form},
     clients::{self, TOKEN_SECONDS},
     core::{Core, Shared},
     problem::Problem,
 };
 use axum::{
-    body::Body,
-    extract::{Path, Query, Request, State},
+    extract::{Path, Request, State},
     response::{IntoResponse as _, Response},
 };
-use http::{HeaderValue, Method, StatusCode, Uri, header};
+use http::{HeaderValue, Method, StatusCode, header};
 use serde::Deserialize;
 use serde_json::json;
 use std::net::IpAddr;
@@ -97,12 +96,7 @@ async fn made(core: &Core, customer: &str, address: IpAddr, request: Request) ->
         return Err(no_token("invalid_client", failure));
     }
     let wrong = |text: String| no_token("invalid_request", Failure::wrong(text));
-    let content_type = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = content_type.and_then(|text| text.split(';').next()).unwrap_or("").trim();
-    if !essence.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-        return Err(wrong("Expected a form, 'content-type: application/x-www-form-urlencoded'.".into()));
-    }
-    let form = form(request.into_body()).await.map_err(wrong)?;
+    let form: Form = form(request, MOST_BODY).await.map_err(wrong)?;
     if form.grant_type != "client_credentials" {
         let failure = Failure::wrong("Expected grant_type=client_credentials in the body.");
         return Err(no_token("unsupported_grant_type", failure));
@@ -111,17 +105,6 @@ async fn made(core: &Core, customer: &str, address: IpAddr, request: Request) ->
         return Err(wrong("Expected client_id and client_secret in the body.".into()));
     }
     Ok(clients::sign_in(core, &form.client_id, &form.client_secret, address).await?)
-}
-
-async fn form(body: Body) -> Result<Form, String> {
-    let bytes = axum::body::to_bytes(body, MOST_BODY).await;
-    let bytes = bytes.map_err(|_| format!("The body must have at most {} KiB.", MOST_BODY >> 10))?;
-    // A form is written like what stands behind an address's question mark.
-    let unreadable = "The body is no form.".to_owned();
-    let text = std::str::from_utf8(&bytes).map_err(|_| unreadable.clone())?;
-    let address: Uri = format!("/?{}", text.trim()).parse().map_err(|_| unreadable.clone())?;
-    let Query(form) = Query::<Form>::try_from_uri(&address).map_err(|_| unreadable)?;
-    Ok(form)
 }
 
 fn answer(status: StatusCode, body: &str, retry_after: Option<u64>) -> Response {

@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderValue, Method, header};
 use playhead_model::WallTime;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use std::collections::HashSet;
 
 /// How long somebody may take to come back, seconds.
 pub(crate) const MOST_AGE: i64 = 600;
@@ -143,22 +144,46 @@ impl Provider {
             return Err(OpenIdError::Issuer { expected: expected.clone(), actual });
         }
         let tokens = self.redeem(attempt, code, redirect, now).await?;
-        let keys = self.keys(now, false).await?;
-        let claims = match token::open(&tokens.id_token, &keys) {
-            // The provider may have changed its keys.
-            Err(TokenError::UnknownKey(_)) => token::open(&tokens.id_token, &self.keys(now, true).await?[..]),
-            opened => opened,
-        }?;
-        let expected = Expected {
-            issuer: expected,
-            client: &self.settings.client_id,
-            nonce: &attempt.nonce,
-            now: seconds(now),
-            skew: self.settings.clock_skew_seconds.into(),
-        };
-        expected.check(&claims)?;
+        let claims = self.signed(&tokens.id_token, now).await?;
+        self.expected(&attempt.nonce, now).check(&claims)?;
         let claims = self.with_more(claims, tokens.access_token.as_deref(), now).await?;
         self.visitor(&claims)
+    }
+
+    /// Who has left the provider, as it says by this token: the person's subject, and the time up to which their sessions end.
+    ///
+    /// # Errors
+    /// What it says is not believed.
+    pub(crate) async fn farewell(
+        &self,
+        token: &str,
+        now: WallTime,
+    ) -> Result<(String, WallTime), OpenIdError> {
+        let claims = self.signed(token, now).await?;
+        let (subject, at) = self.expected("", now).farewell(&claims)?;
+        // By the provider's clock, which may be behind; and whole seconds.
+        let until = at.saturating_add(i64::from(self.settings.clock_skew_seconds) + 1);
+        Ok((subject.to_owned(), WallTime::from_micros(until.saturating_mul(1_000_000))))
+    }
+
+    /// The claims of a token that the provider has signed.
+    async fn signed(&self, token: &str, now: WallTime) -> Result<Claims, OpenIdError> {
+        let keys = self.keys(now, false).await?;
+        Ok(match token::open(token, &keys) {
+            // The provider may have changed its keys.
+            Err(TokenError::UnknownKey(_)) => token::open(token, &self.keys(now, true).await?[..]),
+            opened => opened,
+        }?)
+    }
+
+    fn expected<'a>(&'a self, nonce: &'a str, now: WallTime) -> Expected<'a> {
+        Expected {
+            issuer: &self.settings.issuer,
+            client: &self.settings.client_id,
+            nonce,
+            now: seconds(now),
+            skew: self.settings.clock_skew_seconds.into(),
+        }
     }
 
     async fn redeem(
@@ -223,7 +248,7 @@ impl Provider {
         now: WallTime,
     ) -> Result<Claims, OpenIdError> {
         let there = |name: &str| at(&claims, name).is_some();
-        if there(&self.settings.user_claim) && there(&self.settings.groups_claim) {
+        if there(&self.settings.user_claim) && self.settings.groups_claims().all(there) {
             return Ok(claims);
         }
         let discovered = self.discovered(now).await?;
@@ -250,11 +275,13 @@ impl Provider {
         let name = at(claims, wanted).and_then(Value::as_str).and_then(presentable).ok_or_else(missing)?;
         // The check has seen that it is there.
         let subject = claims.get("sub").and_then(Value::as_str).and_then(presentable).ok_or_else(missing)?;
-        let groups: Vec<&Value> = match at(claims, &self.settings.groups_claim) {
-            Some(Value::Array(all)) => all.iter().collect(),
-            Some(one) => vec![one],
-            None => Vec::new(),
-        };
+        let found = self.settings.groups_claims().filter_map(|name| at(claims, name));
+        let groups: Vec<&Value> = found
+            .flat_map(|value| match value {
+                Value::Array(all) => all.iter().collect(),
+                one => vec![one],
+            })
+            .collect();
         if groups.len() > MOST_GROUPS || claims.contains_key("_claim_names") {
             tracing::warn!(
                 user = name,
@@ -262,8 +289,10 @@ impl Provider {
                 "the provider gives more groups than are taken, or says that they stand elsewhere"
             );
         }
+        let mut seen = HashSet::new();
         let groups = groups.into_iter().take(MOST_GROUPS).filter_map(Value::as_str).filter_map(presentable);
-        Ok(Visitor { subject, name, groups: groups.collect() })
+        let groups = groups.filter(|group| seen.insert(group.clone())).collect();
+        Ok(Visitor { subject, name, groups })
     }
 }
 

@@ -345,6 +345,16 @@ async fn keys_may_change_and_groups_may_stand_elsewhere() {
     assert_eq!(changed.status, 200, "{changed:?}");
     assert!(enters(&|claims| claims["realm"] = json!({ "roles": "admins" })).await);
 
+    // Groups of several claims count together, wherever each of them stands.
+    let change = json!({ "version": 2, "openid": { "issuer": fake.issuer, "client_id": "play head", "groups_claim": "realm.roles, https://x/groups" } });
+    let changed = house.send("PATCH", &format!("/api/v1/directories/{id}"), &admin, Some(change)).await;
+    assert_eq!(changed.status, 200, "{changed:?}");
+    fake.plan().userinfo = json!({ "sub": "1234", "https://x/groups": ["admins"] });
+    assert!(enters(&|claims| claims["realm"] = json!({ "roles": ["others"] })).await);
+    fake.plan().userinfo = json!({ "sub": "1234" });
+    assert!(!enters(&|claims| claims["realm"] = json!({ "roles": ["others"] })).await);
+    assert!(enters(&|claims| claims["https://x/groups"] = json!(["admins"])).await);
+
     // After the time that is set, people have to come by again.
     let entered =
         there_and_back(&house, &fake, &id, |claims| claims["realm"] = json!({ "roles": ["admins"] })).await;
@@ -356,6 +366,69 @@ async fn keys_may_change_and_groups_may_stand_elsewhere() {
     house.clock.advance_seconds(1);
     crate::directories::check::round(house.console.core()).await.unwrap();
     assert_eq!(house.get("/api/v1/me", &cookie).await.status, 401);
+}
+
+#[tokio::test]
+async fn who_leaves_the_provider_leaves_the_console_when_it_says_so() {
+    let fake = Fake::start().await;
+    let (house, id, admin) = house(&fake).await;
+    give(&house, &admin, &id, "group", "admins", "full").await;
+    let enter = async || session(&there_and_back(&house, &fake, &id, |_| {}).await).unwrap();
+    let path = format!("/api/v1/sign-in/openid/{id}/back-channel-logout");
+    let tell = async |path: &str, body: String| {
+        let request = http::Request::post(path)
+            .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(header::ORIGIN, "https://elsewhere.example");
+        let answer = house.raw(request.body(body.into()).unwrap()).await;
+        Answer::read(answer).await
+    };
+    let now = || house.clock.clock().now().as_micros() / 1_000_000;
+    let token = |change: &dyn Fn(&mut Value)| {
+        let mut claims = json!({
+            "iss": fake.issuer, "aud": "play head", "sub": "1234", "iat": now(), "exp": now() + 120, "jti": "j", "sid": "s",
+            "events": { "http://schemas.openid.net/event/backchannel-logout": {} },
+        });
+        change(&mut claims);
+        let plan = fake.plan();
+        format!("logout_token={}", plan.signer.sign(&plan.header, &claims))
+    };
+    let (one, two) = (enter().await, enter().await);
+    let local = admin.clone();
+    house.clock.advance_seconds(5);
+    let me = async |cookie: &str| house.get("/api/v1/me", cookie).await.status;
+    for (body, word) in [
+        (token(&|claims| claims["nonce"] = json!("n")), "the nonce"),
+        (token(&|claims| claims["events"] = json!({})), "the events"),
+        (token(&|claims| claims["aud"] = json!("other")), "the audience"),
+        (token(&|claims| claims["exp"] = json!(now() - 61)), "the expiry"),
+        ("logout_token=a.b.c".into(), "not believed"),
+        (token(&|_| {}).replace("logout_token", "token"), "no form with what is needed"),
+        (token(&|_| {}) + "x", "not believed"),
+        (format!("logout_token={}", "a".repeat(61 << 10)), "at most 60 KiB"),
+    ] {
+        let refused = tell(&path, body).await;
+        let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+        assert!(refused.status == 400 && detail.contains(word), "{word}: {refused:?}");
+    }
+    let body = token(&|_| {});
+    let elsewhere = tell(&path.replace(&id, "00000000-0000-0000-0000-000000000000"), body.clone()).await;
+    assert_eq!(elsewhere.status, 404);
+    assert_eq!(
+        tell(&path, token(&|claims| claims["sub"] = json!("5678"))).await.status,
+        200,
+        "nobody of ours"
+    );
+    assert_eq!((me(&one).await, me(&two).await), (200, 200));
+    assert_eq!(house.send("POST", &path, "", Some(json!({ "logout_token": "x" }))).await.status, 400);
+
+    let told = tell(&path, body.clone()).await;
+    assert_eq!((told.status, told.headers[header::CACHE_CONTROL].to_str().unwrap()), (200, "no-store"));
+    assert_eq!((me(&one).await, me(&two).await, me(&local).await), (401, 401, 200));
+    // Once more, after the person has come in again.
+    house.clock.advance_seconds(62);
+    let again = enter().await;
+    assert_eq!(tell(&path, body).await.status, 200);
+    assert_eq!(me(&again).await, 200, "opened after that farewell");
 }
 
 #[tokio::test]

@@ -15,6 +15,11 @@ const MOST_TOKEN: usize = 256 << 10;
 /// Most keys of a provider that are looked at.
 const MOST_KEYS: usize = 100;
 
+/// The event by which a provider says that somebody has left it.
+const LOGOUT: &str = "http://schemas.openid.net/event/backchannel-logout";
+/// For how long such a token counts that does not say it itself.
+const FAREWELL_SECONDS: i64 = 120;
+
 /// What a token claims.
 pub(super) type Claims = Map<String, Value>;
 
@@ -177,8 +182,36 @@ impl Expected<'_> {
     /// # Errors
     /// The first claim that is not.
     pub(super) fn check(&self, claims: &Claims) -> Result<(), TokenError> {
-        let text = |name: &str| claims.get(name).and_then(Value::as_str).unwrap_or_default();
-        same("the issuer", self.issuer, text("iss"))?;
+        self.for_us(claims)?;
+        same("the nonce", self.nonce, text(claims, "nonce"))?;
+        let expires = time(claims, "exp").ok_or_else(|| wrong("the expiry", "there".into(), ""))?;
+        self.now_good(claims, expires)
+    }
+
+    /// Checks that a token by which this provider says that somebody has left it is for this console and good now. Gives the person's
+    /// subject, and when they left, seconds since 1970. (OpenID Connect Back-Channel Logout 1.0, 2.4 and 2.6)
+    ///
+    /// # Errors
+    /// The first claim that is not as it must be.
+    pub(super) fn farewell<'t>(&self, claims: &'t Claims) -> Result<(&'t str, i64), TokenError> {
+        self.for_us(claims)?;
+        let events = claims.get("events").and_then(|events| events.get(LOGOUT));
+        if !events.is_some_and(Value::is_object) {
+            return Err(wrong("the events", format!("'{LOGOUT}'"), ""));
+        }
+        // An identity token must not do for one of these, nor the other way round.
+        if claims.contains_key("nonce") {
+            return Err(wrong("the nonce", "left out".into(), text(claims, "nonce")));
+        }
+        let issued = time(claims, "iat").ok_or_else(|| wrong("the time of issue", "there".into(), ""))?;
+        let expires = time(claims, "exp").unwrap_or(issued.saturating_add(FAREWELL_SECONDS));
+        self.now_good(claims, expires)?;
+        Ok((text(claims, "sub"), issued))
+    }
+
+    /// Checks who says it, to whom, and of whom.
+    fn for_us(&self, claims: &Claims) -> Result<(), TokenError> {
+        same("the issuer", self.issuer, text(claims, "iss"))?;
         let audience: Vec<&str> = match claims.get("aud") {
             Some(Value::String(one)) => vec![one],
             Some(Value::Array(all)) => all.iter().filter_map(Value::as_str).collect(),
@@ -188,20 +221,20 @@ impl Expected<'_> {
             return Err(wrong("the audience", self.client.to_owned(), &audience.join(", ")));
         }
         if claims.contains_key("azp") || audience.len() > 1 {
-            same("the authorised party", self.client, text("azp"))?;
+            same("the authorised party", self.client, text(claims, "azp"))?;
         }
-        same("the nonce", self.nonce, text("nonce"))?;
-        if text("sub").is_empty() {
+        if text(claims, "sub").is_empty() {
             return Err(wrong("the subject", "there".into(), ""));
         }
-        // A fraction of a second does not matter, a number that is none does.
-        let time = |name: &str| claims.get(name).and_then(Value::as_f64).map(|seconds| seconds as i64);
-        let expires = time("exp").ok_or_else(|| wrong("the expiry", "there".into(), ""))?;
+        Ok(())
+    }
+
+    fn now_good(&self, claims: &Claims, expires: i64) -> Result<(), TokenError> {
         if expires.saturating_add(self.skew) <= self.now {
             return Err(wrong("the expiry", format!("after {}", self.now - self.skew), &expires.to_string()));
         }
         for (name, what) in [("iat", "the time of issue"), ("nbf", "the begin")] {
-            if let Some(begin) = time(name)
+            if let Some(begin) = time(claims, name)
                 && begin.saturating_sub(self.skew) > self.now
             {
                 let expected = format!("at most {}", self.now + self.skew);
@@ -210,6 +243,15 @@ impl Expected<'_> {
         }
         Ok(())
     }
+}
+
+fn text<'t>(claims: &'t Claims, name: &str) -> &'t str {
+    claims.get(name).and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A fraction of a second does not matter, a number that is none does.
+fn time(claims: &Claims, name: &str) -> Option<i64> {
+    claims.get(name).and_then(Value::as_f64).map(|seconds| seconds as i64)
 }
 
 fn same(what: &'static str, expected: &str, actual: &str) -> Result<(), TokenError> {
@@ -323,6 +365,39 @@ pub(crate) mod tests {
         for bad in ["", ".", "..", "a.b.c", &token[..token.len() - 3], &"x".repeat(300_000)] {
             assert!(open(bad, &published).is_err());
         }
+    }
+
+    #[test]
+    fn a_farewell_is_no_identity_and_an_identity_no_farewell() {
+        let expected = Expected { issuer: "https://i", client: "c", nonce: "", now: 1_000_000, skew: 60 };
+        let good = json!({ "iss": "https://i", "aud": "c", "sub": "s", "iat": 999_900, "jti": "1", "events": { LOGOUT: {} } });
+        let check = |name: &str, value: Value| {
+            let mut claims = good.as_object().unwrap().clone();
+            claims.insert(name.into(), value);
+            expected.farewell(&claims).map(|(subject, at)| (subject.to_owned(), at))
+        };
+        assert_eq!(check("exp", json!(1_000_020)), Ok(("s".into(), 999_900)));
+        for (name, value, what) in [
+            ("iss", json!("https://j"), "the issuer"),
+            ("aud", json!("d"), "the audience"),
+            ("sub", Value::Null, "the subject"),
+            ("events", json!({}), "the events"),
+            ("events", json!({ LOGOUT: "yes" }), "the events"),
+            ("events", json!(LOGOUT), "the events"),
+            ("nonce", json!("n"), "the nonce"),
+            ("iat", Value::Null, "the time of issue"),
+            ("iat", json!(1_000_061), "the time of issue"),
+            ("iat", json!(999_819), "the expiry"),
+            ("exp", json!(999_940), "the expiry"),
+        ] {
+            let error = check(name, value.clone()).unwrap_err();
+            assert!(
+                matches!(error, TokenError::Claim { what: found, .. } if found == what),
+                "{name} {value}: {error}"
+            );
+        }
+        let identity = json!({ "iss": "https://i", "aud": "c", "sub": "s", "iat": 1, "exp": 1_000_010 });
+        assert!(expected.farewell(identity.as_object().unwrap()).is_err());
     }
 
     #[test]
