@@ -27,6 +27,10 @@ const MASK_EXTENSIONS: [(&str, &str); 2] = [
 pub(super) fn settings(settings: &Settings, findings: &mut Vec<Finding>) {
     findings.push(match settings.check() {
         Ok(()) => Finding::ok(Ability::Settings, true, "the settings can be used"),
+        Err(_) if settings.displays.is_empty() && !settings.sessions.discover => {
+            let remedy = "in the settings file, /etc/playhead/agent.toml unless another is given, write discover = true into the section [sessions], or name displays: displays = [\":10\"]";
+            Finding::missing(Ability::Settings, true, "the settings name nothing to record", remedy)
+        }
         Err(error) => {
             let remedy = "correct the settings file, /etc/playhead/agent.toml unless another is given";
             Finding::missing(Ability::Settings, true, error.to_string(), remedy)
@@ -83,11 +87,11 @@ pub(super) fn disk(settings: &Settings, findings: &mut Vec<Finding>) {
         Ok(disk) => {
             let free = disk.blocks_available() * disk.fragment_size();
             let least = settings.spool.least_free_bytes;
-            let found = format!("{free} bytes are free for the queue in {}", settings.data.display());
+            let found = format!("{} MiB are free for the queue in {}", free >> 20, settings.data.display());
             if free > least {
                 Finding::ok(what, true, found)
             } else {
-                let found = format!("{found}, of which {least} stay free: nothing can be recorded");
+                let found = format!("{found}, of which {} stay free: nothing can be recorded", least >> 20);
                 let remedy =
                     "make room there, put data elsewhere, or lower least_free_bytes in the section [spool]";
                 Finding::missing(what, true, found, remedy)

@@ -70,8 +70,10 @@ pub(super) fn permissions(settings: &Settings, root: &Path, findings: &mut Vec<F
     findings.push(if lacking.is_empty() {
         Finding::ok(what, asked, "other users' sessions can be recorded")
     } else {
-        let found = format!("this process cannot {}", lacking.join(", nor "));
-        Finding::missing(what, asked, found, "run the agent as root: systemctl start playhead-agent")
+        let found = format!("whoever runs this cannot {}", lacking.join(", nor "));
+        let remedy =
+            "run the agent as root: systemctl start playhead-agent; and this too: sudo playhead agent doctor";
+        Finding::missing(what, asked, found, remedy)
     });
 }
 
@@ -108,7 +110,7 @@ pub(super) fn sessions(settings: &Settings, root: &Path, findings: &mut Vec<Find
             Text::Says(_) | Text::Absent => Finding::missing(
                 Ability::LoginUid,
                 false,
-                "processes of xrdp's sessions do not know to which sign-in they belong",
+                "processes of xrdp's sessions do not know to which sign-in they belong; recordings do without it",
                 "add this line to /etc/pam.d/xrdp-sesman: session required pam_loginuid.so",
             ),
         });
@@ -120,6 +122,12 @@ pub(super) fn sessions(settings: &Settings, root: &Path, findings: &mut Vec<Find
         let found = "Xvnc is not installed: there are no sessions by VNC";
         Finding::missing(Ability::Xvnc, false, found, "apt-get install tigervnc-standalone-server")
     });
+    let others = ["/usr/bin/Xorg", "/usr/lib/xorg/Xorg", "/usr/bin/Xvfb", "/usr/local/bin/Xorg"];
+    if asked && !has_xrdp && !any_of(root, &vnc) && !any_of(root, &others) {
+        let found = "there is no X server on this host: it has no sessions that could be recorded";
+        let remedy = "for sessions by RDP: apt-get install xrdp xorgxrdp; by VNC: apt-get install tigervnc-standalone-server";
+        findings.push(Finding::missing(Ability::Screen, true, found, remedy));
+    }
 }
 
 /// What xrdp's log tells of clients.
@@ -219,27 +227,19 @@ pub(super) fn notices(settings: &Settings, root: &Path, findings: &mut Vec<Findi
 }
 
 /// Process events, file events.
-pub(super) fn watching(settings: &Settings, root: &Path, findings: &mut Vec<Finding>) {
-    let Text::Says(connector) = read(root, "/proc/net/connector") else {
-        findings.push(Finding::missing(
-            Ability::Processes,
-            false,
-            "the kernel tells nothing of processes: sessions are found a little later",
-            "use a kernel with CONFIG_PROC_EVENTS=y, as Debian's have; in a container, run the agent on its host",
-        ));
-        return files(root, findings);
-    };
-    let (what, asked) = (Ability::Processes, records_sessions(settings));
-    findings.push(match (connector.contains("cn_proc"), may(root, NET_ADMIN)) {
-        (true, true) => Finding::ok(what, asked, "the kernel tells when processes start and end"),
+pub(super) fn watching(root: &Path, findings: &mut Vec<Finding>) {
+    let what = Ability::Processes;
+    let tells = matches!(read(root, "/proc/net/connector"), Text::Says(text) if text.contains("cn_proc"));
+    findings.push(match (tells, may(root, NET_ADMIN)) {
+        (true, true) => Finding::ok(what, false, "the kernel tells when programs start and end"),
         (true, false) => {
-            Finding::unknown(what, asked, "the kernel tells of processes only to those with CAP_NET_ADMIN")
+            Finding::unknown(what, false, "the kernel tells of programs only to those with CAP_NET_ADMIN")
         }
         (false, _) => Finding::missing(
             what,
             false,
-            "the kernel tells nothing of processes: sessions are found a little later",
-            "use a kernel with CONFIG_PROC_EVENTS=y, as Debian's have",
+            "the kernel does not tell when programs start and end; recordings do without it",
+            "use a kernel with CONFIG_PROC_EVENTS=y, as Debian's have; in a container, run the agent on its host",
         ),
     });
     files(root, findings);
@@ -256,7 +256,7 @@ fn files(root: &Path, findings: &mut Vec<Finding>) {
         (false, _) => Finding::missing(
             what,
             false,
-            "the kernel has no fanotify",
+            "the kernel does not tell when files change; recordings do without it",
             "use a kernel with CONFIG_FANOTIFY=y of version 5.13 or later, as Debian's are",
         ),
     });
@@ -267,7 +267,7 @@ pub(super) fn printing(root: &Path, findings: &mut Vec<Finding>) {
     findings.push(if any_of(root, &["/usr/sbin/cupsd"]) {
         Finding::ok(what, false, "CUPS is installed")
     } else {
-        let found = "CUPS is not installed: nothing is printed here, or it cannot be seen";
+        let found = "CUPS is not installed; recordings do without it";
         Finding::missing(what, false, found, "apt-get install cups")
     });
 }

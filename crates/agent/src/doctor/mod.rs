@@ -151,7 +151,7 @@ pub fn examine(settings: &Settings, root: &Path) -> Diagnosis {
     host::applications(settings, root, &mut findings);
     host::sound(settings, root, &mut findings);
     host::notices(settings, root, &mut findings);
-    host::watching(settings, root, &mut findings);
+    host::watching(root, &mut findings);
     host::printing(root, &mut findings);
     agent::disk(settings, &mut findings);
     host::clock(root, &mut findings);

@@ -60,13 +60,15 @@ fn an_empty_host_lacks_everything_and_says_how_to_get_it() {
     );
     assert!(sound.asked && sound.remedy.unwrap().starts_with("apt-get install pipewire-pulse"));
     assert!(!host.find(|_| {}, Ability::Sound).0.asked);
+    let (screen, _) = host.find(|_| {}, Ability::Screen);
+    assert!(screen.asked && screen.remedy.unwrap().contains("apt-get install tigervnc-standalone-server"));
     assert_eq!(host.state(Ability::Disk), State::Ok);
     let full = host.find(|settings| settings.spool.least_free_bytes = u64::MAX, Ability::Disk).0;
     assert_eq!(full.state, State::Missing);
-    assert_eq!(
-        host.find(|settings| settings.sessions.discover = false, Ability::Settings).0.state,
-        State::Missing
-    );
+    let nothing = host.find(|settings| settings.sessions.discover = false, Ability::Settings).0;
+    assert!(nothing.state == State::Missing && nothing.remedy.unwrap().contains("discover = true"));
+    let unusable = host.find(|settings| settings.spool.quota_bytes = 1, Ability::Settings).0;
+    assert!(unusable.state == State::Missing && unusable.found.contains("67108864"), "{unusable:?}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::Place;
 use playhead_agent::{
     Settings,
-    doctor::{Diagnosis, Finding, State, examine},
+    doctor::{Ability, Diagnosis, Finding, State, examine},
 };
 use std::{
     io::{self, Write},
@@ -41,20 +41,41 @@ pub(crate) fn run(args: Args) -> anyhow::Result<ExitCode> {
         Err(error) if named.as_deref() == Some(Path::new(USUAL)) => (Settings::default(), Some(error)),
         Err(error) => return Err(error),
     };
-    let diagnosis = examine(&settings, Path::new("/"));
+    let mut diagnosis = examine(&settings, Path::new("/"));
+    let unread = unread.as_ref().map(ToString::to_string);
+    if let Some(error) = &unread {
+        not_read(&mut diagnosis, error, std::fs::File::open(USUAL).is_ok());
+    }
     let mut out = io::stdout().lock();
     if json {
-        let unread = unread.as_ref().map(ToString::to_string);
         let text = serde_json::json!({ "well": diagnosis.is_well() && unread.is_none(), "settings-error": unread,
             "findings": diagnosis.findings });
         writeln!(out, "{text}")?;
     } else {
         say(&diagnosis, &mut out)?;
-        if let Some(error) = &unread {
-            writeln!(out, "\nThe settings were not looked at: {error}")?;
+        if unread.is_some() {
+            writeln!(out, "The settings were not looked at: what they ask for is not known.")?;
         }
     }
     Ok(if diagnosis.is_well() && unread.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Says of the settings that they could not be read, instead of what is true of having none.
+fn not_read(diagnosis: &mut Diagnosis, error: &str, is_open: bool) {
+    for finding in diagnosis.findings.iter_mut().filter(|finding| finding.ability == Ability::Settings) {
+        let (state, remedy) = if is_open {
+            (State::Missing, "correct the file")
+        } else {
+            (State::Unknown, "run it as root: sudo playhead agent doctor")
+        };
+        *finding = Finding {
+            ability: Ability::Settings,
+            state,
+            asked: true,
+            found: error.to_owned(),
+            remedy: Some(remedy.to_owned()),
+        };
+    }
 }
 
 fn say(diagnosis: &Diagnosis, out: &mut impl Write) -> io::Result<()> {
@@ -98,5 +119,20 @@ mod tests {
         assert!(text("missing", true).contains("-> apt-get install x\n\nSomething is missing"));
         assert!(text("missing", false).contains("Nothing is missing"));
         assert!(text("unknown", true).starts_with("unknown"));
+    }
+
+    #[test]
+    fn settings_that_cannot_be_read_are_not_called_empty() {
+        let findings = serde_json::json!({ "findings": [{ "ability": "settings", "state": "missing", "asked": true,
+            "found": "the settings name nothing to record", "remedy": "x" }] });
+        let mut diagnosis: Diagnosis = serde_json::from_value(findings).unwrap();
+        not_read(&mut diagnosis, "permission denied", false);
+        assert_eq!(diagnosis.findings[0].state, State::Unknown);
+        assert!(diagnosis.findings[0].remedy.as_ref().unwrap().contains("sudo"));
+        not_read(&mut diagnosis, "line 3", true);
+        assert_eq!(
+            (diagnosis.findings[0].state, diagnosis.findings[0].found.as_str()),
+            (State::Missing, "line 3")
+        );
     }
 }
