@@ -25,7 +25,7 @@ impl Xrdp {
         let value = |name: &str| {
             let pairs = text.lines().filter_map(|line| line.split_once('='));
             let mut values = pairs.filter(|(key, _)| key.trim().eq_ignore_ascii_case(name));
-            values.next().map(|(_, value)| value.trim())
+            values.next().map(|(_, value)| value.trim()).filter(|value| !value.is_empty())
         };
         // One of several addresses, each of which may have something before the port.
         let port = value("port").and_then(|ports| {
@@ -62,5 +62,6 @@ mod tests {
         let text = "port = tcp://:3391 vsock\nlogfile=/x/y\nenableprocessid = True\n";
         assert_eq!(read(text), (3_391, "/x/y".into(), true));
         assert_eq!(read("port=vsock://any\n").0, 3_389);
+        assert_eq!(read("LogFile=\n").1, LOG);
     }
 }

@@ -1,7 +1,11 @@
 //! What the agent itself needs: its settings, displays, folder and server.
 
 use super::{Ability, Finding};
-use crate::{Settings, identity::Identity, notice};
+use crate::{
+    Settings,
+    identity::Identity,
+    notice::{self, NoticeError},
+};
 use nix::sys::statvfs::statvfs;
 use std::{
     net::{TcpStream, ToSocketAddrs as _},
@@ -47,7 +51,13 @@ pub(super) fn displays(settings: &Settings, findings: &mut Vec<Finding>) {
                 let remedy = format!(
                     "start the display, or give the file with its cookie: displays = [{{ display = \"{name}\", xauthority = \"/home/USER/.Xauthority\" }}]"
                 );
-                findings.push(Finding::missing(Ability::Screen, true, error.to_string(), remedy));
+                let found = match error {
+                    NoticeError::Display { display, reason } => {
+                        format!("cannot connect to display {display}: {reason}")
+                    }
+                    other => other.to_string(),
+                };
+                findings.push(Finding::missing(Ability::Screen, true, found, remedy));
                 continue;
             }
         };
@@ -169,6 +179,14 @@ fn reach(url: &str) -> std::io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_display_that_is_not_there_is_named() {
+        let displays = vec![crate::DisplaySettings::new(":9999")];
+        let mut findings = Vec::new();
+        super::displays(&Settings { displays, ..Settings::default() }, &mut findings);
+        assert!(findings[0].found.starts_with("cannot connect to display :9999: "), "{findings:?}");
+    }
 
     #[test]
     fn a_server_is_reached_or_not() {
