@@ -232,7 +232,11 @@ async fn method_not_allowed(method: Method, uri: Uri) -> Problem {
     Problem::method_not_allowed(format!("{} does not take {method} requests.", uri.path()))
 }
 
-async fn elsewhere(State(core): State<Shared>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
+async fn elsewhere(State(core): State<Shared>, request: Request) -> Response {
+    if compat::is_ours(request.uri().path()) {
+        return compat::elsewhere(core, request).await;
+    }
+    let (method, uri, headers) = (request.method(), request.uri(), request.headers());
     if uri.path() == "/api" || uri.path().starts_with("/api/") {
         let problem = Problem::not_found(format!(
             "The API has nothing at {}; /api/openapi.json describes what there is.",
@@ -240,7 +244,7 @@ async fn elsewhere(State(core): State<Shared>, method: Method, uri: Uri, headers
         ));
         return problem.into_response();
     }
-    core.web.answer(&method, &uri, &headers)
+    core.web.answer(method, uri, headers)
 }
 
 /// Lets a request through to its handler when it may pass, and tells the handler who asks.

@@ -30,8 +30,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use playhead_model::{Permission, SessionId, SessionState, SiteId};
 use serde_json::{Value, json};
 use std::time::Duration;
+use tower::ServiceExt as _;
 use uuid::Uuid;
 
+/// With what addresses of the calls begin.
+const PREFIXES: [&str; 2] = ["cvad", "cctrustoauth2"];
 /// Longest time for a call. Shorter than the listener's own, so that who calls is told in words that they expect.
 const PATIENCE: Duration = Duration::from_secs(25);
 /// Longest body of a search, bytes.
@@ -77,6 +80,27 @@ pub(super) fn routes() -> Router<Shared> {
     Router::new()
         .route("/cctrustoauth2/{customer}/tokens/clients", any(token::token))
         .route("/cvad/manage/{*rest}", any(call))
+}
+
+/// Whether an address is below those of the calls, in whatever letter case.
+pub(super) fn is_ours(path: &str) -> bool {
+    let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
+    PREFIXES.iter().any(|prefix| first.eq_ignore_ascii_case(prefix))
+}
+
+/// An address below those of the calls that none of the routes has taken: because of its letter case, or because there is no such call.
+pub(super) async fn elsewhere(core: Shared, mut request: Request) -> Response {
+    let nothing = || Failure::not_found("There is no such call here.");
+    let uri = request.uri();
+    let path = uri.path().to_ascii_lowercase();
+    let query = uri.query().map_or(String::new(), |query| format!("?{query}"));
+    match format!("{path}{query}").parse() {
+        Ok(lower) => *request.uri_mut() = lower,
+        Err(_) => return nothing().into_response(),
+    }
+    // The ids in addresses count in any letter case; what does not stands behind the question mark.
+    let again = routes().fallback(async move || nothing()).with_state(core).oneshot(request);
+    again.await.unwrap_or_else(|never| match never {})
 }
 
 async fn call(State(core): State<Shared>, Path(rest): Path<String>, request: Request) -> Response {

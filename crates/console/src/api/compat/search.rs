@@ -226,6 +226,10 @@ impl Search {
         if body.is_empty() {
             return Err(Failure::wrong("A search needs a JSON body; {} finds everything."));
         }
+        // A list would be read as the fields in their order: an empty one as a search for everything.
+        if body.trim_ascii_start().first() != Some(&b'{') {
+            return Err(Failure::wrong("A search is a JSON object; {} finds everything."));
+        }
         let sent: Sent = serde_json::from_slice(body)
             .map_err(|error| Failure::wrong(format!("The search cannot be read: {error}.")))?;
         // Structs of texts always serialise.

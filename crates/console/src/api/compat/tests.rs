@@ -298,6 +298,49 @@ fn a_session_has_every_field_that_callers_know_of() {
 }
 
 #[tokio::test]
+async fn letter_case_makes_no_other_address_and_no_address_of_the_calls_is_a_page() {
+    let stage = Stage::new(BOTH, vec![session(1)]).await;
+    let ask = async |method: &str, path: &str| {
+        let mut request = Request::builder().method(method).uri(path);
+        for (name, value) in stage.headers() {
+            request = request.header(name, value);
+        }
+        Answer::read(stage.house.raw(request.body(Body::empty()).unwrap()).await).await
+    };
+    let id = session(1).id.to_string().to_uppercase();
+    for (method, path) in [
+        ("GET", "/CVAD/Manage/ME".to_owned()),
+        ("GET", "/cvad/MANAGE/sessions?limit=1".to_owned()),
+        ("POST", format!("/Cvad/Manage/Sessions/{id}/%24StartRecording?notifyUser=true")),
+        ("GET", format!("/CVAD/MANAGE/SESSIONS/RECORDINGSTATUS?ID={id}")),
+    ] {
+        let answer = ask(method, &path).await;
+        assert_eq!(answer.status, 200, "{path}: {answer:?}");
+    }
+    let form = "grant_type=password";
+    let request = Request::post(format!("/CCTrustOAuth2/{}/Tokens/Clients", stage.customer))
+        .header(header::CONTENT_TYPE, "application/x-www-form-urlencoded");
+    let refused = Answer::read(stage.house.raw(request.body(Body::from(form)).unwrap()).await).await;
+    assert_eq!(refused.json()["error"], "unsupported_grant_type", "{refused:?}");
+    for path in [
+        "/cvad",
+        "/cvad/",
+        "/cvad/manage",
+        "/cvad/manage/",
+        "/CVAD/Sessions",
+        "/cctrustoauth2/x/tokens",
+        "/cvad/%zz",
+    ] {
+        let answer = ask("GET", path).await;
+        assert_eq!((answer.status, &answer.json()["ErrorType"]), (404, &json!("NotFound")), "{path}");
+    }
+    for search in ["[]", " [\"ada\"]", "null", "5", "\"ada\"", "{", ""] {
+        let answer = stage.call("POST", "Sessions/$search", search).await;
+        assert_eq!(answer.status, 400, "{search}: a search never finds more than was asked for");
+    }
+}
+
+#[tokio::test]
 async fn lists_are_sorted_and_paged_and_everything_comes_once() {
     let mut sessions: Vec<_> = (1..=23).rev().map(session).collect();
     sessions.push(Session { state: SessionState::Ended, ..session(99) });
