@@ -105,6 +105,13 @@ describe("the list of recordings", () => {
     expect(empty.querySelector("a")?.getAttribute("href")).toBe("/session-hosts?add=1");
   });
 
+  it("does not ask with what makes no sense in the address", async () => {
+    const address = "/recordings?from=zz&size=7&sort=evil&state=gone&user=ad";
+    await show(address, { ...signedIn, [LIST]: page([recording]) });
+    await see("tr[data-id=r1]");
+    expect(requests).toContain("/api/v1/recordings?user=ad&sort=-started_at&limit=50");
+  });
+
   it("offers to clear filters that nothing matches", async () => {
     await show("/recordings?host=nowhere", { ...signedIn, [LIST]: page([]) });
     const empty = await see("[data-testid=empty]");

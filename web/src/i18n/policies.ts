@@ -49,6 +49,7 @@ export const policies = {
   activateTitle: "Activate {{policy}}?",
   activateAbout:
     "At {{site}} it takes the place of “{{before}}”. New sessions go by it at once; session hosts that are connected have it within two seconds.",
+  deactivate: "Stop recording",
   deactivateTitle: "Stop recording at {{site}}?",
   activated: "{{policy}} is active",
   running: "Sessions that run now",
@@ -110,7 +111,10 @@ export const policies = {
     nameLong: "The name has more than 100 characters.",
     twice: "Another rule has this name.",
     description: "The description has more than 300 characters.",
-    scope: "Choose users, applications, hosts, addresses or tags: a rule without any is for nobody.",
+    scope:
+      "Choose every session, or users, applications, hosts, addresses or tags: a rule without any is for nobody.",
+    many: "A list has more than 1,000 entries.",
+    long: "An entry is too long.",
     address: "An address is wrong.",
     mask: "A hidden application needs a window class, a process or a title.",
   },
@@ -158,6 +162,7 @@ export const policies = {
     consent: "after consent",
     audio: "with sound",
     lossy: "films as video",
+    rate: "at most {{count}} pictures a second",
     masks_one: "{{count}} application hidden",
     masks_other: "{{count}} applications hidden",
   },
@@ -192,6 +197,8 @@ export const policies = {
   },
   and: "and",
   type: "Type, or choose",
+  entriesMany: "At most {{most}} entries, not {{value}}. Use a group, or several rules.",
+  entryLong: "“{{text}}” is too long: at most {{most}} bytes.",
   directoryAway: "{{directory}} does not answer; shown is what was seen before.",
   directorySilent:
     "{{directory}} does not answer, and nothing like this was seen before. Type the whole name.",
@@ -337,7 +344,7 @@ export const policies = {
     saved: "Saved. Session hosts have it within two seconds.",
     emptyTitle: "No text of your own",
     empty:
-      "Users are told in English, as below. Write texts of your own to tell them more, in their languages.",
+      "Users are told in English, as shown beside. Write texts of your own to tell them more, in their languages.",
     preview: "Preview",
     asNotice: "Notice",
     asConsent: "Consent",

@@ -41,9 +41,9 @@ export const sessions = {
   },
   waiting: "Not recorded yet",
   decided: {
-    rule: "{{policy}}: {{rule}}",
+    rule: "{{rule}} ({{policy}})",
     system: "{{policy}}",
-    none: "{{policy}}: no rule fits",
+    none: "No rule fits ({{policy}})",
     request: "By hand: {{user}}",
     "no-policy": "The host has not heard a policy yet: its own settings",
     settings: "The host's own settings",

@@ -41,7 +41,7 @@ async fn a_policy_made_and_switched_on_has_a_persons_next_session_recorded() -> 
     let before = session(&stack, "the first", |session| session["user"] == NAME).await?;
     person.sign_out()?;
     person.sign_in()?;
-    says(&browser, &row, "Record her: Hers").await?;
+    says(&browser, &row, "Hers (Record her)").await?;
     one(&browser, &format!("{row} .badge-live")).await?;
     let now = session(&stack, "the second", |session| session["user"] == NAME).await?;
     ensure!(now["id"] != before["id"], "{now}");

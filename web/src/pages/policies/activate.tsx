@@ -59,7 +59,7 @@ export function Activate({ site, policy, onClose, onDone }: Props) {
             {common("common.cancel")}
           </Button>
           <Button type="primary" danger={off} htmlType="submit" loading={activate.isPending}>
-            {t("activate")}
+            {t(off ? "deactivate" : "activate")}
           </Button>
         </>
       }

@@ -72,6 +72,9 @@ describe("rules", () => {
     expect(faults(rule("a", "record", { addresses: ["10.0.0.1/8"] }), [])).toEqual(["address"]);
     expect(faults({ ...good, options: { masks: [{ colour: "grey" }] } }, [])).toEqual(["mask"]);
     expect(faults({ ...good, name: "x".repeat(101) }, [])).toEqual(["nameLong"]);
+    const users = Array.from({ length: 1001 }, (_, at) => `user${at}`);
+    expect(faults(rule("many", "record", { users }), [])).toEqual(["many"]);
+    expect(faults(rule("long", "record", { tags: ["é".repeat(129)] }), [])).toEqual(["long"]);
     // What a rule for everyone had before counts for nothing.
     expect(faults(rule("all", "record", { everyone: true, addresses: ["x"] }), [])).toEqual([]);
   });

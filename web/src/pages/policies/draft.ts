@@ -156,7 +156,22 @@ export function moved(rules: DraftRule[], key: string, step: 1 | -1): DraftRule[
   return rules.map((each, place) => (place === at ? with_ : place === other ? rule : each));
 }
 
-export type Fault = "name" | "nameLong" | "twice" | "scope" | "address" | "mask" | "description";
+export type Fault =
+  | "name"
+  | "nameLong"
+  | "twice"
+  | "scope"
+  | "many"
+  | "long"
+  | "address"
+  | "mask"
+  | "description";
+
+/** Entries of one list, and bytes of an entry. */
+export const MOST_ENTRIES = 1000;
+export const LONGEST_ENTRY = 256;
+/** Whether an entry is longer than may be. */
+export const isLong = (entry: string) => new TextEncoder().encode(entry).length > LONGEST_ENTRY;
 
 /** What keeps a rule from being saved. */
 export function faults(rule: DraftRule, all: readonly DraftRule[]): Fault[] {
@@ -168,6 +183,8 @@ export function faults(rule: DraftRule, all: readonly DraftRule[]): Fault[] {
   if ([...rule.description].length > 300) found.push("description");
   if (!rule.scope.everyone) {
     if (empty(rule.scope)) found.push("scope");
+    if (LISTS.some((list) => rule.scope[list].length > MOST_ENTRIES)) found.push("many");
+    if (LISTS.some((list) => rule.scope[list].some(isLong))) found.push("long");
     if (rule.scope.addresses.some((address) => !isRange(readRange(address)))) found.push("address");
   }
   if (recordsScreen(rule.action) && rule.options.masks?.some((mask) => !saysSomething(mask)))

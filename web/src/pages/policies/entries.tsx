@@ -3,9 +3,10 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { inDialog } from "../../app/dialog";
 import { Field } from "../../app/field";
+import { count } from "../../format/numbers";
 import { ago } from "../../format/time";
 import { isRange, readRange, writeAddress } from "./addresses";
-import type { ListName } from "./draft";
+import { isLong, type ListName, LONGEST_ENTRY, MOST_ENTRIES } from "./draft";
 import { type Suggestion, useDirectory } from "./suggestions";
 import type { T } from "./words";
 
@@ -33,7 +34,15 @@ export function Entries({ list, label, hint, values, onChange, known, single = f
   const [open, setOpen] = useState(false);
   const directory = useDirectory(KINDS[list], text);
   const addresses = list === "addresses";
-  const wrong = addresses && !single ? values.map((value) => slip(value, t)).find((said) => said) : undefined;
+  const long = values.find(isLong);
+  const wrong =
+    values.length > MOST_ENTRIES
+      ? t("entriesMany", { most: count(MOST_ENTRIES), value: count(values.length) })
+      : long
+        ? t("entryLong", { text: `${long.slice(0, 40)}…`, most: LONGEST_ENTRY })
+        : addresses && !single
+          ? values.map((value) => slip(value, t)).find((said) => said)
+          : undefined;
   const options = suggest(text, known, directory.items);
   const note = directory.away.length
     ? t(directory.remembered ? "directoryAway" : "directorySilent", { directory: directory.away.join(", ") })

@@ -15,7 +15,10 @@ describe("the simulator's address", () => {
   });
 
   it("asks with a running session before anything else", () => {
-    expect(readAsked(readFacts({ session: "s1", users: "ada" }))).toEqual({ question: { session: "s1" } });
+    const session = "01a2044a-48f7-7426-a4e0-08cbf1d401b7";
+    expect(readAsked(readFacts({ session, users: "ada" }))).toEqual({ question: { session } });
+    // A slip in the address is no session.
+    expect(readFacts({ session: "s1" }).session).toBeUndefined();
   });
 
   it("asks about the desktop unless an application is named", () => {

@@ -16,9 +16,13 @@ export interface FactsSearch {
 
 const NAMES = ["users", "groups", "application", "host", "delivery_groups", "address", "tags"] as const;
 
+/** What ids look like; anything else is a slip in the address. */
+const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+
 export function readFacts(search: Record<string, unknown>): FactsSearch {
   const text = (value: unknown) => (typeof value === "string" && value !== "" ? value : undefined);
-  const found: FactsSearch = { session: text(search.session) };
+  const session = text(search.session);
+  const found: FactsSearch = { session: session && ID.test(session) ? session : undefined };
   for (const name of NAMES) found[name] = text(search[name]);
   return found;
 }

@@ -56,7 +56,7 @@ function History({ site }: { site: string }) {
               <td>
                 <When at={item.made_at} />
               </td>
-              <td className="long">
+              <td className="long history-policy">
                 <Link to="/policies/$policy" params={{ policy: item.policy }} search={{ site }}>
                   {item.name}
                 </Link>

@@ -58,7 +58,16 @@ const list = {
     by: "ada",
   },
 };
-const running = { ...session, user: "carl", users: ["carl"], groups: [], address: null, client: null };
+const SESSION = "01a2044a-48f7-7426-a4e0-08cbf1d401b7";
+const running = {
+  ...session,
+  id: SESSION,
+  user: "carl",
+  users: ["carl"],
+  groups: [],
+  address: null,
+  client: null,
+};
 const answer = {
   facts: {
     users: ["carl"],
@@ -261,7 +270,7 @@ describe("the simulator", () => {
   });
 
   it("takes a running session", async () => {
-    await show("/policies/simulator?session=u1", console_);
+    await show(`/policies/simulator?session=${SESSION}`, console_);
     await see("[data-rule=Never][data-state=decides]");
     expect((await see(".facts-form select")).textContent).toContain("carl on ws-1");
     expect(document.querySelector("[data-list=users]")).toBeNull();

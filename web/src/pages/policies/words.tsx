@@ -44,7 +44,7 @@ export function describeOptions(options: RuleOptions | null | undefined, t: T): 
     const quality = options.picture.quality;
     said.push(quality === undefined ? t("did.lossy") : `${t("did.lossy")} (${quality})`);
   }
-  if (options?.picture?.frame_rate) said.push(`${t("frameRate")}: ${options.picture.frame_rate}`);
+  if (options?.picture?.frame_rate) said.push(t("did.rate", { count: options.picture.frame_rate }));
   if (options?.masks?.length) {
     const names = options.masks.map((mask) => mask.class ?? mask.process ?? mask.title ?? "").join(", ");
     said.push(`${t("did.masks", { count: options.masks.length })} (${names})`);

@@ -39,7 +39,8 @@ const LONGEST_TEXT = 200;
 
 export function readListSearch(address: Record<string, unknown>): ListSearch {
   const range = oneOf(PRESETS, address.range);
-  return drop({
+  // What makes no sense stands here as not there: left out, it would show through from the address itself.
+  const read = {
     range,
     from: range ? undefined : moment(address.from),
     to: range ? undefined : moment(address.to),
@@ -50,7 +51,8 @@ export function readListSearch(address: Record<string, unknown>): ListSearch {
     sort: sort(address.sort),
     size: size(address.size),
     cursor: text(address.cursor, 2000),
-  });
+  };
+  return read as ListSearch;
 }
 
 /** The request that the address stands for. Moving ranges begin at a whole minute, so that the request stays the same for a while. */

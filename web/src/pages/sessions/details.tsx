@@ -68,7 +68,8 @@ function Known({ session, onAct }: { session: UserSession; onAct: (session: User
     [t("began"), <When key="began" at={session.started_at} named />],
     [t("changed"), <When key="changed" at={session.changed_at} named />],
     [t("endedAt"), session.ended_at ? <When key="ended" at={session.ended_at} named /> : null],
-    [t("heard"), <When key="heard" at={session.heard_at} relative />],
+    // While the agent is there, it tells of changes alone: that it told of none says nothing.
+    [t("heard"), session.reachable ? null : <When key="heard" at={session.heard_at} relative />],
     [t("id"), <code key="id">{session.id}</code>],
   ];
   return (

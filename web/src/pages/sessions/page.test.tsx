@@ -22,7 +22,7 @@ describe("the sessions of users", () => {
   it("tell whether they are recorded and why, with a link to the picture", async () => {
     await show("/sessions", console_);
     const row = await see("tr[data-id=u1]");
-    expect(row.textContent).toContain("Ours: Finance");
+    expect(row.textContent).toContain("Finance (Ours)");
     expect(row.querySelector(".badge-live")?.textContent).toBe("Recorded");
     expect(row.querySelector("a")?.getAttribute("href")).toBe("/recordings/r1");
     const other = await see("tr[data-id=u2]");
@@ -42,8 +42,8 @@ describe("the sessions of users", () => {
     const away = { ...session, id: "u4", reachable: false };
     const trouble = { ...session, id: "u5", recording: { ...session.recording, trouble: "no display" } };
     await show("/sessions", { ...console_, "/api/v1/sessions": page([none, off, away, trouble]) });
-    expect((await see("tr[data-id=u2]")).textContent).toContain("Ours: no rule fits");
-    expect((await see("tr[data-id=u3]")).textContent).not.toContain("no rule fits");
+    expect((await see("tr[data-id=u2]")).textContent).toContain("No rule fits (Ours)");
+    expect((await see("tr[data-id=u3]")).textContent).not.toContain("No rule fits");
     expect((await see("tr[data-id=u4]")).textContent).toContain("Host away");
     expect(button("Stop", await see("tr[data-id=u4]")).disabled).toBe(true);
     expect((await see("tr[data-id=u5] .badge-bad")).textContent).toBe("Trouble");

@@ -149,11 +149,12 @@ function Table({ items, mayWatch, mayAct, onOpen, onAct }: TableProps) {
             <th scope="col">{t("user")}</th>
             <th scope="col">{t("host")}</th>
             {several ? <th scope="col">{t("site")}</th> : null}
-            <th scope="col">{t("protocol")}</th>
             <th scope="col">{t("application")}</th>
             <th scope="col">{t("client")}</th>
             <th scope="col">{t("state")}</th>
-            <th scope="col">{t("since")}</th>
+            <th scope="col" className="session-since">
+              {t("since")}
+            </th>
             <th scope="col">{t("recording")}</th>
             <th scope="col">{t("why")}</th>
             <ActionsHead />
@@ -162,10 +163,11 @@ function Table({ items, mayWatch, mayAct, onOpen, onAct }: TableProps) {
         <tbody>
           {items.map((session) => {
             const user = userName(session.user).name || t("nobody");
-            const client = [session.client, session.address].filter(Boolean).join(" · ");
+            const way = t(`protocols.${session.protocol}`);
+            const client = [way, session.client, session.address].filter(Boolean).join(" · ");
             return (
               <tr key={session.id} data-id={session.id} data-user={session.user}>
-                <td className="long" title={session.users.join(", ") || session.user}>
+                <td className="long session-user" title={session.users.join(", ") || session.user}>
                   <button
                     type="button"
                     className="session-open"
@@ -175,7 +177,7 @@ function Table({ items, mayWatch, mayAct, onOpen, onAct }: TableProps) {
                     {user}
                   </button>
                 </td>
-                <td className="long" title={session.host}>
+                <td className="long session-host" title={session.host}>
                   {session.host}
                 </td>
                 {several ? (
@@ -183,12 +185,11 @@ function Table({ items, mayWatch, mayAct, onOpen, onAct }: TableProps) {
                     {session.site.name}
                   </td>
                 ) : null}
-                <td>{t(`protocols.${session.protocol}`)}</td>
                 <td className="session-site" title={session.application}>
                   {session.application}
                 </td>
-                <td className="long" title={client}>
-                  {client || t("none")}
+                <td className="long session-client" title={client}>
+                  {client}
                 </td>
                 <td>
                   {session.reachable || session.state === "ended" ? (
@@ -199,13 +200,13 @@ function Table({ items, mayWatch, mayAct, onOpen, onAct }: TableProps) {
                     </Tooltip>
                   )}
                 </td>
-                <td>
+                <td className="session-since">
                   <When at={session.started_at} relative />
                 </td>
                 <td>
                   <RecordingBadge session={session} />
                 </td>
-                <td className="long" title={why(session)}>
+                <td className="long session-why" title={why(session)}>
                   {why(session)}
                 </td>
                 <td className="actions">
