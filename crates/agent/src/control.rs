@@ -159,6 +159,11 @@ impl Control {
         Wishes { settings, picture, plan, events, ..wishes.clone() }
     }
 
+    /// What happened and was not given out yet; everything else stays as it is.
+    pub(crate) fn take_events(&self) -> Vec<EventMessage> {
+        std::mem::take(&mut self.lock().events)
+    }
+
     /// The wishes now, without taking any.
     pub(crate) fn peek(&self) -> Wishes {
         self.bell.hush();
@@ -283,6 +288,13 @@ mod tests {
             control.wish(|wishes| wishes.watched = true);
         }
         assert!(control.take().watched);
+        control.wish(|wishes| {
+            wishes.stop = true;
+            wishes.add_event(EventMessage::Unknown);
+        });
+        assert_eq!(control.take_events(), [EventMessage::Unknown]);
+        let left = control.take();
+        assert!(left.stop && left.events.is_empty());
     }
 
     #[test]

@@ -349,10 +349,10 @@ impl Recording<'_> {
             self.take_last();
         }
         self.hear_last();
-        self.note_last();
         self.context.registry.end(id);
         self.context.progress.set(None, None);
         if let Some(reason) = reason {
+            self.note_last();
             self.finish(reason);
         }
         if matches!(outcome, Outcome::Full) {

@@ -5,7 +5,9 @@ use crate::{
     capture::testing::Display,
     settings::{SpoolSettings, WhenFull},
 };
-use playhead_format::{Chain, Channel, CursorMessage, FragmentHead, MetaMessage, open_fragment};
+use playhead_format::{
+    Chain, Channel, CursorMessage, EventMessage, FragmentHead, MetaMessage, event::NoticeEvent, open_fragment,
+};
 use playhead_model::{GapCause, RecordingId, RecordingSettings};
 use playhead_screen::Decoder;
 use std::{
@@ -108,6 +110,7 @@ impl Stage {
                         played.pictures.push(message.log_time_us);
                         look(decoder.pixels());
                     }
+                    Some(Channel::Event) => played.events.push(EventMessage::parse(message.data)),
                     Some(Channel::Meta) => played.metas.push(MetaMessage::parse(message.data)),
                     Some(Channel::Cursor) => {
                         played.pointer.extend(CursorMessage::parse(message.data).unwrap());
@@ -133,6 +136,7 @@ struct Played {
     heads: Vec<FragmentHead>,
     metas: Vec<MetaMessage>,
     pointer: Vec<CursorMessage>,
+    events: Vec<EventMessage>,
     /// Media times.
     pictures: Vec<u64>,
     size: (u32, u32),
@@ -241,6 +245,19 @@ fn the_end_of_the_display_ends_the_recording_and_the_next_session_is_another() {
     display.act();
     stage.until_it_shows(second, &display.shot());
     stage.stop();
+}
+
+#[test]
+fn what_ended_a_session_is_recorded_though_that_is_gone_by_then() {
+    let mut display = Display::start(320, 240, &[]);
+    let stage = Stage::start(&display.name, ROOM);
+    let id = wait_for("a recording", || stage.newest());
+    let denied = EventMessage::Notice { what: NoticeEvent::Denied };
+    display.stop();
+    stage.control.wish(|wishes| wishes.add_event(denied.clone()));
+    let queue = stage.spool.get(id).unwrap();
+    wait_for("its end", || queue.has_ended().then_some(()));
+    assert_eq!(stage.play(id).events, [denied]);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod ending;
 mod keys;
+mod resume;
 mod segment;
 
 pub(crate) use ending::end_after;
@@ -16,7 +17,7 @@ use crate::{
 use keys::{AnchorUse, SinceKey};
 use playhead_format::{
     AudioMessage, Chain, Channel, CursorMessage, EventMessage, Flags, FormatError, Fragment, FragmentBuilder,
-    FragmentHead, Hash, MetaMessage, Signer,
+    FragmentHead, MetaMessage, Signer,
 };
 use playhead_model::{
     AppliedMask, EndReason, Gap, GapCause, Mask, Monitor, PictureSettings, RecordingId, RecordingInfo,
@@ -164,23 +165,6 @@ impl Recorder {
     /// and fragments in between as often as the settings say.
     pub fn signed_by(self, signer: Signer) -> Self {
         Self { signer: Some(signer), ..self }
-    }
-
-    /// Goes on with a recording after its newest fragment; `cause` says why there is a gap since then.
-    pub(crate) fn resume(
-        info: RecordingInfo,
-        settings: RecordingSettings,
-        seed: u64,
-        (head, hash): (FragmentHead, Hash),
-        cause: GapCause,
-    ) -> Self {
-        let mut recorder = Self::new(info, settings, seed);
-        recorder.chain = Chain::after(&head, hash);
-        // The segment before is as old as it will ever be. What waits for a full one waits for the next.
-        recorder.segment_start_us = head.end_us;
-        recorder.newest = Some(head);
-        recorder.lost(cause);
-        recorder
     }
 
     pub(crate) fn id(&self) -> RecordingId {

@@ -280,7 +280,7 @@ pub(crate) fn end_left(
         Ok(screen) if is_same(&screen, queue.id()).unwrap_or(false) => unmark(&screen),
         Ok(_) => {}
         Err(error) => {
-            tracing::debug!(recording = %queue.id(), %error, "cannot take the mark off the display")
+            tracing::debug!(recording = %queue.id(), %error, "cannot take the mark off the display");
         }
     }
 }

@@ -99,14 +99,19 @@ impl Recording<'_> {
         Ok(())
     }
 
-    /// What happened up to now still belongs to the recording.
+    /// What happened up to now still belongs to the recording, also what came while nobody looked: a session that ends because of it
+    /// may be gone by then.
     pub(super) fn note_last(&mut self) {
+        self.course.events.extend(self.context.control.take_events());
         let at = self.now();
-        if self.paused || self.recorder.needs_picture(at) {
+        if self.paused || !self.recorder.takes_events() {
             return;
         }
-        if let Err(error) = self.note(at) {
-            tracing::warn!(%error, "cannot record the last events");
+        for event in self.course.events.drain(..) {
+            if let Err(error) = self.recorder.event(at, &event) {
+                tracing::warn!(%error, "cannot record the last events");
+                break;
+            }
         }
     }
 }

@@ -4,6 +4,11 @@ use super::Recorder;
 use crate::clock::Moment;
 
 impl Recorder {
+    /// Whether something that happened can be recorded now: not before a segment's first picture.
+    pub(crate) fn takes_events(&self) -> bool {
+        !self.fresh
+    }
+
     /// Media time at which the segment is full by its age, at the latest; `None` before anything was kept.
     pub(crate) fn full_at(&self) -> Option<u64> {
         let most_us = u64::from(self.settings.rollover_seconds) * 1_000_000;

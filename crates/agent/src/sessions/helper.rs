@@ -196,7 +196,7 @@ mod tests {
         let (line, listening) = Listening::to(socket, child, Duration::from_millis(50)).unwrap();
         let (sender, heard) = channel();
         thread::spawn(move || {
-            listening.run(SessionId::from_bytes([1; 16]), |heard| sender.send(heard).unwrap())
+            listening.run(SessionId::from_bytes([1; 16]), |heard| sender.send(heard).unwrap());
         });
         (theirs, pid, heard, line)
     }
