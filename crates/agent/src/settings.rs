@@ -321,7 +321,9 @@ impl Settings {
         self.applications.check().or_else(wrong)?;
         for (at, display) in self.displays.iter().enumerate() {
             let name = &display.display;
-            if x11rb::reexports::x11rb_protocol::parse_display::parse_display(Some(name)).is_err() {
+            let parsed = x11rb::reexports::x11rb_protocol::parse_display::parse_display(Some(name));
+            // Displays are TCP ports from 6000 on, too.
+            if parsed.map_or(u16::MAX, |parsed| parsed.display) > u16::MAX - 6_000 {
                 return wrong(format!("expected a display such as :10, got '{name}'"));
             }
             if self.displays[..at].iter().any(|other| other.display == *name) {
@@ -449,6 +451,7 @@ mod tests {
             (with(&[]), "no display"),
             (with(&["ten"]), "got 'ten'"),
             (with(&[":1", ":1"]), "given twice"),
+            (with(&[":64999"]), "expected a display such as :10"),
             (Settings { masks: vec![no_mask.clone()], ..with(&[":1"]) }, "needs class"),
             (Settings { masks: vec![no_mask; 65], ..with(&[":1"]) }, "at most 64"),
             (
