@@ -34,7 +34,7 @@ debian_packages() {
     *) fail "unknown set of packages '$what': choose demo, test or bench" ;;
   esac
   # A session host, for the tests that sign in to one.
-  [ "$what" != test ] || packages+=(xrdp xorgxrdp freerdp2-x11 xauth passwd)
+  [ "$what" != test ] || packages+=(xrdp xorgxrdp freerdp2-x11 tigervnc-viewer xauth passwd)
   local missing=() package
   for package in "${packages[@]}"; do
     [ "$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)" = installed ] || missing+=("$package")

@@ -2,74 +2,27 @@
 
 #![allow(clippy::print_stdout, reason = "what was measured is told")]
 
+mod alone;
 mod rdp;
+mod restarts;
+mod site;
+mod vnc;
 
+use alone::Place;
 use anyhow::{Context as _, Result, ensure};
 use playhead_format::{Channel, EventMessage, event::NoticeEvent};
 use playhead_testsuite::{Layout, Stack, each_message, wait_for};
 use rdp::{Hands, Host};
-use reqwest::Method;
 use serde_json::{Value, json};
+use site::{Site, is_recorded, recording};
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::Command,
     time::{Duration, Instant},
 };
 
 const ESCAPE: u32 = 0xff1b;
 const ENTER: u32 = 0xff0d;
-
-/// What is asked of the console.
-struct Site<'a> {
-    stack: &'a Stack,
-    id: String,
-}
-
-impl<'a> Site<'a> {
-    async fn of(stack: &'a Stack) -> Result<Self> {
-        let sites = stack.api.get("/api/v1/sites").await?;
-        let id = sites["items"][0]["id"].as_str().context("no site")?.to_owned();
-        Ok(Self { stack, id })
-    }
-
-    /// Makes a policy of these rules the active one; returns its revision.
-    async fn activate(&self, name: &str, rules: Value) -> Result<u64> {
-        let body = json!({ "name": name, "rules": rules });
-        let policy = self.post(&format!("/api/v1/sites/{}/policies", self.id), body).await?;
-        let id = policy["id"].as_str().context("no policy")?;
-        let active =
-            self.post(&format!("/api/v1/sites/{}/policies/{id}/activate", self.id), json!({})).await?;
-        active["active"]["revision"].as_u64().with_context(|| format!("no revision: {active}"))
-    }
-
-    async fn post(&self, path: &str, body: Value) -> Result<Value> {
-        let (status, answer) = self.stack.api.call(Method::POST, path, Some(body)).await?;
-        ensure!(status.is_success(), "{path}: {status} {answer}");
-        Ok(answer)
-    }
-
-    /// Waits until the host goes by this revision of what is active; how long that took.
-    async fn taken(&self, revision: u64) -> Result<Duration> {
-        let start = Instant::now();
-        wait_for("the host to go by the policy", Duration::from_secs(20), async || {
-            let hosts = self.stack.api.get("/api/v1/session-hosts").await?;
-            let taken = hosts["items"][0]["policy"]["revision"].as_u64();
-            Ok((taken == Some(revision)).then_some(()))
-        })
-        .await?;
-        Ok(start.elapsed())
-    }
-
-    /// A person's session once it is as `wanted`.
-    async fn session(&self, person: &str, what: &str, wanted: impl Fn(&Value) -> bool) -> Result<Value> {
-        wait_for(&format!("{person}'s session: {what}"), Duration::from_secs(40), async || {
-            let found = self.stack.api.get(&format!("/api/v1/sessions?user={person}")).await?;
-            let all = found["items"].as_array().context("no items")?;
-            Ok(all.iter().find(|session| session["user"] == person && wanted(session)).cloned())
-        })
-        .await
-    }
-}
 
 /// All events of a recording's files.
 fn events(files: &[PathBuf]) -> Result<Vec<EventMessage>> {
@@ -93,20 +46,16 @@ fn processes(person: &str, words: &str) -> Result<Vec<i32>> {
     Ok(String::from_utf8(told.stdout)?.split_whitespace().map(str::parse).collect::<Result<_, _>>()?)
 }
 
-fn is_recorded(session: &Value) -> bool {
-    session["recording"]["recording"].is_string()
-}
-
-fn recording(session: &Value) -> Result<String> {
-    Ok(session["recording"]["recording"].as_str().context("nothing is recorded")?.to_owned())
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_are_recorded_as_the_policy_says_and_users_are_told() -> Result<()> {
+    let place = Place::of("sessions_are_recorded_as_the_policy_says_and_users_are_told")?;
+    if place.is_elsewhere() {
+        return Ok(());
+    }
     let folder = tempfile::tempdir()?;
     let people = ["phe2e-told", "phe2e-denies", "phe2e-left", "phe2e-late"];
     let [told, denies, left, late] = people;
-    let Some(host) = Host::start(folder.path(), &people).await? else { return Ok(()) };
+    let Some(host) = Host::start(folder.path(), &people, &place, &[]).await? else { return Ok(()) };
     let stack = Stack::start(folder.path(), Layout::Together).await?;
     let site = Site::of(&stack).await?;
     let scope = |person: &str| json!({ "users": [person] });
@@ -158,6 +107,17 @@ async fn sessions_are_recorded_as_the_policy_says_and_users_are_told() -> Result
         Ok(processes(told, "agent helper")?.into_iter().find(|other| *other != helper))
     })
     .await?;
+    hands.see_notice().await?;
+    // Stopped, it is missed, and another one comes.
+    let helper = *processes(told, "agent helper")?.first().context("no helper")?;
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(helper), nix::sys::signal::Signal::SIGSTOP)?;
+    let start = Instant::now();
+    wait_for("another helper after one that was stopped", Duration::from_secs(40), async || {
+        let now = processes(told, "agent helper")?;
+        Ok((!now.is_empty() && !now.contains(&helper)).then_some(()))
+    })
+    .await?;
+    println!("a helper that was stopped was missed after {:?}", start.elapsed());
     hands.see_notice().await?;
     // In its first moment it takes nothing: the user was about to do something else.
     wait_for("the notice to be gone", Duration::from_secs(20), async || {
@@ -240,14 +200,93 @@ async fn sessions_are_recorded_as_the_policy_says_and_users_are_told() -> Result
     agent.stop(Duration::from_secs(30))?;
     stack.until(&id, "ended", |row| row["state"] != "live").await?;
     let happened = events(&stack.sealed(&id).await?)?;
-    let killed = EventMessage::HelperEnded { signal: Some(9) };
-    // The first helper may have been killed before it could say that its notice was shown.
-    let expected = [killed, notice(NoticeEvent::Shown), notice(NoticeEvent::Dismissed)];
-    ensure!(happened.ends_with(&expected), "{happened:?}");
+    let ended = |signal| EventMessage::HelperEnded { signal: Some(signal) };
+    // One that was just started may be ended before it could say that its notice was shown.
+    let mut expected = happened.clone();
+    expected.retain(|event| *event != notice(NoticeEvent::Shown));
+    let expected = expected == [ended(9), ended(19), notice(NoticeEvent::Dismissed)];
+    ensure!(expected && happened[happened.len() - 2..][0] == notice(NoticeEvent::Shown), "{happened:?}");
     let happened = events(&stack.sealed(&denied).await?)?;
     ensure!(happened == [notice(NoticeEvent::Asked), notice(NoticeEvent::Denied)], "{happened:?}");
     for id in [&id, &denied, &by_request] {
         stack.verify(id).await?;
     }
+    Ok(())
+}
+
+/// The settings of an agent that knows a published application.
+fn published(folder: &Path) -> Result<String> {
+    let path = folder.join("agent.toml");
+    std::fs::write(&path, "[sessions]\ndiscover = true\n[applications]\nTerminal = \"/usr/bin/xterm\"\n")?;
+    Ok(path.to_string_lossy().into_owned())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn clients_that_come_at_the_same_moment_have_their_names_and_programs() -> Result<()> {
+    let place = Place::of("clients_that_come_at_the_same_moment_have_their_names_and_programs")?;
+    if place.is_elsewhere() {
+        return Ok(());
+    }
+    let folder = tempfile::tempdir()?;
+    let people = ["phe2e-one", "phe2e-two", "phe2e-three", "phe2e-four"];
+    let settings = [("EnableProcessId", "true")];
+    let Some(host) = Host::start(folder.path(), &people, &place, &settings).await? else { return Ok(()) };
+    let stack = Stack::start(folder.path(), Layout::Together).await?;
+    let site = Site::of(&stack).await?;
+    let rules = json!([
+        { "name": "Programs", "action": "record", "scope": { "applications": ["Terminal"] } },
+        { "name": "Desktops", "action": "disable", "scope": { "applications": ["desktop"] } },
+    ]);
+    let revision = site.activate("By application", rules).await?;
+    let settings = published(folder.path())?;
+    let mut agent = stack.agent_with("agent", &[], &["--settings", &settings], &[]).await?;
+    site.taken(revision).await?;
+
+    // A desktop that ends up as the program, the program, the same with arguments, and another one.
+    host.write_session("phe2e-one", "exec xterm\n")?;
+    let programs = [None, Some("/usr/bin/xterm"), Some("xterm -bg black"), Some("openbox")];
+    let clients: Vec<_> = people
+        .iter()
+        .zip(programs)
+        .enumerate()
+        .map(|(number, (person, program))| {
+            host.sign_in_to(person, &format!("PC{number}"), "800x600", program)
+        })
+        .collect::<Result<_>>()?;
+    for (number, (person, is_program)) in people.iter().zip([false, true, true, false]).enumerate() {
+        let what = "connected and decided";
+        let session = site
+            .session(person, what, |session| {
+                session["state"] == "connected" && session["recording"]["decided"]["rule"].is_string()
+            })
+            .await?;
+        println!("{person}: {} from {}", session["application"], session["client"]);
+        let (application, rule) = if is_program { ("Terminal", "Programs") } else { ("desktop", "Desktops") };
+        ensure!(session["application"] == application, "{session}");
+        ensure!(session["recording"]["decided"]["rule"] == rule, "{session}");
+        // Without the setting nobody can tell which is which.
+        ensure!(!place.is_copy() || session["client"] == format!("PC{number}"), "{session}");
+        if !is_program {
+            ensure!(!is_recorded(&session), "{session}");
+            continue;
+        }
+        let session = site.session(person, "recorded", is_recorded).await?;
+        let row = stack.until(&recording(&session)?, "a beginning", |_| true).await?;
+        ensure!(row["application"] == "Terminal", "{row}");
+    }
+
+    // Started again, the agent knows what they were started with: by now the first one is that program as well.
+    wait_for("the desktop to be a program", Duration::from_secs(20), async || {
+        Ok((!processes("phe2e-one", "^xterm$")?.is_empty()).then_some(()))
+    })
+    .await?;
+    agent.kill_hard();
+    let mut agent = stack.agent_with("agent", &[], &["--settings", &settings], &[]).await?;
+    let id = recording(&site.session("phe2e-two", "recorded", is_recorded).await?)?;
+    stack.until(&id, "a declared gap", |row| row["gaps"] == 1).await?;
+    let session = site.session("phe2e-one", "the same", |session| session["state"] == "connected").await?;
+    ensure!(session["application"] == "desktop" && !is_recorded(&session), "{session}");
+    drop(clients);
+    agent.stop(Duration::from_secs(30))?;
     Ok(())
 }

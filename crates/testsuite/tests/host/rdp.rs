@@ -1,5 +1,6 @@
 //! A session host with xrdp, and people who come to it by FreeRDP.
 
+use crate::alone::Place;
 use anyhow::{Context as _, Result, bail, ensure};
 use nix::unistd::Uid;
 use playhead_testsuite::{Program, wait_for};
@@ -44,8 +45,13 @@ pub(crate) struct Host {
 }
 
 impl Host {
-    /// Starts one; `None` where that is not possible, which is told.
-    pub(crate) async fn start(folder: &Path, people: &[&str]) -> Result<Option<Self>> {
+    /// Starts one, with these settings of xrdp in a copy of the machine; `None` where that is not possible, which is told.
+    pub(crate) async fn start(
+        folder: &Path,
+        people: &[&str],
+        place: &Place,
+        settings: &[(&str, &str)],
+    ) -> Result<Option<Self>> {
         let missing = PROGRAMS.iter().find(|program| !Path::new(program).exists());
         if let Some(missing) = missing {
             println!("not run: there is no {missing} (scripts/deps.sh test)");
@@ -54,6 +60,9 @@ impl Host {
         if !Uid::effective().is_root() {
             println!("not run: a session host needs root");
             return Ok(None);
+        }
+        if place.is_copy() {
+            set(settings)?;
         }
         let mut command = Command::new("Xvfb");
         command.args(["-displayfd", "1", "-screen", "0", "1600x1200x24", "-nolisten", "tcp"]);
@@ -89,23 +98,66 @@ impl Host {
         std::io::Write::write_all(&mut stdin, format!("{person}:{PASSWORD}\n").as_bytes())?;
         drop(stdin);
         ensure!(passwords.wait()?.success(), "no password for {person}");
+        self.write_session(person, "openbox &\nxterm &\nexec sleep 100000\n")
+    }
+
+    /// What a person's desktop is.
+    pub(crate) fn write_session(&self, person: &str, text: &str) -> Result<()> {
         let home = PathBuf::from("/home").join(person);
         let script = home.join(".xsession");
-        std::fs::write(&script, "openbox &\nxterm &\nexec sleep 100000\n")?;
+        std::fs::write(&script, text)?;
         run("chmod", &["+x", &script.to_string_lossy()])?;
         run("chown", &["-R", &format!("{person}:"), &home.to_string_lossy()])
     }
 
     /// Signs somebody in from a client of this name, with a desktop of this size.
     pub(crate) fn sign_in(&self, person: &str, client: &str, size: &str) -> Result<Client> {
+        self.sign_in_to(person, client, size, None)
+    }
+
+    /// The same, to a program in place of the desktop, where one is given.
+    pub(crate) fn sign_in_to(
+        &self,
+        person: &str,
+        client: &str,
+        size: &str,
+        program: Option<&str>,
+    ) -> Result<Client> {
         let log = std::fs::File::create(self.folder.join(format!("{person}-{client}.log")))?;
         let mut command = Command::new("xfreerdp");
         command.args(["/v:127.0.0.1", "/cert:ignore", &format!("/u:{person}"), &format!("/p:{PASSWORD}")]);
         command.args([format!("/size:{size}"), format!("/client-hostname:{client}")]);
+        command.args(program.map(|program| format!("/shell:{program}")));
         command.env("DISPLAY", &self.screen_name).env("HOME", &self.folder);
         command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         Ok(Client(command.spawn()?))
     }
+
+    /// Starts a session of a person's on Xvnc, to which nobody is connected.
+    pub(crate) fn start_on_xvnc(&self, person: &str) -> Result<()> {
+        run("xrdp-sesrun", &["-s", "127.0.0.1", "-t", "Xvnc", "-g", "800x600", "-p", PASSWORD, person])
+    }
+
+    /// Where clients' windows are.
+    pub(crate) fn screen(&self) -> &str {
+        &self.screen_name
+    }
+}
+
+/// Sets what stands in xrdp's settings.
+fn set(settings: &[(&str, &str)]) -> Result<()> {
+    let path = "/etc/xrdp/xrdp.ini";
+    let text = std::fs::read_to_string(path)?;
+    let is_set = |line: &&str| {
+        line.split_once('=').is_some_and(|(key, _)| settings.iter().any(|(name, _)| key.trim() == *name))
+    };
+    let mut lines: Vec<String> = text.lines().filter(|line| !is_set(line)).map(str::to_owned).collect();
+    for (name, value) in settings {
+        let section = if *name == "EnableProcessId" { "[Logging]" } else { "[Globals]" };
+        let at = lines.iter().position(|line| line.trim() == section).context("no such section")?;
+        lines.insert(at + 1, format!("{name}={value}"));
+    }
+    Ok(std::fs::write(path, lines.join("\n") + "\n")?)
 }
 
 impl Drop for Host {
@@ -125,11 +177,14 @@ impl Drop for Host {
     }
 }
 
-fn run(program: &str, arguments: &[&str]) -> Result<()> {
+/// Runs a program to its end.
+pub(crate) fn run(program: &str, arguments: &[&str]) -> Result<()> {
     let done =
         Command::new(program).args(arguments).output().with_context(|| format!("cannot run {program}"))?;
     if !done.status.success() {
-        bail!("{program} {arguments:?}: {}", String::from_utf8_lossy(&done.stderr));
+        let said =
+            [done.stdout, done.stderr].map(|text| String::from_utf8_lossy(&text).into_owned()).concat();
+        bail!("{program} {arguments:?}: {}: {said}", done.status);
     }
     Ok(())
 }
