@@ -13,7 +13,7 @@ pub enum EventMessage {
     },
     /// The agent's helper in the session ended without having been told to: somebody may have killed it. It is started again.
     HelperEnded {
-        /// The signal by which it ended; `None` where it ended by itself.
+        /// The signal by which it ended; `None` where it ended by itself. `SIGSTOP` where it was stopped, and ended by the agent therefore.
         #[serde(default)]
         signal: Option<i32>,
     },
