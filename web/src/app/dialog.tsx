@@ -2,6 +2,7 @@ import { CloseOutlined } from "@ant-design/icons";
 import { Button } from "antd";
 import { type ReactNode, useEffect, useId, useRef } from "react";
 import { useTranslation } from "react-i18next";
+import { focusContent } from "./keyboard";
 
 interface Props {
   title: string;
@@ -25,13 +26,20 @@ export function Dialog({ title, onClose, children, footer, width = 560, firm = f
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => {
     const element = dialog.current;
+    const before = document.activeElement;
     element?.showModal();
     // The field first; the browser would choose the button that closes.
     const first =
       element?.querySelector<HTMLElement>("[data-first]") ??
       element?.querySelector<HTMLElement>("input, button[type=submit]");
     first?.focus();
-    return () => element?.close();
+    return () => {
+      element?.close();
+      // By now it is gone from the page, and the browser has forgotten where the focus was.
+      if (document.activeElement !== document.body) return;
+      if (before instanceof HTMLElement && before.isConnected) before.focus();
+      if (document.activeElement === document.body) focusContent();
+    };
   }, []);
   return (
     // biome-ignore lint/a11y/useKeyWithClickEvents: Escape closes it, by the browser

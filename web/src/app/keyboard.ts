@@ -10,3 +10,8 @@ export function typing(event: KeyboardEvent): boolean {
     target.closest("dialog, [role=dialog], [role=listbox], [role=menu]") !== null
   );
 }
+
+/** Gives the focus to the page itself, beside the navigation. */
+export function focusContent(): void {
+  document.getElementById("content")?.focus({ preventScroll: true });
+}

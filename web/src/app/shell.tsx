@@ -12,12 +12,12 @@ import {
   UserOutlined,
   VideoCameraOutlined,
 } from "@ant-design/icons";
-import { Link, Outlet, useRouteContext, useRouter } from "@tanstack/react-router";
+import { Link, Outlet, useRouteContext, useRouter, useRouterState } from "@tanstack/react-router";
 import { Button, Popover } from "antd";
-import { lazy, Suspense, useCallback, useEffect, useState } from "react";
+import { lazy, Suspense, useCallback, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { Me } from "../api/types";
-import { typing } from "./keyboard";
+import { focusContent, typing } from "./keyboard";
 import { useStored } from "./store";
 
 const UserMenu = lazy(() => import("./user-menu").then((module) => ({ default: module.UserMenu })));
@@ -54,6 +54,14 @@ export function Shell() {
     window.addEventListener("keydown", onKey);
     return () => window.removeEventListener("keydown", onKey);
   }, [router]);
+
+  // What had the focus went with its page: the next Tab goes on in the new one, not before the navigation.
+  const page = useRouterState({ select: (state) => state.resolvedLocation?.pathname });
+  const shown = useRef(page);
+  useEffect(() => {
+    if (shown.current && shown.current !== page && document.activeElement === document.body) focusContent();
+    shown.current = page;
+  }, [page]);
 
   return (
     <div className={collapsed ? "shell shell-collapsed" : "shell"}>

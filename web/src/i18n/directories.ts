@@ -140,7 +140,7 @@ export const directories = {
   claimHint_user: "Shown to whoever is refused for want of a role.",
   away: "The directory does not answer; shown is what was seen before.",
   seen: "seen",
-  nothing: "Nobody found.",
+  nothing: "Nothing found.",
   typeMore: "There are more. Type more letters.",
 } as const;
 

@@ -26,13 +26,18 @@ import { readStart } from "../../player/view/start";
 import { setAside } from "../recordings/columns";
 import { EventsOnly, Holds } from "../recordings/holds";
 
+/** What ids look like; anything else is a slip in the address. */
+const ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
+const MISSING = new ApiError(404, "", "", "not-found", undefined, undefined);
 const FORBIDDEN = new ApiError(403, "", "", "forbidden", undefined, undefined);
 
 export function PlayerPage() {
   const { id } = useParams({ from: "/app/recordings/$id" });
   const { me } = useRouteContext({ from: "/app" });
-  const recording = useQuery(recordingQuery(id));
+  const known = ID.test(id);
+  const recording = useQuery({ ...recordingQuery(id), enabled: known });
   if (!me.permissions.includes("play-recordings")) return <ErrorState error={FORBIDDEN} />;
+  if (!known) return <ErrorState error={MISSING} />;
   if (recording.data) return <Loaded key={id} recording={recording.data} onRefresh={recording.refetch} />;
   if (recording.isError)
     return <ErrorState error={recording.error} onRetry={() => void recording.refetch()} />;

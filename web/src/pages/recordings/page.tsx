@@ -43,6 +43,12 @@ export function RecordingsPage() {
   const clear = () =>
     void navigate({ search: changed({ sort: search.sort, size: search.size }, {}), replace: true });
 
+  // A place in the list that the console does not know (any more) is no better at the second try.
+  const retry = () => {
+    if (search.cursor && asApiError(list.error).status === 400) change({});
+    else void list.refetch();
+  };
+
   return (
     <div className="page recordings" ref={page}>
       <header className="page-head">
@@ -76,7 +82,7 @@ export function RecordingsPage() {
       />
       {list.data ? <PartialNotice problems={list.data.problems} /> : null}
       {list.isError && (!list.data || !asApiError(list.error).passing || list.isPlaceholderData) ? (
-        <ErrorState error={list.error} onRetry={() => void list.refetch()} />
+        <ErrorState error={list.error} onRetry={retry} />
       ) : list.data ? (
         <>
           {list.isError ? <StaleNotice /> : null}
