@@ -158,6 +158,14 @@ pub enum NoticeError {
         /// Characters there are.
         actual: usize,
     },
+    /// A text with characters that cannot be shown.
+    #[error("expected no control characters but line breaks in the {what} in the language '{language}'")]
+    Control {
+        /// Its language.
+        language: String,
+        /// Which text.
+        what: &'static str,
+    },
 }
 
 /// Most languages.
@@ -190,6 +198,9 @@ impl Notice {
                 let actual = text.trim().chars().count();
                 if !(1..=most).contains(&actual) {
                     return Err(NoticeError::Length { language: language.clone(), what, most, actual });
+                }
+                if text.chars().any(|char| char.is_control() && !matches!(char, '\n' | '\r' | '\t')) {
+                    return Err(NoticeError::Control { language: language.clone(), what });
                 }
             }
         }
@@ -253,6 +264,8 @@ mod tests {
         }
         assert!(wrong(|n| n.title = " ".into()).unwrap_err().contains("got 0"));
         assert!(wrong(|n| n.text = "x".repeat(2_001)).unwrap_err().contains("got 2001"));
+        assert!(wrong(|n| n.consent = "a\0".into()).unwrap_err().contains("control characters"));
+        assert_eq!(wrong(|n| n.text = "one\n\ttwo".into()), Ok(()));
     }
 
     #[test]

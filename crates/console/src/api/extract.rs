@@ -3,7 +3,7 @@
 use crate::problem::Problem;
 use axum::{
     Json,
-    body::HttpBody as _,
+    body::Bytes,
     extract::{ConnectInfo, FromRequest, FromRequestParts, Path, Query, Request, rejection::JsonRejection},
 };
 use http::{StatusCode, Uri, header, request::Parts};
@@ -17,19 +17,38 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Body<T> {
     type Rejection = Problem;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
-        let empty = request.body().is_end_stream();
-        match Json::from_request(request, state).await {
-            Ok(Json(value)) => Ok(Self(value)),
-            Err(_) if empty => Err(Problem::bad_request("The request needs a JSON body.")),
-            Err(JsonRejection::MissingJsonContentType(_)) => Err(not_json()),
-            Err(other) if other.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                Err(Problem::too_large("The body is longer than this endpoint takes."))
+        let bytes = Bytes::from_request(request, state).await.map_err(|error| match error.status() {
+            StatusCode::PAYLOAD_TOO_LARGE => {
+                Problem::too_large("The body is longer than this endpoint takes.")
             }
-            Err(other) => {
-                Err(Problem::bad_request(format!("The body is not as expected: {}.", other.body_text())))
-            }
-        }
+            _ => Problem::bad_request("The body did not come whole."),
+        })?;
+        parsed(&bytes).map(Self)
     }
+}
+
+/// What a JSON object says.
+fn parsed<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Problem> {
+    match bytes.trim_ascii_start().first() {
+        None => return Err(Problem::bad_request("The request needs a JSON body.")),
+        // A list would be read as the fields in their order, an empty one as nothing but what is left out.
+        Some(b'[') => return Err(Problem::bad_request("The body is a list; expected an object, in braces.")),
+        Some(_) => {}
+    }
+    let Json(value) = Json::from_bytes(bytes).map_err(|error: JsonRejection| {
+        Problem::bad_request(format!("The body is not as expected: {}.", plain(&error.body_text())))
+    })?;
+    Ok(value)
+}
+
+/// What a reader says of a request, without the words of the reader's own.
+fn plain(said: &str) -> &str {
+    let theirs = [
+        "Failed to deserialize the JSON body into the target type: ",
+        "Failed to parse the request body as JSON: ",
+        "Failed to deserialize query string: ",
+    ];
+    theirs.iter().find_map(|theirs| said.strip_prefix(theirs)).unwrap_or(said)
 }
 
 /// A JSON body that may be longer than others: a policy with thousands of rules.
@@ -45,13 +64,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Long<T> {
         let bytes = axum::body::to_bytes(request.into_body(), MOST_LONG).await.map_err(|_| {
             Problem::too_large(format!("The body must have at most {} MiB.", MOST_LONG >> 20))
         })?;
-        if bytes.is_empty() {
-            return Err(Problem::bad_request("The request needs a JSON body."));
-        }
-        let Json(value) = Json::from_bytes(&bytes).map_err(|error: JsonRejection| {
-            Problem::bad_request(format!("The body is not as expected: {}.", error.body_text()))
-        })?;
-        Ok(Self(value))
+        parsed(&bytes).map(Self)
     }
 }
 
@@ -87,9 +100,13 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Params<T> {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
-        let Query(value) = Query::from_request_parts(parts, state)
-            .await
-            .map_err(|error| Problem::bad_request(format!("{}.", error.body_text())))?;
+        let Query(value) = Query::from_request_parts(parts, state).await.map_err(|error| {
+            let said = error.body_text();
+            Problem::bad_request(format!(
+                "What stands behind the question mark is not as expected: {}.",
+                plain(&said)
+            ))
+        })?;
         Ok(Self(value))
     }
 }

@@ -379,7 +379,12 @@ impl Server {
         };
         let host = uri.host().ok_or_else(malformed)?.trim_matches(['[', ']']).to_owned();
         let own_user = uri.authority().is_some_and(|authority| authority.as_str().contains('@'));
-        if host.is_empty() || own_user || !matches!(uri.path(), "" | "/") || uri.query().is_some() {
+        if host.is_empty()
+            || own_user
+            || has_odd_port(&uri)
+            || !matches!(uri.path(), "" | "/")
+            || uri.query().is_some()
+        {
             return Err(malformed());
         }
         Ok(Self { host, port: uri.port_u16().unwrap_or(if tls { 636 } else { 389 }), tls })
@@ -400,6 +405,13 @@ impl std::fmt::Display for Server {
     }
 }
 
+/// Whether something stands where a port would that is none: it must not be taken for the usual one.
+fn has_odd_port(uri: &http::Uri) -> bool {
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let host = uri.host().unwrap_or_default();
+    uri.port_u16().is_none() && authority.rsplit('@').next().is_some_and(|place| place.len() > host.len())
+}
+
 /// Whether an address may be asked: under TLS, or on loopback.
 ///
 /// # Errors
@@ -410,7 +422,7 @@ pub(crate) fn check_address(text: &str, what: &str) -> Result<(), String> {
     let uri: http::Uri = text.parse().map_err(|_| malformed())?;
     let host = uri.host().ok_or_else(malformed)?.trim_matches(['[', ']']);
     match uri.scheme_str() {
-        _ if text.len() > MOST_TEXT => Err(malformed()),
+        _ if text.len() > MOST_TEXT || has_odd_port(&uri) => Err(malformed()),
         Some("https") => Ok(()),
         Some("http") if is_loopback(host) => Ok(()),
         Some("http") => Err(format!("“{}” is plain HTTP to another machine: use https.", shortened(text))),
@@ -486,6 +498,8 @@ pub(crate) mod tests {
         assert!(refused(|s| s.servers.clear()).contains("1 to 8"));
         assert!(refused(|s| s.servers[0] = "https://x".into()).contains("ldaps://"));
         assert!(refused(|s| s.servers[0] = "ldap://x/dc=a??sub".into()).contains("got “ldap://x"));
+        assert!(refused(|s| s.servers[0] = "ldaps://x:99999".into()).contains("got “ldaps://x:99999"));
+        assert!(refused(|s| s.servers[0] = "ldaps://[::1]:".into()).contains("got “ldaps://[::1]"));
         assert!(refused(|s| s.plain = true).contains("loopback"));
         assert!(refused(|s| s.user_filter = "(uid=".into()).contains("expected ')'"));
         assert!(refused(|s| s.attributes.mail = "a b".into()).contains("“a b”"));
@@ -511,6 +525,6 @@ pub(crate) mod tests {
         }
         assert!(provider("http://login.example").unwrap_err().contains("use https"));
         assert!(provider("https://login.example/?x").unwrap_err().contains("'?'"));
-        assert!(provider("login").is_err());
+        assert!(provider("login").is_err() && provider("https://login.example:99999").is_err());
     }
 }

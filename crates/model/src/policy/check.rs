@@ -28,6 +28,12 @@ pub enum PolicyError {
         /// Characters.
         actual: usize,
     },
+    /// A text that cannot be shown on a line, or not at all.
+    #[error("expected no control characters in {of}: take line breaks and the like out")]
+    Control {
+        /// What has them.
+        of: String,
+    },
     /// A description that is too long.
     #[error("expected a description of at most {DESCRIPTION} characters for {of}, got {actual}: shorten it")]
     Description {
@@ -134,10 +140,18 @@ fn check_text(of: &str, name: &str, description: &str) -> Result<(), PolicyError
         1..=NAME => {}
         actual => return Err(PolicyError::Name { of: of.to_owned(), actual }),
     }
-    match description.chars().count() {
-        ..=DESCRIPTION => Ok(()),
-        actual => Err(PolicyError::Description { of: of.to_owned(), actual }),
+    if name.chars().any(char::is_control) {
+        return Err(PolicyError::Control { of: format!("the name of {of}") });
     }
+    match description.chars().count() {
+        ..=DESCRIPTION => {}
+        actual => return Err(PolicyError::Description { of: of.to_owned(), actual }),
+    }
+    // A description may have lines.
+    if description.chars().any(|char| char.is_control() && !matches!(char, '\n' | '\r' | '\t')) {
+        return Err(PolicyError::Control { of: format!("the description of {of}") });
+    }
+    Ok(())
 }
 
 fn at_most(what: &str, most: usize, actual: usize) -> Result<(), PolicyError> {
@@ -170,6 +184,9 @@ fn check_scope(rule: &Rule) -> Result<(), PolicyError> {
             let actual = entry.trim().len();
             if !(1..=ENTRY).contains(&actual) {
                 return Err(PolicyError::Entry { rule: rule.name.clone(), list: name, actual });
+            }
+            if entry.chars().any(char::is_control) {
+                return Err(PolicyError::Control { of: format!("the {name} of rule '{}'", rule.name) });
             }
         }
     }
@@ -217,6 +234,7 @@ mod tests {
         assert_eq!(policy(|_| ()).check(), Ok(()));
         let everyone = RuleScope { everyone: true, ..RuleScope::default() };
         assert_eq!(policy(|r| r.scope = everyone).check(), Ok(()));
+        assert_eq!(policy(|r| r.description = "one\r\ntwo".into()).check(), Ok(()));
         assert_eq!(
             Policy { name: "Empty".into(), description: String::new(), rules: vec![] }.check(),
             Ok(())
@@ -228,6 +246,9 @@ mod tests {
         let wrong = |change: fn(&mut Rule)| policy(change).check().unwrap_err().to_string();
         assert!(wrong(|r| r.name = " ".into()).contains("1 to 100 characters"));
         assert!(wrong(|r| r.description = "é".repeat(301)).contains("at most 300"));
+        assert!(wrong(|r| r.name = "a\0b".into()).contains("control characters in the name of a rule"));
+        assert!(wrong(|r| r.description = "a\u{1b}[0m".into()).contains("in the description of a rule"));
+        assert!(wrong(|r| r.scope.users = vec!["a\nb".into()]).contains("in the users of rule 'Ada'"));
         assert!(wrong(|r| r.scope = RuleScope::default()).contains("'Ada' names no sessions"));
         assert!(wrong(|r| r.scope.everyone = true).contains("'Ada' is for everyone and has users as well"));
         let from_all = |r: &mut Rule| {

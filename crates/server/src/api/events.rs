@@ -34,7 +34,7 @@ pub(super) async fn events(
     id: Result<Path<RecordingId>, PathRejection>,
     query: Result<Query<EventsQuery>, QueryRejection>,
 ) -> Result<Json<Events>, Problem> {
-    let Query(query) = query.map_err(|error| Problem::bad_request(error.body_text()))?;
+    let Query(query) = query.map_err(|error| Problem::unreadable(&error.body_text()))?;
     let limit = query.limit.unwrap_or(ON_A_PAGE);
     if !(1..=MOST_ON_A_PAGE).contains(&limit) {
         let text = format!("expected a limit between 1 and {MOST_ON_A_PAGE}, got {limit}");

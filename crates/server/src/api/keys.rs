@@ -37,7 +37,7 @@ pub(super) async fn shred(
     if statement.scope == Scope::Nothing || core.store.recording(id).await?.is_none() {
         return Err(missing());
     }
-    let Json(Why { why }) = body.map_err(|error| Problem::bad_request(error.body_text()))?;
+    let Json(Why { why }) = body.map_err(|error| Problem::unreadable(&error.body_text()))?;
     keys::shred(&core.store, &core.keys, id, &statement.user, &why).await.map(Json).map_err(refused)
 }
 

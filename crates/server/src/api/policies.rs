@@ -34,7 +34,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Long<T> {
             Problem::bad_request(format!("expected a policy of at most {} MiB", MOST_POLICY >> 20))
         })?;
         let Json(value) = Json::from_bytes(&bytes)
-            .map_err(|error: JsonRejection| Problem::bad_request(error.body_text()))?;
+            .map_err(|error: JsonRejection| Problem::unreadable(&error.body_text()))?;
         Ok(Self(value))
     }
 }
@@ -90,7 +90,7 @@ pub(super) async fn duplicate(
     id: Result<Path<String>, PathRejection>,
     body: Result<Json<Copy>, JsonRejection>,
 ) -> Result<(StatusCode, Json<PolicyDetail>), Problem> {
-    let Json(Copy { name }) = body.map_err(|error| Problem::bad_request(error.body_text()))?;
+    let Json(Copy { name }) = body.map_err(|error| Problem::unreadable(&error.body_text()))?;
     let made = policy::duplicate(&core.store, &place(id)?, name, &statement.user).await?;
     Ok((StatusCode::CREATED, Json(made)))
 }
@@ -153,7 +153,7 @@ pub(super) async fn diff(
     id: Result<Path<String>, PathRejection>,
     query: Result<Query<Between>, QueryRejection>,
 ) -> Result<Json<DiffReport>, Problem> {
-    let Query(Between { from, to }) = query.map_err(|error| Problem::bad_request(error.body_text()))?;
+    let Query(Between { from, to }) = query.map_err(|error| Problem::unreadable(&error.body_text()))?;
     Ok(Json(policy::diff(&core.store, &place(id)?, from, to).await?))
 }
 

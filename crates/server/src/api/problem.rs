@@ -58,6 +58,21 @@ impl Problem {
         }
     }
 
+    /// 400: a request that cannot be read, by what the reader says of it.
+    pub(crate) fn unreadable(said: &str) -> Self {
+        let plain = [
+            ("Failed to deserialize the JSON body into the target type: ", "the body is not as expected: "),
+            ("Failed to parse the request body as JSON: ", "the body is no JSON: "),
+            (
+                "Failed to deserialize query string: ",
+                "what stands behind the question mark is not as expected: ",
+            ),
+        ];
+        let found =
+            plain.iter().find_map(|(theirs, ours)| Some(format!("{ours}{}", said.strip_prefix(theirs)?)));
+        Self::bad_request(found.unwrap_or_else(|| said.to_owned()))
+    }
+
     /// 429: good again after `seconds`.
     pub(crate) fn too_many(detail: &str, seconds: u64) -> Self {
         let detail = format!("{detail}: try again in {seconds} s");

@@ -207,7 +207,7 @@ pub(super) async fn list(
     Extension(statement): Extension<Statement>,
     query: Result<Query<ListQuery>, QueryRejection>,
 ) -> Result<Json<List>, Problem> {
-    let Query(query) = query.map_err(|error| Problem::bad_request(error.body_text()))?;
+    let Query(query) = query.map_err(|error| Problem::unreadable(&error.body_text()))?;
     let sort: Sort = match &query.sort {
         Some(sort) => sort.parse().map_err(|error| Problem::bad_request(format!("sort: {error}")))?,
         None => Sort::default(),
@@ -288,7 +288,7 @@ pub(super) async fn timeline(
     id: Result<Path<RecordingId>, PathRejection>,
     query: Result<Query<TimelineQuery>, QueryRejection>,
 ) -> Result<Json<Timeline>, Problem> {
-    let Query(query) = query.map_err(|error| Problem::bad_request(error.body_text()))?;
+    let Query(query) = query.map_err(|error| Problem::unreadable(&error.body_text()))?;
     let buckets = query.buckets.unwrap_or(500);
     if !(1..=2_000).contains(&buckets) {
         return Err(Problem::bad_request(format!("expected between 1 and 2000 buckets, got {buckets}")));
@@ -327,7 +327,7 @@ pub(super) async fn fragments(
     id: Result<Path<RecordingId>, PathRejection>,
     query: Result<Query<FragmentsQuery>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let Query(query) = query.map_err(|error| Problem::bad_request(error.body_text()))?;
+    let Query(query) = query.map_err(|error| Problem::unreadable(&error.body_text()))?;
     let from = match (&query.at, query.after) {
         (Some(at), None) => From::At(time(at)?),
         (None, Some(after)) => From::After(after),

@@ -22,7 +22,7 @@ pub(super) async fn list(
     State(core): State<Shared>,
     query: Result<Query<SessionQuery>, QueryRejection>,
 ) -> Result<Json<SessionList>, Problem> {
-    let Query(query) = query.map_err(|error| Problem::bad_request(error.body_text()))?;
+    let Query(query) = query.map_err(|error| Problem::unreadable(&error.body_text()))?;
     Ok(Json(sessions::list(&core, query).await?))
 }
 
@@ -46,7 +46,7 @@ pub(super) async fn start_recording(
     (uri, headers): (Uri, HeaderMap),
     body: Result<Json<Start>, JsonRejection>,
 ) -> Result<Response, Problem> {
-    let Json(start) = body.map_err(|error| Problem::bad_request(error.body_text()))?;
+    let Json(start) = body.map_err(|error| Problem::unreadable(&error.body_text()))?;
     let wanted = Wanted::Start { notify: start.notify };
     let body = serde_json::to_vec(&start).map_err(Problem::internal)?;
     command(&core, &statement, place(id)?, wanted, (&uri, &headers, body)).await
@@ -63,7 +63,7 @@ pub(super) async fn stop_recording(
     (uri, headers): (Uri, HeaderMap),
     body: Result<Json<Stop>, JsonRejection>,
 ) -> Result<Response, Problem> {
-    let Json(Stop {}) = body.map_err(|error| Problem::bad_request(error.body_text()))?;
+    let Json(Stop {}) = body.map_err(|error| Problem::unreadable(&error.body_text()))?;
     command(&core, &statement, place(id)?, Wanted::Stop, (&uri, &headers, b"{}".to_vec())).await
 }
 

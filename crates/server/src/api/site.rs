@@ -193,7 +193,7 @@ pub(super) async fn join_token(
     Extension(statement): Extension<Statement>,
     body: Result<Json<NewJoinToken>, JsonRejection>,
 ) -> Result<(StatusCode, [(HeaderName, &'static str); 1], Json<MadeJoinToken>), Problem> {
-    let Json(wanted) = body.map_err(|error| Problem::bad_request(error.body_text()))?;
+    let Json(wanted) = body.map_err(|error| Problem::unreadable(&error.body_text()))?;
     if !(60..=30 * 86_400).contains(&wanted.valid_seconds) || !(1..=10_000).contains(&wanted.uses) {
         return Err(Problem::bad_request(
             "expected valid_seconds between 60 and 2592000 and uses between 1 and 10000",
@@ -263,7 +263,7 @@ pub(super) async fn set_settings(
     Extension(statement): Extension<Statement>,
     body: Result<Json<RecordingSettings>, JsonRejection>,
 ) -> Result<Json<RecordingSettings>, Problem> {
-    let Json(settings) = body.map_err(|error| Problem::bad_request(error.body_text()))?;
+    let Json(settings) = body.map_err(|error| Problem::unreadable(&error.body_text()))?;
     settings.check().map_err(|error| Problem::bad_request(error.to_string()))?;
     core.store.set_settings(&settings, clock::now()).await?;
     tracing::info!(user = statement.user, ?settings, "recording settings changed");

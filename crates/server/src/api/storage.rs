@@ -33,8 +33,8 @@ pub(super) async fn change(
     id: Result<Path<String>, PathRejection>,
     body: Result<Json<Change>, JsonRejection>,
 ) -> Result<Json<StorageReport>, Problem> {
-    let Path(id) = id.map_err(|error| Problem::bad_request(error.body_text()))?;
-    let Json(Change { read_only }) = body.map_err(|error| Problem::bad_request(error.body_text()))?;
+    let Path(id) = id.map_err(|error| Problem::unreadable(&error.body_text()))?;
+    let Json(Change { read_only }) = body.map_err(|error| Problem::unreadable(&error.body_text()))?;
     storage::set_read_only(&core.store, &core.storage, &id, read_only).await.map_err(refused)?;
     tracing::info!(user = statement.user, location = id, read_only, "storage location changed");
     Ok(Json(storage::report(&core.store, &core.storage, Some(&core.settings.tending)).await?))
@@ -57,7 +57,7 @@ pub(super) async fn move_recording(
     if statement.scope == Scope::Nothing || core.store.recording(id).await?.is_none() {
         return Err(missing());
     }
-    let Json(MoveTo { location }) = body.map_err(|error| Problem::bad_request(error.body_text()))?;
+    let Json(MoveTo { location }) = body.map_err(|error| Problem::unreadable(&error.body_text()))?;
     ask(&core, Wanted::Recording { id, to: location }, &statement).await
 }
 
@@ -73,8 +73,8 @@ pub(super) async fn drain(
     from: Result<Path<String>, PathRejection>,
     body: Result<Json<DrainTo>, JsonRejection>,
 ) -> Result<(StatusCode, Json<MoveReport>), Problem> {
-    let Path(from) = from.map_err(|error| Problem::bad_request(error.body_text()))?;
-    let Json(DrainTo { location }) = body.map_err(|error| Problem::bad_request(error.body_text()))?;
+    let Path(from) = from.map_err(|error| Problem::unreadable(&error.body_text()))?;
+    let Json(DrainTo { location }) = body.map_err(|error| Problem::unreadable(&error.body_text()))?;
     ask(&core, Wanted::Drain { from, to: location }, &statement).await
 }
 

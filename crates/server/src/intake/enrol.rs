@@ -24,7 +24,7 @@ pub(super) async fn enrol(
     core.limiter
         .check(peer.ip(), now)
         .map_err(|seconds| Problem::too_many("too many failed enrolments from this address", seconds))?;
-    let Json(enrol) = body.map_err(|error| Problem::bad_request(error.body_text()))?;
+    let Json(enrol) = body.map_err(|error| Problem::unreadable(&error.body_text()))?;
     let key_is_sound = URL_SAFE_NO_PAD.decode(&enrol.public_key).is_ok_and(|key| key.len() == 32);
     let names = [&enrol.host, &enrol.version];
     if !key_is_sound || names.iter().any(|name| name.is_empty() || name.len() > MAX_NAME) {
