@@ -100,7 +100,11 @@ export function antdTheme(mode: Mode): ThemeConfig {
       wireframe: false,
       motion: !matchMedia("(prefers-reduced-motion: reduce)").matches,
     },
-    components: { Tooltip: { colorBgSpotlight: mode === "dark" ? "#39424e" : "#22282f" } },
+    components: {
+      // White would not be readable on the dark theme's red.
+      ...(mode === "dark" ? { Button: { dangerColor: "#1a0705" } } : {}),
+      Tooltip: { colorBgSpotlight: mode === "dark" ? "#39424e" : "#22282f" },
+    },
   };
 }
 
