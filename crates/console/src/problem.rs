@@ -188,6 +188,11 @@ fn chain(error: &dyn std::error::Error) -> String {
 
 impl From<playhead_db::DbError> for Problem {
     fn from(error: playhead_db::DbError) -> Self {
+        if error.is_unfit_text() {
+            return Self::bad_request(
+                "A text holds the character NUL, which stands in nothing that there is: take it out.",
+            );
+        }
         Self::from_error(&error)
     }
 }

@@ -62,9 +62,17 @@ pub enum DbError {
     Cursor(String),
 }
 
+/// PostgreSQL's code for characters that its texts cannot hold.
+const UNFIT_TEXT: &str = "22021";
+
 impl DbError {
     /// Whether a row could not be written because one with the same key is there.
     pub fn is_conflict(&self) -> bool {
         matches!(self, Self::Query(sqlx::Error::Database(error)) if error.is_unique_violation())
+    }
+
+    /// Whether a text was given that the database takes none of: PostgreSQL has no character NUL. That is whoever sent it to blame for.
+    pub fn is_unfit_text(&self) -> bool {
+        matches!(self, Self::Query(sqlx::Error::Database(error)) if error.code().as_deref() == Some(UNFIT_TEXT))
     }
 }

@@ -88,6 +88,7 @@ contract! {
     console::a_join_token_is_for_its_site_time_and_uses,
     console::join_tokens_that_are_still_good_are_listed_and_can_be_revoked,
     console::the_last_use_of_a_join_token_is_given_once,
+    directories::a_text_that_cannot_be_kept_is_the_fault_of_who_sent_it,
     directories::a_directory_is_changed_by_one_at_a_time_and_has_its_name_alone,
     directories::a_role_is_held_once_and_taken_with_the_directory,
     directories::who_comes_in_stays_who_they_are_until_the_name_is_given_to_another,

@@ -209,3 +209,28 @@ pub(crate) async fn what_a_directory_answered_is_remembered_within_bounds(place:
     assert_eq!(store.remembered_groups(&other.id, "anna").await.unwrap(), None);
     store.close().await;
 }
+
+pub(crate) async fn a_text_that_cannot_be_kept_is_the_fault_of_who_sent_it(place: Place) {
+    let store = store(&place).await;
+    // SQLite takes it, and finds nobody.
+    match store.account("a\0b").await {
+        Ok(found) => assert_eq!(found, None),
+        Err(error) => assert!(error.is_unfit_text(), "{error}"),
+    }
+    let error = store.give_directory_role(&role("no such directory")).await.unwrap_err();
+    assert!(!error.is_unfit_text(), "{error}");
+    store.close().await;
+}
+
+fn role(directory: &str) -> DirectoryRole {
+    DirectoryRole {
+        id: Uuid::new_v4().to_string(),
+        directory: directory.into(),
+        kind: PrincipalKind::Group,
+        subject: "g".into(),
+        label: "g".into(),
+        role: Role::Full,
+        made_by: "admin".into(),
+        created_at: at(1),
+    }
+}

@@ -110,6 +110,9 @@ impl From<DbError> for Problem {
     fn from(error: DbError) -> Self {
         match error {
             DbError::Cursor(_) => Self::bad_request(error.to_string()),
+            error if error.is_unfit_text() => Self::bad_request(
+                "a text holds the character NUL, which stands in nothing that there is: take it out",
+            ),
             error => Self::internal(error),
         }
     }

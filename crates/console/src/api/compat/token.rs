@@ -41,6 +41,7 @@ struct NoToken {
 impl From<Problem> for NoToken {
     fn from(problem: Problem) -> Self {
         let error = match problem.status() {
+            400 => "invalid_request",
             401 => "invalid_client",
             429 => "too_many_requests",
             503 => "temporarily_unavailable",
