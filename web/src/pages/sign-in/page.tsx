@@ -123,6 +123,7 @@ export function SignInPage() {
               <Button
                 key={method.id}
                 block
+                className="sign-in-provider"
                 href={`/api/v1/sign-in/openid/${method.id}?to=${encodeURIComponent(to ?? "/")}`}
               >
                 {t("entering:with", { directory: method.name })}
