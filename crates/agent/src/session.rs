@@ -126,15 +126,18 @@ pub(crate) fn begin(
 ) -> Result<Session, SessionError> {
     let mark = screen.mark(MARK)?.and_then(|text| text.parse::<Mark>().ok());
     let mark = mark.filter(|mark| mark.boot_id == host.boot_id);
-    let queue = mark.as_ref().and_then(|mark| spool.get(mark.recording));
-    let id_of = |session: &RecordedSession| session.id;
-    let is_over = queue.as_ref().is_some_and(|queue| {
+    let marked = mark.as_ref().and_then(|mark| spool.get(mark.recording));
+    // The mark is on a display that belongs to the session's user. One of events does not become one of pictures.
+    let kind = |session: &RecordedSession| (session.id, session.events_only);
+    let wanted = about.as_ref().map(|about| kind(&about.session));
+    let fits = |queue: &Arc<Queue>| {
         let info = &queue.started().info;
-        // The mark is on a display that belongs to the session's user.
-        let is_other = info.session.as_ref().map(id_of) != about.as_ref().map(|about| about.session.id);
-        queue.has_ended() || info.display != settings.display || is_other
-    });
-    let found = queue.filter(|_| !is_over);
+        !queue.has_ended() && info.display == settings.display && info.session.as_ref().map(kind) == wanted
+    };
+    let is_over = marked.as_ref().is_some_and(|queue| !fits(queue));
+    // A session that is known needs no mark, and may have none: an X server that nobody uses for a moment forgets everything.
+    let known = wanted.and_then(|_| spool.all().into_iter().rfind(fits));
+    let found = known.or(marked.filter(fits));
     end_others(spool, host, &settings.display, found.as_ref().map(|queue| queue.id()));
     let wanted = registry.settings();
     let seed = seed()?;
@@ -143,6 +146,9 @@ pub(crate) fn begin(
         match go_on(&queue, wanted.clone(), seed) {
             Ok(recorder) => {
                 let recorder = recorder.signed_by(host.signer.clone());
+                if mark.is_none_or(|mark| mark.recording != queue.id()) {
+                    screen.set_mark(MARK, Some(&Mark::new(queue.started(), host).to_string()))?;
+                }
                 tracing::info!(recording = %queue.id(), display = settings.display, "going on with the session's recording");
                 return Ok(Session { recorder, queue });
             }

@@ -15,10 +15,13 @@ use std::{
     fs::File,
     io::Read as _,
     path::{Path, PathBuf},
+    time::{Duration, Instant},
 };
 
 /// What a session is called that was not started with a published program.
 const DESKTOP: &str = "desktop";
+/// What is not started by then is not waited for any more: each look goes through all processes.
+const LONGEST: Duration = Duration::from_secs(60);
 /// The shell by which the session manager starts a program with arguments.
 const SHELL: &str = "/bin/sh";
 /// A script says in its first bytes what interprets it: no more than this counts, as for the kernel.
@@ -29,8 +32,15 @@ const PATH: [&str; 4] = ["/usr/local/bin", "/usr/bin", "/bin", "/usr/games"];
 /// What the sessions were started with.
 pub(super) struct Programs {
     applications: Applications,
-    /// By X server; `None` as long as it is not started.
-    found: HashMap<Process, Option<String>>,
+    /// By X server.
+    found: HashMap<Process, Found>,
+}
+
+/// What is known of a session.
+struct Found {
+    since: Instant,
+    /// `None` as long as nothing is started.
+    application: Option<String>,
 }
 
 impl Programs {
@@ -45,11 +55,12 @@ impl Programs {
         }
         self.found.retain(|process, _| servers.clone().any(|server| server.process == *process));
         for server in servers.filter(|server| server.protocol == RemoteProtocol::Rdp) {
-            let found = self.found.entry(server.process).or_default();
-            if found.is_some() || server.application.is_some() {
+            let new = || Found { since: Instant::now(), application: server.application.clone() };
+            let found = self.found.entry(server.process).or_insert_with(new);
+            if found.application.is_some() || found.since.elapsed() > LONGEST {
                 continue;
             }
-            *found = first(server.process).map(|program| {
+            found.application = first(server.process).map(|program| {
                 let name =
                     self.applications.iter().find(|(_, paths)| paths.iter().any(|path| program.is(path)));
                 name.map_or(DESKTOP, |(name, _)| name).to_owned()
@@ -59,12 +70,12 @@ impl Programs {
 
     /// What a session was started with, where that is known.
     pub(super) fn of(&self, server: Process) -> Option<&str> {
-        self.found.get(&server)?.as_deref()
+        self.found.get(&server)?.application.as_deref()
     }
 
     /// Whether that is to be known, but is not yet.
     pub(super) fn expects(&self, server: Process) -> bool {
-        self.found.get(&server).is_some_and(Option::is_none)
+        self.found.get(&server).is_some_and(|found| found.application.is_none())
     }
 }
 
@@ -179,7 +190,6 @@ mod tests {
             process::{CommandExt as _, parent_id},
         },
         process::{Child, Command, Stdio},
-        time::{Duration, Instant},
     };
 
     /// A process that ends with the test.

@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 const SHORTEST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(10);
 /// How long an attempt to connect may still take once the agent stops.
-const LAST_ATTEMPT: Duration = Duration::from_secs(2);
+const LAST_ATTEMPT: Duration = Duration::from_secs(5);
 
 /// What the connection needs of the rest of the agent.
 pub(crate) struct Shared {

@@ -43,6 +43,14 @@ impl Left {
         Self { display, recording, folder, mark }
     }
 
+    /// Changes what is being done with the session.
+    fn set_action(&self, action: &str) {
+        let known = self.folder.path().join("sessions.json");
+        let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&known).unwrap()).unwrap();
+        json["sessions"][0]["plan"]["action"] = action.into();
+        fs::write(&known, json.to_string()).unwrap();
+    }
+
     /// The next run of the agent, in a folder of its own.
     fn start(&self) -> Stage {
         let c = &self.display.connection;
@@ -130,12 +138,30 @@ fn a_recording_goes_on_though_another_policy_waits_for_the_next_segment() {
 }
 
 #[test]
+fn a_session_that_is_known_goes_on_without_its_mark() {
+    let mut left = Left::behind(None);
+    let mark_of_it = std::mem::take(&mut left.mark);
+    let mut stage = left.start();
+    stage.desk.saw(vec![seen(&left.display)]);
+    assert_eq!(stage.recording("the same recording", Action::Record, true), Some(left.recording));
+    assert_eq!(mark(&left.display), mark_of_it);
+}
+
+#[test]
+fn a_recording_of_pictures_does_not_become_one_of_events() {
+    let left = Left::behind(None);
+    left.set_action("events");
+    let mut stage = left.start();
+    stage.desk.saw(vec![seen(&left.display)]);
+    let other = stage.recording("another recording", Action::Events, true).unwrap();
+    assert_ne!(other, left.recording);
+    assert!(left.queue(&stage).has_ended());
+}
+
+#[test]
 fn what_was_to_be_recorded_no_more_is_ended() {
     let left = Left::behind(None);
-    let known = left.folder.path().join("sessions.json");
-    let mut json: serde_json::Value = serde_json::from_slice(&fs::read(&known).unwrap()).unwrap();
-    json["sessions"][0]["plan"]["action"] = "disable".into();
-    fs::write(&known, json.to_string()).unwrap();
+    left.set_action("disable");
     let mut stage = left.start();
     assert!(!left.queue(&stage).has_ended());
     stage.desk.saw(vec![seen(&left.display)]);
