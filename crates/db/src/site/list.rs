@@ -206,7 +206,8 @@ impl Conditions {
 /// A pattern for LIKE that finds the text anywhere.
 pub(super) fn contains(text: &str) -> String {
     let mut pattern = String::from("%");
-    for char in fold(text).chars() {
+    // Not folded as what is kept: a text with NUL is in nothing, and must not find everything.
+    for char in text.to_lowercase().chars() {
         if matches!(char, '%' | '_' | '\\') {
             pattern.push('\\');
         }

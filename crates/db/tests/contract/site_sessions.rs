@@ -53,6 +53,14 @@ pub(crate) async fn a_session_is_as_its_agent_said_last(place: Place) {
     let (one, two) = (agent(&store, "a").await, agent(&store, "b").await);
     say(&store, one, vec![session(1, "ada", "h1"), session(2, "Bob", "h1")], 5).await;
     assert_eq!((row(&store, 1).await.info, row(&store, 1).await.agent), (session(1, "ada", "h1"), one));
+    // What no database keeps in a text stops nobody else's words from being written.
+    say(&store, two, vec![session(88, "a\0da", "h\0"), session(89, "eve", "h1")], 5).await;
+    assert_eq!(
+        (row(&store, 88).await.info.user.as_str(), row(&store, 89).await.info.user.as_str()),
+        ("a\0da", "eve")
+    );
+    say(&store, two, vec![SessionInfo { state: SessionState::Ended, ..session(88, "a\0da", "h\0") }], 5)
+        .await;
     let mut left = session(1, "ada", "h1");
     left.state = SessionState::Disconnected;
     say(&store, one, vec![left.clone()], 6).await;

@@ -148,7 +148,9 @@ impl Agents {
     /// An agent goes by a policy, or says why not.
     pub(crate) fn policy_taken(&self, agent: AgentId, taken: PolicyTaken) {
         let PolicyTaken { revision, error } = taken;
-        let error = Some(error.chars().take(MOST_TEXT).collect::<String>()).filter(|text| !text.is_empty());
+        // It is written down with what other agents say: what cannot be kept must not come with it.
+        let error: String = error.chars().filter(|char| !char.is_control()).take(MOST_TEXT).collect();
+        let error = Some(error).filter(|text| !text.is_empty());
         if let Some(error) = &error {
             tracing::warn!(%agent, revision, error, "an agent cannot go by the recording policy");
         }
