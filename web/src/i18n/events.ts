@@ -23,6 +23,7 @@ export const events = {
   },
   noticeOther: "Notice: {{what}}",
   helperKilled: "Helper killed (signal {{signal}}), restarted",
+  helperStopped: "Helper stopped by somebody, restarted",
   helperEnded: "Helper ended by itself, restarted",
   unknown: "The agent told something that cannot be read",
 } as const;

@@ -12,6 +12,7 @@ const words = (type: string, particulars: Record<string, unknown>) =>
 it("has words for everything that agents tell", () => {
   for (const [what, text] of Object.entries(events.notice)) expect(words("notice", { what })).toBe(text);
   expect(words("helper-ended", { signal: 9 })).toContain("signal 9");
+  expect(words("helper-ended", { signal: 19 })).toContain("stopped");
   expect(words("helper-ended", { signal: null })).toContain("by itself");
   expect(words("unknown", {})).toContain("cannot be read");
 });

@@ -5,6 +5,9 @@ import "../../../i18n/events";
 
 type NoticeWhat = keyof typeof events.notice;
 
+/** Nothing ends by this signal: the agent tells that the helper was stopped, and ended by itself therefore. */
+const SIGSTOP = 19;
+
 /** What happened, in words. What a later version tells is shown as it came. */
 export function eventWords(t: TFunction<"events">, event: RecordingEvent): string {
   const { type, particulars } = event;
@@ -18,6 +21,7 @@ export function eventWords(t: TFunction<"events">, event: RecordingEvent): strin
     }
     case "helper-ended": {
       const { signal } = particulars;
+      if (signal === SIGSTOP) return t("helperStopped");
       return typeof signal === "number" ? t("helperKilled", { signal }) : t("helperEnded");
     }
     case "unknown":
