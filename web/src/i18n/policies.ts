@@ -202,6 +202,7 @@ export const policies = {
   directoryAway: "{{directory}} does not answer; shown is what was seen before.",
   directorySilent:
     "{{directory}} does not answer, and nothing like this was seen before. Type the whole name.",
+  strangers: "Known to no directory and seen in no session: {{names}}. Names of a host's own are fine.",
   directoryMore: "There are more. Type more letters.",
   seen: "seen {{when}}",
   rangeIs: "From {{from}} to {{to}}",

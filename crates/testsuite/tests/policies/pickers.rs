@@ -75,6 +75,8 @@ async fn rules_take_users_and_groups_from_a_directory_also_while_it_is_away() ->
     .await?;
     browser.open(&page).await?;
     labelled(&browser, "Edit the rule Those of Finance").await?.click().await?;
+    says(&browser, "[data-list=groups] ~ *", "Known to no directory and seen in no session: “Auditors”.")
+        .await?;
     type_into(&browser, "users", "müll").await?;
     offered(&browser, "anna").await?;
     let told = browser.tab.find(Locator::Css(".ant-select-item-option .entry:has(.quiet)")).await?;

@@ -7,7 +7,7 @@ import { count } from "../../format/numbers";
 import { ago } from "../../format/time";
 import { isRange, readRange, writeAddress } from "./addresses";
 import { isLong, type ListName, LONGEST_ENTRY, MOST_ENTRIES } from "./draft";
-import { type Suggestion, useDirectory } from "./suggestions";
+import { type Suggestion, useDirectory, useStrangers } from "./suggestions";
 import type { T } from "./words";
 
 interface Props {
@@ -26,6 +26,7 @@ interface Props {
 const KINDS: Partial<Record<ListName, "user" | "group">> = { users: "user", groups: "group" };
 /** More are never shown at once: typing narrows them down. */
 const MOST_SHOWN = 50;
+const MOST_NAMED = 4;
 
 /** A list of names, by choosing what is known of and by typing what is not. */
 export function Entries({ list, label, hint, values, onChange, known, single = false, error }: Props) {
@@ -33,6 +34,7 @@ export function Entries({ list, label, hint, values, onChange, known, single = f
   const [text, setText] = useState("");
   const [open, setOpen] = useState(false);
   const directory = useDirectory(KINDS[list], text);
+  const strangers = useStrangers(KINDS[list], values, known);
   const addresses = list === "addresses";
   const long = values.find(isLong);
   const wrong =
@@ -50,7 +52,9 @@ export function Entries({ list, label, hint, values, onChange, known, single = f
       ? t("directoryMore")
       : addresses && text.trim()
         ? typed(text, t)
-        : (hint ?? t(`listHints.${list}`));
+        : strangers.length
+          ? t("strangers", { names: brief(strangers) })
+          : (hint ?? t(`listHints.${list}`));
   return (
     <Field label={label ?? t(`lists.${list}`)} hint={note} error={error ?? wrong}>
       {({ status, ...props }) => (
@@ -97,6 +101,12 @@ function Option({ value, note, seen }: Suggestion) {
       {more ? <span className="quiet">{more}</span> : null}
     </span>
   );
+}
+
+/** The first of many names. */
+function brief(names: readonly string[]): string {
+  const first = names.slice(0, MOST_NAMED).map((name) => `“${name}”`);
+  return names.length > first.length ? `${first.join(", ")}, …` : first.join(", ");
 }
 
 /** What fits a text: of directories first, as they say more. */

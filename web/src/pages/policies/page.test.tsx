@@ -243,6 +243,38 @@ describe("a policy", () => {
     expect(button("Duplicate Record").disabled).toBe(false);
   });
 
+  it("says which of a rule's groups nobody knows", async () => {
+    const principal = { kind: "group", label: "Finance", detail: null, directory: { id: "d", name: "Corp" } };
+    const found = { items: [{ ...principal, name: "Finance", seen_at: null }], more: false, problems: [] };
+    const answers: Answers = {
+      ...console_,
+      "/api/v1/me": me([...ALL, "search-directories"]),
+      "/api/v1/directories/search": { ...found, directories: 1 },
+    };
+    await show("/policies/p1?site=s1", answers);
+    await see("li[data-rule=Finance]");
+    button("Edit the rule Finance").click();
+    await vi.waitFor(() => expect(text()).toContain("seen in no session: “Audit”."));
+    expect(requests).toContain("/api/v1/directories/search?q=Audit&kind=group&limit=20");
+  });
+
+  it("says nothing of groups while a directory is away", async () => {
+    const away = { directory: { id: "d", name: "Corp" }, detail: "away", stale: true };
+    const answers: Answers = {
+      ...console_,
+      "/api/v1/me": me([...ALL, "search-directories"]),
+      "/api/v1/directories/search": { items: [], more: false, problems: [away], directories: 1 },
+    };
+    await show("/policies/p1?site=s1", answers);
+    await see("li[data-rule=Finance]");
+    button("Edit the rule Finance").click();
+    await vi.waitFor(() =>
+      expect(requests.filter((request) => request.includes("directories/search"))).toHaveLength(2),
+    );
+    await see("[data-testid=rule-words]");
+    expect(text()).not.toContain("seen in no session");
+  });
+
   it("has rules for every session, which keep their entries while somebody tries", async () => {
     const answers = { ...console_, [`PUT ${SITE}/policies/p1`]: { ...detail, version: 4 } };
     await show("/policies/p1?site=s1", answers);

@@ -1,4 +1,4 @@
-import { keepPreviousData, useQuery } from "@tanstack/react-query";
+import { keepPreviousData, useQueries, useQuery } from "@tanstack/react-query";
 import { useRouteContext } from "@tanstack/react-router";
 import { useDeferredValue } from "react";
 import { answer, api } from "../../api/client";
@@ -61,22 +61,59 @@ interface Found {
 }
 
 const MOST_FOUND = 20;
+/** Entries of a rule that are looked for by themselves; more would be a burden for the directories. */
+const MOST_LOOKED_UP = 20;
+const LOOKED_UP_MS = 300_000;
+
+const directorySearch = (kind: "user" | "group" | undefined, q: string) => ({
+  queryKey: ["directory-search", kind, q],
+  retry: false,
+  queryFn: ({ signal }: { signal: AbortSignal }) =>
+    answer(
+      api.GET("/api/v1/directories/search", { params: { query: { q, kind, limit: MOST_FOUND } }, signal }),
+    ),
+});
+
+/** Entries that neither a directory nor a session knows: slips, and users and groups that are gone. */
+export function useStrangers(
+  kind: "user" | "group" | undefined,
+  entries: readonly string[],
+  known: readonly Suggestion[],
+): string[] {
+  const { me } = useRouteContext({ from: "/app" });
+  const may = kind !== undefined && me.permissions.includes("search-directories");
+  const names = new Set(known.map((one) => one.value.toLowerCase()));
+  const asked = may
+    ? entries
+        .filter((entry) => !names.has(entry.toLowerCase()) && bare(entry) !== "")
+        .slice(0, MOST_LOOKED_UP)
+    : [];
+  const found = useQueries({
+    queries: asked.map((entry) => ({ ...directorySearch(kind, bare(entry)), staleTime: LOOKED_UP_MS })),
+  });
+  return asked.filter((entry, at) => {
+    const { items, directories, problems, more } = found[at]?.data ?? {};
+    // Without any directory, or with one that is away, nothing can be said.
+    if (!items || !directories || problems?.length || more) return false;
+    return !items.some((item) => item.name.toLowerCase() === bare(entry).toLowerCase());
+  });
+}
+
+/** A name without its domain, as directories have it, as far as they can be asked for it. */
+function bare(entry: string): string {
+  return (entry.split("\\").at(-1) ?? "").replace(/@.*$/, "").trim().slice(0, 100);
+}
 
 /** Users or groups of directories whose name holds a text. */
 export function useDirectory(kind: "user" | "group" | undefined, text: string): Found {
   const { me } = useRouteContext({ from: "/app" });
   const q = useDeferredValue(text.trim());
   const found = useQuery({
-    queryKey: ["directory-search", kind, q],
+    ...directorySearch(kind, q),
     enabled:
       kind !== undefined && q.length > 0 && q.length <= 100 && me.permissions.includes("search-directories"),
     staleTime: FRESH_MS,
     placeholderData: keepPreviousData,
-    retry: false,
-    queryFn: ({ signal }) =>
-      answer(
-        api.GET("/api/v1/directories/search", { params: { query: { q, kind, limit: MOST_FOUND } }, signal }),
-      ),
   });
   const wanted = q === "" ? undefined : found.data;
   return {
