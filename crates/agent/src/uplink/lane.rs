@@ -104,6 +104,12 @@ impl Lane {
         self.outbox.is_empty()
     }
 
+    /// Whether the recording has ended and the server has all of it, also what was queued since this lane last heard of the queue.
+    pub(super) fn is_done(&self) -> bool {
+        // In this order: what has ended grows no more.
+        self.is_empty() && self.queue.has_ended() && self.queue.waiting(self.end()).is_empty()
+    }
+
     /// The server closed it, or does not take it now.
     pub(super) fn close(&mut self, phase: Phase) {
         self.phase = phase;

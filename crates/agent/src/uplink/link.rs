@@ -517,7 +517,7 @@ impl Link<'_> {
 
     async fn forget_if_done(&mut self, id: RecordingId) -> Result<(), LinkError> {
         match self.lanes.get(&id) {
-            Some(lane) if lane.is_empty() && lane.queue.has_ended() => self.forget(id).await,
+            Some(lane) if lane.is_done() => self.forget(id).await,
             _ => Ok(()),
         }
     }

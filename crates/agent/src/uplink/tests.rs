@@ -375,6 +375,32 @@ async fn a_mismatch_is_cleared_by_opening_again_and_a_malformed_fragment_is_kept
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_end_that_comes_with_the_last_answer_is_not_forgotten() {
+    let stage = Stage::new(SpoolSettings::default()).await;
+    let queue = stage.fill(1);
+    let (head, hash) = queue.tail().unwrap().unwrap();
+    let mut lane = super::lane::Lane::new(Arc::clone(&queue));
+    let opened = Opened {
+        recording: Bytes::copy_from_slice(queue.id().as_bytes()),
+        next_seq: 6,
+        head_hash: Bytes::copy_from_slice(hash.as_bytes()),
+        segment: head.segment,
+        end_us: head.end_us,
+        ..Opened::default()
+    };
+    lane.opened(&opened).unwrap();
+    assert!(lane.is_empty() && !lane.is_done());
+    // It is queued, and the lane has not heard of it.
+    stage.end(&queue);
+    assert!(lane.is_empty() && queue.has_ended() && !lane.is_done());
+    lane.queued(&queue.waiting(lane.end()));
+    assert!(!lane.is_done());
+    lane.next().unwrap();
+    lane.durable(7).unwrap();
+    assert!(lane.is_done());
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_recording_that_the_server_has_ended_is_begun_anew() {
     let stage = Stage::new(SpoolSettings::default()).await;
     let (one, control) = (stage.fill(1), Arc::new(crate::control::Control::new().unwrap()));

@@ -46,6 +46,16 @@ fn processes(person: &str, words: &str) -> Result<Vec<i32>> {
     Ok(String::from_utf8(told.stdout)?.split_whitespace().map(str::parse).collect::<Result<_, _>>()?)
 }
 
+/// Seconds from a session's beginning to that of its recording.
+fn after(row: &Value, session: &Value) -> Result<f64> {
+    let at = |value: &Value| -> Result<f64> {
+        let text = value.as_str().context("no time")?;
+        let told = Command::new("date").args(["-d", text, "+%s.%N"]).output()?;
+        Ok(String::from_utf8(told.stdout)?.trim().parse()?)
+    };
+    Ok(at(&row["started_at"])? - at(&session["started_at"])?)
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn sessions_are_recorded_as_the_policy_says_and_users_are_told() -> Result<()> {
     let place = Place::of("sessions_are_recorded_as_the_policy_says_and_users_are_told")?;
@@ -81,15 +91,7 @@ async fn sessions_are_recorded_as_the_policy_says_and_users_are_told() -> Result
     ensure!(row["session"]["id"] == session["id"] && row["user"] == told, "{row}");
     ensure!(row["client"] == "PC1" && row["client_address"] == "127.0.0.1", "{row}");
     let display = session["display"].as_str().context("no display")?.to_owned();
-    let began = |of: &Value| -> Result<f64> {
-        let at = |value: &Value| -> Result<f64> {
-            let text = value.as_str().context("no time")?;
-            let told = Command::new("date").args(["-d", text, "+%s.%N"]).output()?;
-            Ok(String::from_utf8(told.stdout)?.trim().parse()?)
-        };
-        Ok(at(&row["started_at"])? - at(&of["started_at"])?)
-    };
-    println!("recorded {:.2} s after its X server's start", began(&session)?);
+    println!("recorded {:.2} s after its X server's start", after(&row, &session)?);
 
     // The helper runs as the user, without any right. Killed, it comes back and shows the notice again.
     let helper = wait_for("the helper", Duration::from_secs(20), async || {
@@ -273,6 +275,7 @@ async fn clients_that_come_at_the_same_moment_have_their_names_and_programs() ->
         let session = site.session(person, "recorded", is_recorded).await?;
         let row = stack.until(&recording(&session)?, "a beginning", |_| true).await?;
         ensure!(row["application"] == "Terminal", "{row}");
+        println!("recorded {:.2} s after its X server's start", after(&row, &session)?);
     }
 
     // Started again, the agent knows what they were started with: by now the first one is that program as well.
