@@ -25,6 +25,8 @@ const MOST_ON_A_PAGE: usize = 1_000;
 const AT_A_TIME: usize = 500;
 /// Most sessions that are looked through.
 const MOST_SESSIONS: usize = 50_000;
+/// Longest part of a name that a site is asked for, characters.
+const MOST_PART: usize = 100;
 /// Longest continuation token, bytes.
 const MOST_TOKEN: usize = 8_192;
 
@@ -100,9 +102,15 @@ async fn found(
     search: &Search,
 ) -> Result<Vec<Found>, Failure> {
     let mut found = Vec::new();
-    let mut cursor = String::new();
+    let (mut parts, mut cursor) = (String::new(), String::new());
+    let (host, user) = search.parts();
+    for (name, part) in [("host", host), ("user", user)] {
+        if let Some(part) = part.filter(|part| part.chars().count() <= MOST_PART) {
+            crate::api::recordings::add(&mut parts, name, part);
+        }
+    }
     for _ in 0..MOST_SESSIONS / AT_A_TIME {
-        let path = format!("/site/v1/sessions?state=running&limit={AT_A_TIME}{cursor}");
+        let path = format!("/site/v1/sessions?state=running&limit={AT_A_TIME}{parts}{cursor}");
         let page: OfSite = ask_for(core, caller, site, &SiteRequest::get(path)).await?;
         let searched_for = page.items.into_iter().filter(|session| search.finds(session));
         found.extend(searched_for.map(|session| Found { keys: search.keys(&session), session }));

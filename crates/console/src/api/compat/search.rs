@@ -268,6 +268,12 @@ impl Search {
         self.basic.as_ref().is_none_or(in_texts) && self.test.holds(session)
     }
 
+    /// What the host of every session that is found has in its name, and what its user has in theirs, as far as the search says so: a
+    /// site need give no others. In small letters.
+    pub(super) fn parts(&self) -> (Option<&str>, Option<&str>) {
+        (self.test.part_of(Property::MachineName), self.test.part_of(Property::UserName))
+    }
+
     /// What it is sorted by.
     pub(super) fn keys(&self, session: &Session) -> Vec<Key> {
         self.sorts.iter().map(|(property, _)| property.key(session)).collect()
@@ -405,6 +411,35 @@ fn read_time(text: &str) -> Result<i64, Failure> {
 }
 
 impl Test {
+    /// What this property of a session must hold for the test to hold.
+    fn part_of(&self, wanted: Property) -> Option<&str> {
+        match self {
+            Self::All(tests) => tests.iter().find_map(|test| test.part_of(wanted)),
+            Self::Any(tests) => match &tests[..] {
+                [only] => only.part_of(wanted),
+                _ => None,
+            },
+            Self::One { property, operator, negated: false, values } if *property == wanted => {
+                let [value] = &values[..] else { return None };
+                let part = match (wanted, operator) {
+                    // A host tells several names of one user, with a domain and without: the short one stands in all of them.
+                    (Property::UserName, Operator::Equals) => {
+                        let name = value.text.rsplit('\\').next().unwrap_or_default();
+                        name.split('@').next().unwrap_or_default()
+                    }
+                    (Property::UserName, _) => return None,
+                    (
+                        _,
+                        Operator::Equals | Operator::Contains | Operator::StartsWith | Operator::EndsWith,
+                    ) => &value.text,
+                    _ => return None,
+                };
+                Some(part).filter(|part| !part.is_empty())
+            }
+            Self::One { .. } => None,
+        }
+    }
+
     fn holds(&self, session: &Session) -> bool {
         match self {
             Self::All(tests) => tests.iter().all(|test| test.holds(session)),

@@ -100,6 +100,8 @@ async fn list(
     let mut all: Vec<_> = site.sessions.lock().unwrap().clone();
     assert_eq!(query["state"], "running");
     all.retain(|session| session.state != SessionState::Ended);
+    let asked = |name: &str| query.get(name).map_or("", String::as_str);
+    all.retain(|session| session.host.contains(asked("host")) && session.user.contains(asked("user")));
     // Smaller pages than were asked for, so that there are several.
     let first: usize = query.get("cursor").map_or(0, |cursor| cursor.parse().unwrap());
     let next = (first + 7 < all.len()).then(|| (first + 7).to_string());

@@ -14,6 +14,45 @@ fn refused(search: serde_json::Value) -> String {
 }
 
 #[test]
+fn a_site_is_asked_for_less_where_the_search_says_what_names_hold() {
+    let one = |property: &str, operator: &str, value: &str| json!({ "Property": property, "Operator": operator, "Value": value });
+    let parts = |search: serde_json::Value| {
+        let search = Search::read(search.to_string().as_bytes()).unwrap();
+        let (host, user) = search.parts();
+        (host.map(str::to_owned), user.map(str::to_owned))
+    };
+    let of = |filter: serde_json::Value| parts(json!({ "SearchFilters": [filter] }));
+    let some = |text: &str| Some(text.to_owned());
+    assert_eq!(of(one("MachineName", "Equals", "WS-1")), (some("ws-1"), None));
+    assert_eq!(of(one("DnsName", "StartsWith", "w")), (some("w"), None));
+    for name in ["Ada", "CORP\\ada", "ada@corp.example", "corp.example\\ada"] {
+        assert_eq!(of(one("UserName", "Equals", name)), (None, some("ada")), "{name}");
+        let found = Search::read(
+            json!({ "SearchFilters": [one("UserName", "Equals", name)] }).to_string().as_bytes(),
+        )
+        .unwrap();
+        let holds = session(1).user.contains(found.parts().1.unwrap());
+        assert!(holds || !found.finds(&session(1)), "{name}");
+    }
+    for (property, operator, value) in [
+        ("MachineName", "NotEquals", "ws-1"),
+        ("MachineName", "Like", "ws*"),
+        ("MachineName", "In", "ws-1,ws-2"),
+        ("MachineName", "Equals", ""),
+        ("UserName", "Contains", "corp"),
+        ("UserName", "Equals", "CORP\\"),
+        ("ClientName", "Equals", "x"),
+    ] {
+        assert_eq!(of(one(property, operator, value)), (None, None), "{property} {operator} {value}");
+    }
+    let both = [one("MachineName", "Equals", "a"), one("UserName", "Equals", "b")];
+    let group = |joined: &str| json!({ "SearchFilterGroups": [{ "SearchFilters": both, "SearchFilterGroupType": joined }] });
+    assert_eq!(parts(group("And")), (some("a"), some("b")));
+    assert_eq!(parts(group("Or")), (None, None));
+    assert_eq!(parts(json!({ "BasicSearchString": "ws-1" })), (None, None));
+}
+
+#[test]
 fn operators_do_what_they_say() {
     // `session(1)`: user ada, CORP\ada, ada@corp.example, on host ws-1.
     for (property, operator, value, expected) in [
