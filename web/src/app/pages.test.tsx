@@ -204,8 +204,19 @@ describe("sites and session hosts", () => {
         lost_recordings: 0,
         error: null,
       },
+      policy: { revision: 4, error: null },
     };
-    await show("/session-hosts", { ...signedIn, "/api/v1/session-hosts": { items: [host], problems: [] } });
+    const old = { ...host, id: "h2", host: "ws-2", policy: { revision: 3, error: null } };
+    await show("/session-hosts", {
+      ...signedIn,
+      "/api/v1/me": me(["view-sites", "view-policies"]),
+      "/api/v1/session-hosts": { items: [host, old], problems: [] },
+      "/api/v1/sites/s1/policies": { items: [], active: { id: "p1", name: "Ours", revision: 4 } },
+    });
+    expect((await see("tr[data-id=h1] a[href='/policies/p1?site=s1']")).textContent).toBe("Ours");
+    expect((await see("tr[data-id=h2]")).textContent).toContain("an older one (revision 3)");
+    // Nothing leads where this person may not go.
+    expect(document.querySelector("td a[href^='/recordings'], td a[href^='/sessions']")).toBeNull();
     expect((await see("tr[data-id=h1]")).textContent).toContain("Active");
     button("Queue of ws-1: Full").click();
     const dialog = await see("dialog[open]");

@@ -8,11 +8,13 @@ import { sessionHostsQuery, sitesQuery } from "../../api/queries";
 import type { SessionHost } from "../../api/types";
 import { Choose } from "../../app/choose";
 import { useListKeys } from "../../app/list-keys";
+import { useMay } from "../../app/may";
 import { EmptyState, ErrorState, PartialNotice, SkeletonRows, StaleNotice } from "../../app/states";
 import { useTitle } from "../../app/title";
 import { When } from "../../app/when";
 import { sentence } from "../../format/sentence";
 import "../../i18n/hosts";
+import { policiesQuery } from "../policies/queries";
 import "./hosts.css";
 import { JoinDialog } from "./join-dialog";
 import { QueueCell, QueueDialog } from "./queue";
@@ -86,6 +88,8 @@ export function HostsPage() {
 
 function HostsTable({ items }: { items: SessionHost[] }) {
   const { t } = useTranslation();
+  const mayList = useMay("list-recordings");
+  const maySessions = useMay("view-sessions");
   const [open, setOpen] = useState<string>();
   // Looked up each time, so that what is open stays up to date.
   const opened = items.find((host) => host.id === open);
@@ -111,14 +115,18 @@ function HostsTable({ items }: { items: SessionHost[] }) {
           {items.map((host) => (
             <tr key={host.id} data-id={host.id}>
               <td className="long">
-                <Link
-                  to="/recordings"
-                  search={{ host: host.host }}
-                  aria-label={t("hosts.recordings", { host: host.host })}
-                  title={host.host}
-                >
-                  {host.host}
-                </Link>
+                {mayList ? (
+                  <Link
+                    to="/recordings"
+                    search={{ host: host.host }}
+                    aria-label={t("hosts.recordings", { host: host.host })}
+                    title={host.host}
+                  >
+                    {host.host}
+                  </Link>
+                ) : (
+                  host.host
+                )}
               </td>
               <td className="long" title={host.site.name}>
                 {host.site.name}
@@ -128,7 +136,20 @@ function HostsTable({ items }: { items: SessionHost[] }) {
                   {host.state === "active" ? t("hosts.active") : t("hosts.inactive")}
                 </span>
               </td>
-              <td className="number">{host.live_recordings}</td>
+              <td className="number">
+                {maySessions ? (
+                  <Link
+                    to="/sessions"
+                    search={{ host: host.host }}
+                    aria-label={t("hosts.sessions", { host: host.host, count: host.live_recordings })}
+                    title={t("hosts.sessions", { host: host.host, count: host.live_recordings })}
+                  >
+                    {host.live_recordings}
+                  </Link>
+                ) : (
+                  host.live_recordings
+                )}
+              </td>
               <td>
                 <QueueCell queue={host.queue} host={host.host} onOpen={() => setOpen(host.id)} />
               </td>
@@ -149,17 +170,26 @@ function HostsTable({ items }: { items: SessionHost[] }) {
   );
 }
 
-/** Which revision of the site's policy a host goes by, and what keeps it from a newer one; leads to its sessions. */
+/** Which policy a host goes by, and what keeps it from a newer one. */
 function HostPolicy({ host }: { host: SessionHost }) {
   const { t } = useTranslation();
+  const mayLook = useMay("view-policies");
+  const { data } = useQuery({ ...policiesQuery(host.site.id), enabled: mayLook && host.policy !== null });
   if (!host.policy) return t("common.none");
   const { revision, error } = host.policy;
-  const text = t("hosts.revision", { revision });
+  const active = data?.active;
   return (
     <>
-      <Link to="/sessions" search={{ host: host.host }} aria-label={t("hosts.sessions", { host: host.host })}>
-        {text}
-      </Link>
+      {active?.revision === revision ? (
+        <Link to="/policies/$policy" params={{ policy: active.id }} search={{ site: host.site.id }}>
+          {active.name}
+        </Link>
+      ) : active && revision < active.revision ? (
+        t("hosts.older", { revision })
+      ) : (
+        // Where the site's policies are not known, the number alone.
+        t("hosts.revision", { revision })
+      )}
       {error ? (
         <>
           {" "}

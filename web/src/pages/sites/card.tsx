@@ -3,6 +3,7 @@ import { Button, Tooltip } from "antd";
 import { useTranslation } from "react-i18next";
 import type { Server, Site } from "../../api/types";
 import { ActionsHead } from "../../app/actions-head";
+import { useMay } from "../../app/may";
 import { When } from "../../app/when";
 import { ClusterTable } from "./cluster";
 import { StorageTable } from "./storage";
@@ -23,6 +24,7 @@ interface Props {
 /** One site with its servers, and what can be done to them. */
 export function SiteCard({ site, manage }: Props) {
   const { t } = useTranslation();
+  const mayList = useMay("list-recordings");
   const occupied = site.servers.length > 0;
   return (
     <section className="site" aria-label={site.name} data-testid="site">
@@ -32,10 +34,14 @@ export function SiteCard({ site, manage }: Props) {
           {site.description ? <p className="site-description">{site.description}</p> : null}
           <p className="quiet">
             {t("sites.createdAt")} <When at={site.created_at} named />
-            {" · "}
-            <Link to="/recordings" search={{ site: site.id }}>
-              {t("nav.recordings")}
-            </Link>
+            {mayList ? (
+              <>
+                {" · "}
+                <Link to="/recordings" search={{ site: site.id }}>
+                  {t("nav.recordings")}
+                </Link>
+              </>
+            ) : null}
             {" · "}
             <Link to="/session-hosts" search={{ site: site.id }}>
               {t("sites.hosts")}
