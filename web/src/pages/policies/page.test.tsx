@@ -143,6 +143,17 @@ describe("the list of policies", () => {
     await vi.waitFor(() => expect(requests).toContain(`POST ${SITE}/policies/p1/activate`));
   });
 
+  it("gives the focus back to the toggle when nothing was done", async () => {
+    await show("/policies", console_);
+    const toggle = await see("tr[data-id=p1] button[role=switch]");
+    toggle.focus();
+    toggle.click();
+    const cancel = button("Cancel", await see("dialog"));
+    await vi.waitFor(() => expect(document.activeElement).toBe(cancel));
+    cancel.click();
+    await vi.waitFor(() => expect(document.activeElement).toBe(toggle));
+  });
+
   it("leads who may only look to no button", async () => {
     await show("/policies", { ...console_, "/api/v1/me": me(["view-sites", "view-policies"]) });
     await see("tr[data-id=p1]");
