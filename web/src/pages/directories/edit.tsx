@@ -168,6 +168,12 @@ export function EditDirectory({ kind, directory, onClose }: Props) {
             <Command
               text={directory?.redirect_uri ?? `${window.location.origin}/api/v1/sign-in/openid/callback`}
             />
+            {directory?.redirect_uri ? (
+              <>
+                <p className="quiet">{t("directories:backChannel")}</p>
+                <Command text={backChannel(directory.redirect_uri, directory.id)} />
+              </>
+            ) : null}
           </div>
         ) : null}
         {test.data ? <Steps tried={test.data as Tried} /> : null}
@@ -461,4 +467,9 @@ function keep(settings: LdapSettings): Partial<LdapSettings> {
     ...(seconds === undefined ? {} : { seconds }),
     ...(check_minutes === undefined ? {} : { check_minutes }),
   };
+}
+
+/** Where a provider tells that somebody signed out there: beside the address to come back to. */
+function backChannel(redirect: string, id: string): string {
+  return redirect.replace(/[^/]*$/, `${id}/back-channel-logout`);
 }

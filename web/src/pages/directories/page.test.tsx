@@ -40,6 +40,15 @@ function type(field: Element | null, text: string): void {
 }
 
 describe("directories", () => {
+  it("tell the addresses that an OpenID provider has to know", async () => {
+    await show("/directories", { ...signedIn, [PATH]: { items: [login] } });
+    await see("tr");
+    button("Edit Login").click();
+    const dialog = await see("dialog");
+    expect(dialog.textContent).toContain("https://console/callback");
+    expect(dialog.textContent).toContain("https://console/d2/back-channel-logout");
+  });
+
   it("are listed with what is wrong about them", async () => {
     const failing = { ...corp, id: "d3", name: "Far", problem: "cannot connect to dc1" };
     await show("/directories", { ...signedIn, [PATH]: { items: [corp, login, failing] } });

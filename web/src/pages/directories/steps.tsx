@@ -4,6 +4,7 @@ import {
   ExclamationCircleFilled,
   MinusCircleOutlined,
 } from "@ant-design/icons";
+import { useEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
 import type { Tried } from "../../api/types";
 
@@ -17,8 +18,11 @@ const ICONS = {
 /** What was tried, and how each step went. */
 export function Steps({ tried }: { tried: Tried }) {
   const { t } = useTranslation(["translation", "directories"]);
+  const box = useRef<HTMLElement>(null);
+  // biome-ignore lint/correctness/useExhaustiveDependencies: each answer comes into sight, below a form that may be long
+  useEffect(() => box.current?.scrollIntoView({ block: "nearest" }), [tried]);
   return (
-    <section className="directory-steps" role="status" data-testid="steps">
+    <section ref={box} className="directory-steps" role="status" data-testid="steps">
       <b>{t(tried.works ? "directories:works" : "directories:worksNot")}</b>
       <ol>
         {tried.steps.map((step, at) => (
