@@ -51,6 +51,7 @@ contract! {
     site::what_was_met_in_a_recording_is_kept,
     site::an_empty_recording_can_be_forgotten,
     site::segments_are_kept_once_each,
+    site_list::many_of_a_name_come_in_their_order_as_few_do,
     site_list::pages_of_every_order_give_everything_once,
     site_list::filters_find_what_they_should,
     site_list::a_foreign_cursor_is_refused,

@@ -11,6 +11,8 @@ use std::str::FromStr;
 
 /// Up to how many recordings the total is exact. Counting further would cost more than anybody gets from it.
 const COUNT_LIMIT: u64 = 10_000;
+/// So many that are found by their names are put in order afterwards.
+const FEW: usize = 500;
 
 /// Which recordings to list. What is `None` does not matter.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -192,6 +194,14 @@ impl Conditions {
         conditions
     }
 
+    /// Those with one of these ids. None of them where there is none.
+    fn one_of(ids: &[String]) -> Self {
+        let mut conditions = Self::default();
+        let places = if ids.is_empty() { "NULL".to_owned() } else { vec!["?"; ids.len()].join(", ") };
+        conditions.add(&format!("id IN ({places})"), ids.iter().cloned().map(Key::Text));
+        conditions
+    }
+
     fn bind(self, mut query: Query<'_, Any, AnyArguments>) -> Query<'_, Any, AnyArguments> {
         for value in self.values {
             query = match value {
@@ -229,7 +239,11 @@ impl Store {
         limit: u32,
         cursor: Option<&str>,
     ) -> Result<Page, DbError> {
-        let mut conditions = Conditions::of(filter);
+        let few = self.few(filter).await?;
+        let mut conditions = match &few {
+            Some(ids) => Conditions::one_of(ids),
+            None => Conditions::of(filter),
+        };
         let column = sort.key.column();
         if let Some(cursor) = cursor {
             let (id, key) = sort.key.read_cursor(cursor)?;
@@ -253,13 +267,33 @@ impl Store {
             let cursor = sort.key.cursor(&row);
             items.push((row, cursor));
         }
-        let counted = self.count(filter).await?;
+        let counted = match few {
+            Some(ids) => ids.len() as u64,
+            None => self.count(filter).await?,
+        };
         Ok(Page {
             items,
             more: rows.len() > limit as usize,
             total: counted.min(COUNT_LIMIT),
             total_is_exact: counted <= COUNT_LIMIT,
         })
+    }
+
+    /// All that fit a filter for names, where they are few. Names are looked for by their parts, so that every one must be looked at: for
+    /// few this goes by an index alone, and the order is made afterwards. Where there are many, the first of them in their order are soon
+    /// met.
+    async fn few(&self, filter: &Filter) -> Result<Option<Vec<String>>, DbError> {
+        use crate::RowExt as _;
+        if filter.user.is_none() && filter.host.is_none() {
+            return Ok(None);
+        }
+        let conditions = Conditions::of(filter);
+        let text = format!("SELECT id FROM recordings{} LIMIT {}", conditions.text, FEW + 1);
+        let rows = conditions.bind(sqlx::query(AssertSqlSafe(text))).fetch_all(self.db.reader()).await?;
+        if rows.len() > FEW {
+            return Ok(None);
+        }
+        rows.iter().map(|row| row.text("id")).collect::<Result<_, _>>().map(Some)
     }
 
     /// Counts, one further than the limit at most.

@@ -45,6 +45,7 @@ pub const AREA: Area = Area {
         include_str!("0008_policies.sql"),
         include_str!("0009_sessions.sql"),
         include_str!("0010_contents.sql"),
+        include_str!("0011_search.sql"),
     ],
 };
 

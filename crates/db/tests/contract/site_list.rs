@@ -149,3 +149,26 @@ pub(crate) async fn the_total_is_exact_up_to_its_limit(place: Place) {
     let page = store.recordings(&copies, Sort::default(), 1, None).await.unwrap();
     assert_eq!((page.total, page.total_is_exact), (10_000, true));
 }
+
+pub(crate) async fn many_of_a_name_come_in_their_order_as_few_do(place: Place) {
+    let store = place.site().await;
+    let agent = agent(&store, "a").await;
+    let many = 510;
+    for n in 0..many {
+        let user = if n % 100 == 0 { "rare" } else { "common" };
+        open(&store, agent, &info(user, "pc", at((n * 7919) % many))).await;
+    }
+    let sort = "-started_at".parse().unwrap();
+    for (filter, expected) in [
+        (Filter { host: Some("P".into()), ..Filter::default() }, 510),
+        (Filter { user: Some("omm".into()), host: Some("pc".into()), ..Filter::default() }, 504),
+        (Filter { user: Some("RARE".into()), ..Filter::default() }, 6),
+        (Filter { user: Some("nobody".into()), ..Filter::default() }, 0),
+    ] {
+        let found = all(&store, &filter, sort, 200).await;
+        assert_eq!(found.len(), expected, "{filter:?}");
+        assert!(
+            found.is_sorted_by_key(|row| std::cmp::Reverse((row.info.started_at, row.info.id.to_string())))
+        );
+    }
+}
