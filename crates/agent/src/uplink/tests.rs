@@ -379,7 +379,7 @@ async fn an_end_that_comes_with_the_last_answer_is_not_forgotten() {
     let stage = Stage::new(SpoolSettings::default()).await;
     let queue = stage.fill(1);
     let (head, hash) = queue.tail().unwrap().unwrap();
-    let mut lane = super::lane::Lane::new(Arc::clone(&queue));
+    let mut lane = lane::Lane::new(Arc::clone(&queue));
     let opened = Opened {
         recording: Bytes::copy_from_slice(queue.id().as_bytes()),
         next_seq: 6,
