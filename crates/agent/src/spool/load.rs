@@ -103,6 +103,11 @@ impl State {
     }
 }
 
+/// Whether there is any file with fragments in a folder, or that cannot be told.
+pub(super) fn has_files(folder: &Path) -> bool {
+    queue_files(folder).map_or(true, |files| !files.is_empty())
+}
+
 fn queue_files(folder: &Path) -> Result<Vec<PathBuf>, SpoolError> {
     let mut paths = Vec::new();
     for entry in fs::read_dir(folder).map_err(SpoolError::at(folder))? {

@@ -210,7 +210,10 @@ impl Spool {
             let path = entry.map_err(SpoolError::at(folder))?.path();
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             let Ok(id) = name.parse::<RecordingId>() else {
-                if !is_aside(&name) {
+                if path.extension().is_some_and(|end| end == queue::GONE) {
+                    // The agent was killed while it deleted this.
+                    clear(&path);
+                } else if !is_aside(&name) {
                     tracing::warn!(path = %path.display(), "no queue of ours: left alone");
                 }
                 continue;
@@ -222,6 +225,8 @@ impl Spool {
                 Ok(_) => {
                     tracing::error!(folder = %path.display(), "the folder holds another recording's queue: left alone");
                 }
+                // The agent was killed while it made this.
+                Err(SpoolError::NoInfo { .. }) if !load::has_files(&path) => clear(&path),
                 Err(error) => {
                     tracing::error!(folder = %path.display(), %error, "cannot open a recording's queue: setting it aside");
                     let rename = |to: &Path| fs::rename(&path, to).map_err(SpoolError::at(&path));
@@ -451,6 +456,13 @@ impl Spool {
     fn lock(&self) -> MutexGuard<'_, HashMap<RecordingId, Arc<Queue>>> {
         // A map of shared pointers: no change of it can be half made.
         self.queues.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Deletes a folder that is no queue yet, or none any more.
+fn clear(folder: &Path) {
+    if let Err(error) = fs::remove_dir_all(folder) {
+        tracing::warn!(folder = %folder.display(), %error, "cannot delete what is left of a queue");
     }
 }
 

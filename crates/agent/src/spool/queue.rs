@@ -26,6 +26,8 @@ pub(super) const FILE_BYTES: u64 = 1 << 20;
 const INFO: &str = "info.json";
 pub(super) const BREAKS: &str = "breaks.json";
 pub(super) const SUFFIX: &str = ".queue";
+/// What follows the name of a queue's folder that is being deleted.
+pub(super) const GONE: &str = "gone";
 
 /// What stays the same of a recording from its start.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -406,11 +408,13 @@ impl Queue {
         .map_err(SpoolError::at(&state.folder))
     }
 
-    /// Deletes everything.
+    /// Deletes everything. Killed in between, nothing is left that could be taken for a queue.
     pub(super) fn delete(&self) -> Result<(), SpoolError> {
         let mut state = self.lock();
         self.usage.remove(state.close());
-        fs::remove_dir_all(&state.folder).map_err(SpoolError::at(&state.folder))
+        let gone = state.folder.with_extension(GONE);
+        let deleted = fs::rename(&state.folder, &gone).and_then(|()| fs::remove_dir_all(&gone));
+        deleted.map_err(SpoolError::at(&state.folder))
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {

@@ -391,3 +391,24 @@ fn a_damaged_queue_never_stops_the_others() {
     assert_eq!(refused.len(), 4);
     assert!(refused.iter().all(|refused| !refused.why.is_empty() && refused.name.ends_with(".refused")));
 }
+
+#[test]
+fn what_was_being_made_or_deleted_is_no_queue() {
+    let folder = tempfile::tempdir().unwrap();
+    let (spool, queue, _) = filled(folder.path());
+    let made = spool.create(started(2)).unwrap();
+    let path = |queue: &Queue| folder.path().join(queue.id().to_string());
+    fs::rename(path(&queue), path(&queue).with_extension("gone")).unwrap();
+    fs::rename(path(&made).join("info.json"), path(&made).join("info.json.part")).unwrap();
+    assert!(open(folder.path()).all().is_empty());
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    // Fragments without it are kept.
+    let (spool, queue, _) = filled(folder.path());
+    fs::remove_file(path(&queue).join("info.json")).unwrap();
+    assert!(open(folder.path()).all().is_empty() && aside(&path(&queue)).exists());
+    fs::remove_dir_all(aside(&path(&queue))).unwrap();
+    drop(spool);
+    let (spool, queue, _) = filled(folder.path());
+    spool.remove(queue.id()).unwrap();
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+}
