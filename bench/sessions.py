@@ -34,9 +34,9 @@ def memory(process_id):
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("VmRSS:"))
 
 
-def xvnc(number, folder):
+def xvnc(number, size, folder):
     """An idle Xvnc on the display with this number."""
-    command = ["Xvnc", f":{number}", "-geometry", "1280x800", "-depth", "24", "-SecurityTypes", "None", "-nolisten", "tcp",
+    command = ["Xvnc", f":{number}", "-geometry", size, "-depth", "24", "-SecurityTypes", "None", "-nolisten", "tcp",
                "-rfbunixpath", os.path.join(folder, f"rfb{number}")]
     return subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
@@ -50,22 +50,35 @@ def sessions(binary, data, numbers):
     return [one for one in json.loads(told.stdout).get("sessions", []) if one["display"] in displays]
 
 
+def started_server(args, folder):
+    """A recording server that is ready."""
+    command = [args.binary, "--log", "warn", "server", "--data", f"{folder}/server", "--listen-agents", "127.0.0.1:0", "--json"]
+    server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    if not server.stdout.readline():
+        sys.exit("the server did not start")
+    return server
+
+
 def measure(args, folder):
-    server = subprocess.Popen([args.binary, "--log", "warn", "server", "--data", f"{folder}/server", "--listen-agents", "127.0.0.1:0", "--json"],
-                              stdout=subprocess.PIPE, text=True)
+    # The policy is the active one before the server starts: whichever it tells the agent of, all sessions are decided by the same.
+    first = started_server(args, folder)
+    first.send_signal(signal.SIGTERM)
+    first.wait(60)
+    policy = "record" if args.record else "do-not-record"
+    subprocess.run([args.binary, "--log", "warn", "policy", "activate", policy, "--data", f"{folder}/server", "--json"],
+                   check=True, stdout=subprocess.DEVNULL)
+    server = started_server(args, folder)
     displays, agent = [], None
     try:
-        if not server.stdout.readline():
-            sys.exit("the server did not start")
         made = subprocess.run([args.binary, "token", "--kind", "agent", "--data", f"{folder}/server", "--json"],
                               check=True, capture_output=True, text=True)
         numbers = [700 + number for number in range(args.sessions)]
-        displays = [xvnc(number, folder) for number in numbers]
+        displays = [xvnc(number, args.size, folder) for number in numbers]
         wait("all displays", 60, lambda: all(Path(f"/tmp/.X11-unix/X{number}").exists() for number in numbers))
         data = f"{folder}/agent"
         os.makedirs(data, mode=0o700)
-        policy = {"revision": 1 << 40, "id": "record" if args.record else "do-not-record"}
-        Path(f"{data}/policy.json").write_text(json.dumps(policy))
+        # As heard at an earlier start.
+        Path(f"{data}/policy.json").write_text(json.dumps({"revision": 1, "id": policy}))
         command = [args.binary, "--log", "warn", "agent", "--sessions", "--data", data, "--join", json.loads(made.stdout)["token"]]
         agent = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         wanted = lambda one: not args.record or one["recording"]["recording"]
@@ -75,7 +88,8 @@ def measure(args, folder):
         time.sleep(args.seconds)
         spent, took = cpu(agent.pid) - before, time.monotonic() - began
         return {"sessions": args.sessions, "recorded": args.record, "seconds": round(took, 1),
-                "core_percent": round(100 * spent / took, 3), "memory_mb": round(memory(agent.pid), 1)}
+                "core_percent": round(100 * spent / took, 3),
+                "load": round(os.getloadavg()[0], 1), "memory_mb": round(memory(agent.pid), 1)}
     finally:
         for process in [agent, server, *displays]:
             if process:
@@ -96,6 +110,7 @@ def main():
     parser.add_argument("--binary", default=str(ROOT / "target/release/playhead"))
     parser.add_argument("--sessions", type=int, default=50)
     parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--size", default="1280x800", help="of each session's screen")
     parser.add_argument("--settle", type=int, default=15, help="seconds before the measurement begins")
     parser.add_argument("--record", action="store_true", help="record the sessions")
     args = parser.parse_args()
