@@ -164,7 +164,8 @@ fn policies_come_with_the_next_segment_and_commands_at_once() {
     stage.registry.set_settings(first, full);
     display.act();
     stage.recording("no recording", Action::Disable, false);
-    assert!(stage.spool.get(first).unwrap().has_ended());
+    let ended = stage.spool.get(first).unwrap();
+    restarts::until("its end to be queued", || ended.has_ended());
 
     // What is not recorded stays so when a policy would record it, until somebody wants it.
     stage.desk.policy(system(3, "record"));
