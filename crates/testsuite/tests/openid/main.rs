@@ -70,11 +70,14 @@ async fn people_come_in_by_their_provider_when_they_hold_a_role_and_leave_it_as_
     // Out at the provider, without the console: it is told.
     browser.tab.goto(&format!("http://127.0.0.1:{port}/session/end")).await?;
     wait(&browser, "button[name=logout]").await?.click().await?;
-    wait_for("the console to be told", PATIENCE, async || {
-        browser.open("/sign-in").await?;
-        Ok((own(&browser).await?.0 == 401).then_some(()))
+    // It goes on to another page once it has told everybody.
+    wait_for("the provider to be done", PATIENCE, async || {
+        let here = browser.tab.current_url().await?;
+        Ok(here.path().ends_with("/session/end/success").then_some(()))
     })
     .await?;
+    browser.open("/sign-in").await?;
+    ensure!(own(&browser).await?.0 == 401, "the console was not told, or did not believe it");
 
     // A clock that is ahead by more is not believed.
     running.kill_hard();
@@ -145,8 +148,12 @@ async fn sign_in(browser: &Browser, name: &str) -> Result<()> {
 }
 
 async fn wait(browser: &Browser, css: &str) -> Result<fantoccini::elements::Element> {
-    let found = browser.tab.wait().at_most(PATIENCE).for_element(Locator::Css(css)).await;
-    match found {
+    let found = wait_for(css, PATIENCE, async || {
+        // A page that is just giving way to the next one has no elements to find, and says so by an error.
+        let found = browser.tab.find_all(Locator::Css(css)).await.unwrap_or_default();
+        Ok(found.into_iter().next())
+    });
+    match found.await {
         Ok(found) => Ok(found),
         Err(error) => {
             let text = browser.tab.source().await.unwrap_or_default();
