@@ -29,6 +29,8 @@ const CALM: Duration = Duration::from_millis(500);
 const ASK: Duration = Duration::from_millis(100);
 /// And so often it is made sure that they are still held.
 const CHECK: Duration = Duration::from_secs(1);
+/// A window manager that has just started may miss that a window is to be shown: it is told again after this.
+const MAP: Duration = Duration::from_secs(1);
 /// Two programs that both want to be on top must not keep the display busy: the pause doubles up to these.
 const LEAST_PAUSE: Duration = Duration::from_millis(20);
 const MOST_PAUSE_CONSENT: Duration = Duration::from_millis(100);
@@ -51,7 +53,6 @@ pub(super) fn run(
         None => Type::Plain(Plain::load(connection, root)?),
     };
     let mut stage = Stage::set_up(connected, request, fonts)?;
-    stage.window.map()?;
     loop {
         while let Some(event) = connection.poll_for_event()? {
             if let Some(end) = stage.take(event)? {
@@ -98,6 +99,8 @@ struct Stage<'c> {
     paint: bool,
     lay_out: bool,
     map: bool,
+    /// Not mapped yet, though it was asked for: when to ask again.
+    unmapped: Option<Instant>,
     raise: Option<Instant>,
     pause: Duration,
     raised: Option<Instant>,
@@ -125,7 +128,8 @@ impl<'c> Stage<'c> {
             shown: None,
             paint: true,
             lay_out: false,
-            map: false,
+            map: true,
+            unmapped: None,
             raise: None,
             pause: LEAST_PAUSE,
             raised: None,
@@ -143,7 +147,7 @@ impl<'c> Stage<'c> {
             Event::Expose(event) if event.window == id => self.paint |= event.count == 0,
             Event::VisibilityNotify(event) => self.seen(event.state),
             Event::MapNotify(event) if event.window == id => {
-                self.paint = true;
+                (self.paint, self.unmapped) = (true, None);
                 if !self.window.managed && self.request.kind == Kind::Notice {
                     self.window.focus(true)?;
                 }
@@ -307,8 +311,10 @@ impl<'c> Stage<'c> {
         if std::mem::take(&mut self.lay_out) {
             self.place()?;
         }
-        if std::mem::take(&mut self.map) {
+        let again = self.unmapped.is_some_and(|due| due <= Instant::now());
+        if std::mem::take(&mut self.map) || again {
             self.window.map()?;
+            self.unmapped = Some(Instant::now() + MAP);
             if self.request.kind == Kind::Consent {
                 self.hold = Some(Instant::now());
             }
@@ -368,7 +374,7 @@ impl<'c> Stage<'c> {
 
     /// How long nothing has to be done.
     fn patience(&self) -> PollTimeout {
-        let Some(due) = [self.raise, self.hold].into_iter().flatten().min() else {
+        let Some(due) = [self.raise, self.hold, self.unmapped].into_iter().flatten().min() else {
             return PollTimeout::NONE;
         };
         // A millisecond more: a wait that ends too early would turn in circles.
