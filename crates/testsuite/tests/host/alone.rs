@@ -33,13 +33,17 @@ impl Place {
             return Ok(Self::Copy);
         }
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../scripts/with-copy");
+        let (own, playhead) = (std::env::current_exe()?, playhead());
         let mut program = std::ffi::OsString::from("PLAYHEAD=");
-        program.push(playhead());
+        program.push(&playhead);
+        // They may lie where the copy has nothing of this machine.
+        let brought = [&own, &playhead].into_iter().filter_map(|file| file.parent());
         let run = Command::new(script)
+            .args(brought.flat_map(|folder| [Path::new("--bring"), folder]))
             .arg("--")
             .arg("env")
             .arg(program)
-            .arg(std::env::current_exe()?)
+            .arg(&own)
             .args(["--exact", test, "--nocapture"])
             .output()
             .context("cannot run scripts/with-copy")?;
