@@ -120,6 +120,7 @@ async fn a_masked_window_is_never_seen_and_the_viewer_is_told() -> Result<()> {
     let player = browser.player(id, None).await?;
     let bare = display.shot()?;
     player.shows(&bare, Duration::from_secs(10)).await.context("nothing is masked yet")?;
+    let bare_us = player.state().await?["painted_us"].as_u64().context("no time")?;
     ensure!(note(&player).await?.is_none(), "a note before there was a mask");
 
     let secret = Secret::show(display.name()).await?;
@@ -166,8 +167,7 @@ async fn a_masked_window_is_never_seen_and_the_viewer_is_told() -> Result<()> {
     let told = wait_for("the note", Duration::from_secs(10), async || note(&page).await).await?;
     ensure!(told == "vault is hidden by policy.", "{told}");
     ensure!(secret_pixels(&page.pixels().await?) == 0, "the player shows the window");
-    // At the very beginning nobody knows yet whose the windows are, and everything is covered.
-    let early = browser.player(id, Some(first - 0.5)).await?;
+    let early = browser.player(id, Some(bare_us as f64 / 1e6)).await?;
     early.shows(&bare, Duration::from_secs(10)).await.context("before the mask")?;
     ensure!(note(&early).await?.is_none(), "a note before the mask covers anything");
     browser.close().await
