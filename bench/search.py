@@ -13,7 +13,6 @@ import argparse
 import http.client
 import json
 import random
-import shutil
 import signal
 import sqlite3
 import subprocess
@@ -179,11 +178,8 @@ def main():
     parser.add_argument("--calls", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
     args = parser.parse_args()
-    folder = tempfile.mkdtemp(prefix="playhead-search-")
-    try:
+    with tempfile.TemporaryDirectory(prefix="playhead-search-", ignore_cleanup_errors=True) as folder:
         print(json.dumps(measure(args, folder)))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -10,7 +10,6 @@ Run as root. Tells also how soon after its X server's start each session was kno
 import argparse
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -114,11 +113,8 @@ def main():
     parser.add_argument("--settle", type=int, default=15, help="seconds before the measurement begins")
     parser.add_argument("--record", action="store_true", help="record the sessions")
     args = parser.parse_args()
-    folder = tempfile.mkdtemp(prefix="playhead-sessions-")
-    try:
+    with tempfile.TemporaryDirectory(prefix="playhead-sessions-", ignore_cleanup_errors=True) as folder:
         print(json.dumps(measure(args, folder)))
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

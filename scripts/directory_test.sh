@@ -11,30 +11,17 @@ if [ -z "${IN_COPY:-}" ]; then
   cd "$(dirname "$0")/.."
   mkdir -p target/sssd/partial
   apt-get -qq -y --no-install-recommends --download-only -o Dir::Cache::archives="$PWD/target/sssd" install sssd-ldap libnss-sss libpam-sss
-  scripts/with-copy --boot "$0" "$package" target/sssd/*.deb -- bash "/copy/$(basename "$0")"
+  scripts/with-copy --boot "$package" target/sssd/*.deb -- bash "$PWD/scripts/$(basename "$0")"
   echo "directory test: signed in by the directory, recorded by its groups, with the directory there and away"
   exit 0
 fi
 
-export DEBIAN_FRONTEND=noninteractive
-step() { printf '== %s\n' "$1"; }
+. "$(dirname "$0")/in-copy.sh"
 fail() {
   printf 'directory test: FAILED: %s\n' "$1"
   journalctl --no-pager --quiet -n 80
   exit 1
 }
-# wait_for WHAT COMMAND...: until the command succeeds.
-wait_for() {
-  local what=$1 from=$SECONDS
-  shift
-  until "$@" >/dev/null 2>&1; do
-    [ $((SECONDS - from)) -lt 90 ] || fail "waited too long for $what"
-    sleep 0.2
-  done
-}
-# json EXPRESSION: what Python makes of the JSON on standard input, called `it`; an expression that is false or fails fails.
-json() { python3 -c 'import json, sys; it = json.load(sys.stdin); said = eval(sys.argv[1]); print(said); sys.exit(not said)' "$1"; }
-as_service() { runuser -u playhead -- "$@"; }
 
 step "a directory"
 echo 127.0.0.1 directory.corp.example >>/etc/hosts

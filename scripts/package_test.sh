@@ -5,24 +5,14 @@
 set -euo pipefail
 
 if [ -z "${IN_COPY:-}" ]; then
-  "$(dirname "$0")/with-copy" "$0" "$1" -- "/copy/$(basename "$0")" "/copy/$(basename "$1")"
+  "$(dirname "$0")/with-copy" "$1" -- "$(realpath "$0")" "/copy/$(basename "$1")"
   echo "package test: installed, recorded, upgraded, removed and purged"
   exit 0
 fi
 
 package=$1
-export DEBIAN_FRONTEND=noninteractive
+. "$(dirname "$0")/in-copy.sh"
 fail() { printf 'package test: FAILED: %s\n' "$1" >&2; exit 1; }
-step() { printf '== %s\n' "$1"; }
-# wait_for WHAT COMMAND...: until the command succeeds.
-wait_for() {
-  local what=$1 from=$SECONDS
-  shift
-  until "$@" >/dev/null 2>&1; do
-    [ $((SECONDS - from)) -lt 90 ] || fail "waited too long for $what"
-    sleep 0.2
-  done
-}
 
 step "install"
 dpkg -i "$package" >/dev/null

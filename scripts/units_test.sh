@@ -7,17 +7,16 @@
 set -euo pipefail
 
 if [ -z "${IN_COPY:-}" ]; then
-  "$(dirname "$0")/with-copy" --boot "$0" "$1" -- bash "/copy/$(basename "$0")" "/copy/$(basename "$1")" "${2:-}"
+  "$(dirname "$0")/with-copy" --boot "$1" -- bash "$(realpath "$0")" "/copy/$(basename "$1")" "${2:-}"
   echo "units test: started, recorded, restarted, stopped and removed"
   exit 0
 fi
 
 package=$1
-export DEBIAN_FRONTEND=noninteractive
+. "$(dirname "$0")/in-copy.sh"
 units=(playhead-console playhead-server playhead-agent)
 began=$SECONDS
 status() { playhead agent status --settings /etc/playhead/agent.toml --json; }
-step() { printf '== %s\n' "$1"; }
 fail() {
   printf 'units test: FAILED: %s\n' "$1"
   journalctl --no-pager --quiet -n 60
@@ -25,18 +24,6 @@ fail() {
   status || true
   exit 1
 }
-# wait_for WHAT COMMAND...: until the command succeeds.
-wait_for() {
-  local what=$1 from=$SECONDS
-  shift
-  until "$@" >/dev/null 2>&1; do
-    [ $((SECONDS - from)) -lt 90 ] || fail "waited too long for $what"
-    sleep 0.2
-  done
-}
-# json EXPRESSION: what Python makes of the JSON on standard input, called `it`; an expression that is false or fails fails.
-json() { python3 -c 'import json, sys; it = json.load(sys.stdin); said = eval(sys.argv[1]); print(said); sys.exit(not said)' "$1"; }
-as_service() { runuser -u playhead -- "$@"; }
 property() { systemctl show --property "$2" --value "$1"; }
 
 step "install"

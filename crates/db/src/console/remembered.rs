@@ -1,7 +1,7 @@
 //! What directories answered, kept for when they are away: after a restart too, and for every console of a database.
 
 use super::{Directory, PrincipalKind, Store};
-use crate::{Content as _, DbError, RowExt as _};
+use crate::{Content as _, DbError, RowExt as _, WriteTx};
 use playhead_model::WallTime;
 use sqlx::any::AnyRow;
 
@@ -70,16 +70,9 @@ impl Store {
             .execute(&mut *tx)
             .await?;
         }
-        sqlx::query(
-            "DELETE FROM seen_principals WHERE directory = $1 AND (seen_at < $2 OR seen_at <
-                 (SELECT seen_at FROM seen_principals WHERE directory = $1 ORDER BY seen_at DESC LIMIT 1 OFFSET $3))",
-        )
-        .bind(&directory.id)
-        .bind(limits.since.as_micros())
-        .bind(i64::from(limits.most.saturating_sub(1)))
-        .execute(&mut *tx)
-        .await?;
-        tx.commit().await
+        let forget = "DELETE FROM seen_principals WHERE directory = $1 AND (seen_at < $2 OR seen_at <
+             (SELECT seen_at FROM seen_principals WHERE directory = $1 ORDER BY seen_at DESC LIMIT 1 OFFSET $3))";
+        keep_within(tx, forget, directory, limits).await
     }
 
     /// The users and groups that are remembered of a directory, at most `most`, those seen last first.
@@ -129,16 +122,9 @@ impl Store {
         .bind(directory.version.stored())
         .execute(&mut *tx)
         .await?;
-        sqlx::query(
-            "DELETE FROM seen_groups WHERE directory = $1 AND (seen_at < $2 OR seen_at <
-                 (SELECT seen_at FROM seen_groups WHERE directory = $1 ORDER BY seen_at DESC LIMIT 1 OFFSET $3))",
-        )
-        .bind(&directory.id)
-        .bind(limits.since.as_micros())
-        .bind(i64::from(limits.most.saturating_sub(1)))
-        .execute(&mut *tx)
-        .await?;
-        tx.commit().await
+        let forget = "DELETE FROM seen_groups WHERE directory = $1 AND (seen_at < $2 OR seen_at <
+             (SELECT seen_at FROM seen_groups WHERE directory = $1 ORDER BY seen_at DESC LIMIT 1 OFFSET $3))";
+        keep_within(tx, forget, directory, limits).await
     }
 
     /// Somebody's groups, as they were remembered, and when they were seen.
@@ -173,6 +159,22 @@ impl Store {
         }
         tx.commit().await
     }
+}
+
+/// Forgets what is over the limits with that statement, and ends the transaction.
+async fn keep_within(
+    mut tx: WriteTx,
+    forget: &'static str,
+    directory: &Directory,
+    limits: MemoryLimits,
+) -> Result<(), DbError> {
+    sqlx::query(forget)
+        .bind(&directory.id)
+        .bind(limits.since.as_micros())
+        .bind(i64::from(limits.most.saturating_sub(1)))
+        .execute(&mut *tx)
+        .await?;
+    tx.commit().await
 }
 
 fn principal(row: &AnyRow) -> Result<SeenPrincipal, DbError> {
